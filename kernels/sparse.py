@@ -1,0 +1,200 @@
+"""The sparse kernel: a piecewise-polynomial kernel kept as the Diracs of its n-th derivative.
+
+    D^n g = sum_i w_i delta(t_i),    so    (f * g)(x) = sum_i w_i F(x - t_i)  where  D^n F = f
+
+p   order, the polynomial degree of g in each filtered axis
+n   = p + 1, the differentiations per filtered axis
+K   number of Diracs;  d  number of coordinates
+t   positions [K, d] in domain units, 0 in axes that are not filtered
+w   weights [K]
+
+Source: Nsampi et al. 2023, section 4; Heckbert 1986, section 3.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from files import ArchiveError, load_archive, save_archive
+
+LARGEST_ORDER = 8
+# Moments above this, relative to sum |w| r^k, would let integration constants through.
+MOMENT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SparseKernel:
+    """K weighted Diracs that stand for a kernel of degree `order` in the axes `axes` of a d-dimensional domain.
+
+    positions [K, d] in domain units, weights [K]. Raises ValueError for shapes that do not fit, values
+    that are not finite, or weights whose moments below n do not vanish (integration constants of the
+    field would not cancel; Nsampi et al. 2023, section 4.1).
+    """
+
+    positions: np.ndarray
+    weights: np.ndarray
+    order: int
+    axes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        positions = np.array(self.positions, dtype=np.float64)
+        weights = np.array(self.weights, dtype=np.float64)
+        axes = tuple(int(axis) for axis in self.axes)
+        if positions.ndim != 2 or weights.shape != positions.shape[:1] or positions.size == 0:
+            raise ValueError(f"positions [K, d] and weights [K] do not fit: {positions.shape} and {weights.shape}")
+        if not (np.isfinite(positions).all() and np.isfinite(weights).all()):
+            raise ValueError("a kernel's positions and weights must be finite")
+        if int(self.order) != self.order or not 0 <= self.order <= LARGEST_ORDER:
+            raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {self.order}")
+        if not axes or sorted(set(axes)) != list(axes) or not 0 <= axes[0] <= axes[-1] < positions.shape[1]:
+            raise ValueError(f"filtered axes {axes} must be increasing and lie in 0..{positions.shape[1] - 1}")
+        idle = [j for j in range(positions.shape[1]) if j not in axes]
+        if positions[:, idle].any():
+            raise ValueError(f"positions must be 0 in the axes that are not filtered ({idle})")
+        for array in (positions, weights):
+            array.setflags(write=False)
+        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "order", int(self.order))
+        object.__setattr__(self, "axes", axes)
+        defect = self.moment_defect()
+        if defect > MOMENT_TOLERANCE:
+            raise ValueError(
+                f"the weights break the moment laws of order {self.order} by {defect:.1e} (relative): "
+                "fit them again with kernels.fit.lawful_weights"
+            )
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return self.positions.shape[1]
+
+    @property
+    def n(self) -> int:
+        """Differentiations per filtered axis."""
+        return self.order + 1
+
+    @property
+    def radius(self) -> np.ndarray:
+        """[d], the largest |t| per axis, in domain units."""
+        return np.abs(self.positions).max(axis=0)
+
+    @property
+    def mass(self) -> float:
+        """The integral of the kernel: prod over axes of (-1)^n / n! times sum_i w_i prod_j t_ij^n."""
+        powers = np.prod(self.positions[:, self.axes] ** self.n, axis=1)
+        sign = (-1) ** (self.n * len(self.axes))
+        return float(sign * (self.weights @ powers) / math.factorial(self.n) ** len(self.axes))
+
+    def moment_defect(self) -> float:
+        """Largest |sum_i w_i t_ij^k| over filtered axes j, k < n and lines along j, relative to sum |w| r^k."""
+        worst = 0.0
+        scale = np.abs(self.weights).sum()
+        for axis in self.axes:
+            t = self.positions[:, axis] / (self.radius[axis] or 1.0)
+            others = np.delete(self.positions, axis, axis=1) / (self.radius.max() or 1.0)
+            _, line = np.unique(np.round(others, 9), axis=0, return_inverse=True)
+            for k in range(self.n):
+                moments = np.bincount(line.ravel(), self.weights * t**k)
+                worst = max(worst, float(np.abs(moments).max() / scale) if scale else 0.0)
+        return worst
+
+    def density(self, points: np.ndarray) -> np.ndarray:
+        """The kernel g at `points` [N, d] -> [N], rebuilt from ramps: sum_i w_i prod_j (x_j - t_ij)_+^p / p!.
+
+        Only filtered axes count; points outside the support give 0 up to rounding.
+        """
+        points = np.asarray(points, dtype=np.float64)
+        ramps = np.ones((len(points), len(self)))
+        for axis in self.axes:
+            ramps *= ramp(points[:, axis, None] - self.positions[:, axis], self.order)
+        return ramps @ self.weights
+
+    def density_grid(self, coordinates: Sequence[np.ndarray]) -> np.ndarray:
+        """The kernel g on the tensor grid of `coordinates`, one array [M_j] for each filtered axis."""
+        total = self.weights
+        for axis, x in zip(self.axes, coordinates, strict=True):
+            factor = ramp(np.asarray(x)[:, None] - self.positions[:, axis], self.order)
+            total = total[..., None, :] * factor if total.ndim > 1 else total * factor
+        return total.sum(axis=-1)
+
+    def scaled(self, scale: float | Sequence[float]) -> "SparseKernel":
+        """The kernel stretched by `scale` (one number, or one per filtered axis), mass kept.
+
+        t -> s t and w -> w / s^n per filtered axis (Nsampi et al. 2023, section 4.3).
+        """
+        factors = np.broadcast_to(np.asarray(scale, dtype=np.float64), (len(self.axes),))
+        if not (np.isfinite(factors).all() and (factors > 0).all()):
+            raise ValueError(f"a kernel's scale must be positive, not {scale}")
+        stretch = np.ones(self.dim)
+        stretch[list(self.axes)] = factors
+        return SparseKernel(self.positions * stretch, self.weights / np.prod(factors**self.n), self.order, self.axes)
+
+    def times(self, factor: float) -> "SparseKernel":
+        """The kernel multiplied by a number."""
+        return SparseKernel(self.positions, self.weights * factor, self.order, self.axes)
+
+    def embedded(self, axes: Sequence[int], dim: int) -> "SparseKernel":
+        """The same kernel acting in coordinates `axes` of a `dim`-dimensional domain."""
+        if len(axes) != self.dim:
+            raise ValueError(f"a kernel of {self.dim} coordinates needs {self.dim} axes, not {len(axes)}")
+        positions = np.zeros((len(self), dim))
+        positions[:, list(axes)] = self.positions
+        return SparseKernel(positions, self.weights, self.order, tuple(axes[axis] for axis in self.axes))
+
+    def merged(self, tolerance: float = 1e-12) -> "SparseKernel":
+        """The kernel with Diracs at the same place added up and weights of 0 dropped."""
+        step = tolerance * (self.radius.max() or 1.0)
+        _, first, group = np.unique(np.round(self.positions / step), axis=0, return_index=True, return_inverse=True)
+        weights = np.bincount(group.ravel(), self.weights)
+        kept = np.abs(weights) > 1e-14 * np.abs(self.weights).max()
+        if not kept.any():
+            raise ValueError("the Diracs cancel: this kernel is zero everywhere")
+        return SparseKernel(self.positions[first[kept]], weights[kept], self.order, self.axes)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the kernel to an `.npz` file with the arrays positions, weights, order and axes."""
+        arrays = {"positions": self.positions, "weights": self.weights, "order": self.order, "axes": self.axes}
+        return save_archive(path, {name: np.asarray(value) for name, value in arrays.items()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "SparseKernel":
+        """Read a kernel written by `save`; raises FileNotFoundError or ArchiveError with what is wrong."""
+        arrays = load_archive(path, required=("positions", "weights", "order", "axes"))
+        try:
+            order, axes = arrays["order"].item(), tuple(int(axis) for axis in arrays["axes"].ravel())
+            return cls(arrays["positions"], arrays["weights"], order, axes)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ArchiveError(f"{path} is not a kernel: {error}") from None
+
+
+def ramp(x: np.ndarray, order: int) -> np.ndarray:
+    """The `order`-th power ramp x_+^p / p!, whose (p + 1)-th derivative is a Dirac (Heckbert 1986)."""
+    return np.where(x >= 0, x, 0.0) ** order / math.factorial(order) * (x >= 0)
+
+
+def outer(first: SparseKernel, second: SparseKernel) -> SparseKernel:
+    """The product kernel g(x) h(y) on the coordinates of `first` followed by those of `second`."""
+    if first.order != second.order:
+        raise ValueError(f"only kernels of one order multiply, not {first.order} and {second.order}")
+    positions = np.hstack(
+        [np.repeat(first.positions, len(second), axis=0), np.tile(second.positions, (len(first), 1))]
+    )
+    axes = first.axes + tuple(first.dim + axis for axis in second.axes)
+    return SparseKernel(positions, np.outer(first.weights, second.weights).ravel(), first.order, axes)
+
+
+def combine(kernels: Sequence[SparseKernel], coefficients: Sequence[float]) -> SparseKernel:
+    """The weighted sum of kernels of one order and one set of axes, equal positions merged."""
+    first = kernels[0]
+    if any((k.order, k.axes, k.dim) != (first.order, first.axes, first.dim) for k in kernels):
+        raise ValueError("only kernels of one order, one dimension and one set of filtered axes add up")
+    weights = [c * k.weights for c, k in zip(coefficients, kernels, strict=True)]
+    positions = np.vstack([k.positions for k in kernels])
+    return SparseKernel(positions, np.concatenate(weights), first.order, first.axes).merged()

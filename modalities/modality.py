@@ -1,0 +1,42 @@
+"""What a modality is: how one kind of signal is loaded, written, measured, and along which axes it is filtered."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signals import Signal
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One entry of the table of modalities.
+
+    load(path, **options) -> Signal; raises ValueError or FileNotFoundError with one clear sentence.
+    save(values, folder, meta) -> files; values [N_1, ..., N_d, c] at any size, `meta` as `load` made it.
+    metrics(values, truth) -> {name: number}; both on one grid. `axis_names` has a letter per coordinate in
+    grid order ('yx': rows first), `filtered` those filtered by default. `load_options` names the options
+    of `load` that the command line offers.
+    compare(before, after, truth, path, meta) draws the figure: signal, filtered, and truth and error if any.
+    """
+
+    name: str
+    number: int
+    axis_names: str
+    filtered: str
+    extensions: tuple[str, ...]
+    load: Callable[..., Signal]
+    save: Callable[[np.ndarray, Path, Mapping[str, Any]], list[Path]]
+    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    compare: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Path, Mapping[str, Any]], None]
+    load_options: tuple[str, ...] = ()
+
+    def axes_of(self, letters: str | None) -> tuple[int, ...]:
+        """Axis numbers for letters such as 't' or 'xyt'; raises ValueError for a letter this modality lacks."""
+        letters = letters or self.filtered
+        unknown = sorted(set(letters) - set(self.axis_names))
+        if unknown:
+            raise ValueError(f"{self.name} has the axes {', '.join(self.axis_names)}, not {', '.join(unknown)}")
+        return tuple(sorted(self.axis_names.index(letter) for letter in set(letters)))

@@ -1,0 +1,85 @@
+"""A signal sampled on a grid over [-1, 1]^d, read between its samples by multilinear interpolation.
+
+Grids include their end points, x_i = -1 + 2 i / (N - 1) ('align corners'), 'ij' indexing, channels last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+BOUNDARIES = {"clamp": "edge", "reflect": "reflect"}
+
+
+def spacing(count: int) -> float:
+    """Distance between `count` samples over [-1, 1], in domain units (2 for a single one)."""
+    return 2.0 / max(count - 1, 1)
+
+
+def coordinates(count: int, pad: int = 0) -> np.ndarray:
+    """Positions [count + 2 pad] of the samples of one axis, `pad` more on either side of [-1, 1]."""
+    return -1.0 + spacing(count) * np.arange(-pad, count + pad)
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Samples of f: [-1, 1]^d -> R^c and what its modality needs to write it back.
+
+    values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples
+    per axis known beyond [-1, 1] (a window of a longer recording); `meta` is JSON-able. Raises ValueError
+    for empty or non-finite values.
+    """
+
+    values: np.ndarray
+    axes: tuple[int, ...]
+    modality: str
+    name: str = "signal"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    halo: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        dim = self.values.ndim - 1
+        if dim < 1 or self.values.size == 0:
+            raise ValueError(f"{self.name} is empty: a signal needs samples [N_1, ..., N_d, c], not {self.values.shape}")
+        if not np.issubdtype(self.values.dtype, np.floating):
+            raise ValueError(f"{self.name} must hold floating-point samples, not {self.values.dtype}")
+        if not np.isfinite(self.values).all():
+            raise ValueError(f"{self.name} has samples that are NaN or infinite; mend the file first")
+        if not self.axes or sorted(set(self.axes)) != list(self.axes) or not 0 <= self.axes[0] <= self.axes[-1] < dim:
+            raise ValueError(f"filtered axes {self.axes} do not fit a signal of {dim} axes")
+        if not self.halo:
+            object.__setattr__(self, "halo", (0,) * dim)
+        if len(self.halo) != dim or min(self.shape) < 1:
+            raise ValueError(f"halo {self.halo} does not fit samples of shape {self.values.shape}")
+
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return self.values.ndim - 1
+
+    @property
+    def channels(self) -> int:
+        """c, the number of values per point."""
+        return self.values.shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N_1, ..., N_d), samples per axis within [-1, 1]."""
+        return tuple(n - 2 * h for n, h in zip(self.values.shape, self.halo, strict=False))
+
+    @property
+    def core(self) -> np.ndarray:
+        """The samples within [-1, 1]^d, [N_1, ..., N_d, c]."""
+        return crop(self.values, self.halo)
+
+    def padded(self, pads: Sequence[int], boundary: str) -> np.ndarray:
+        """The samples with `pads` more per axis on either side: the halo first, the boundary rule beyond it."""
+        inside = crop(self.values, [max(h - p, 0) for h, p in zip(self.halo, pads, strict=True)])
+        beyond = [(max(p - h, 0),) * 2 for h, p in zip(self.halo, pads, strict=True)]
+        return np.pad(inside, [*beyond, (0, 0)], mode=BOUNDARIES[boundary])
+
+
+def crop(values: np.ndarray, pads: Sequence[int]) -> np.ndarray:
+    """`values` [..., c] without the outer `pads` samples of every axis."""
+    return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]
