@@ -11,14 +11,24 @@ from signals import Signal
 
 
 @dataclass(frozen=True)
+class LoadOption:
+    """An option of a loader that the command line offers; a default of None leaves the decision to the file."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
 class Modality:
     """One entry of the table of modalities.
 
     load(path, **options) -> Signal; raises ValueError or FileNotFoundError with one clear sentence.
     save(values, folder, meta) -> files; values [N_1, ..., N_d, c] at any size, `meta` as `load` made it.
-    metrics(values, truth) -> {name: number}; both on one grid. `axis_names` has a letter per coordinate in
-    grid order ('yx': rows first), `filtered` those filtered by default. `load_options` names the options
-    of `load` that the command line offers.
+    metrics(values, truth) -> {name: number}; both on one grid, all finite. `axis_names` has a letter per
+    coordinate in grid order ('yx': rows first), `filtered` those filtered by default. `load_options` are the
+    keyword options of `load`.
     compare(before, after, truth, path, meta) draws the figure: signal, filtered, and truth and error if any.
     """
 
@@ -31,7 +41,12 @@ class Modality:
     save: Callable[[np.ndarray, Path, Mapping[str, Any]], list[Path]]
     metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     compare: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Path, Mapping[str, Any]], None]
-    load_options: tuple[str, ...] = ()
+    load_options: tuple[LoadOption, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.axis_names)) != len(self.axis_names) or not self.filtered:
+            raise ValueError(f"{self.name} needs a letter of its own for every axis and an axis to filter")
+        self.axes_of(self.filtered)
 
     def axes_of(self, letters: str | None) -> tuple[int, ...]:
         """Axis numbers for letters such as 't' or 'xyt'; raises ValueError for a letter this modality lacks."""

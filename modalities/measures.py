@@ -1,0 +1,52 @@
+"""Agreement between values and truth on one grid, shared by the modalities; always finite, so JSON-able."""
+
+import numpy as np
+
+# Stands for 'equal': no decibel figure is larger, none is infinite.
+MOST_DECIBELS = 300.0
+
+
+def mse(values: np.ndarray, truth: np.ndarray) -> float:
+    """Mean squared error in float64; raises ValueError for different shapes."""
+    if values.shape != truth.shape:
+        raise ValueError(f"values {values.shape} and truth {truth.shape} are not on one grid")
+    return float(np.mean(np.square(np.subtract(values, truth, dtype=np.float64))))
+
+
+def peak(truth: np.ndarray) -> float:
+    """The largest value of ordinary pictures, 1, or the range of the truth where it leaves [0, 1] (HDR, signed)."""
+    low, high = float(truth.min()), float(truth.max())
+    if low >= -1e-3 and high <= 1 + 1e-3:
+        return 1.0
+    return high - low or 1.0
+
+
+def decibels(signal_power: float, noise_power: float) -> float:
+    """10 log10(signal / noise), held within +-MOST_DECIBELS so that equal arrays have a figure too."""
+    least = 10.0 ** (-MOST_DECIBELS / 10)
+    if noise_power <= signal_power * least:
+        return MOST_DECIBELS
+    return 10.0 * float(np.log10(max(signal_power / noise_power, least)))
+
+
+def psnr(values: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB, with the peak of `peak`."""
+    return decibels(peak(truth) ** 2, mse(values, truth))
+
+
+def snr(values: np.ndarray, truth: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB; the signal's power is its variance about each channel's mean."""
+    over = tuple(range(truth.ndim - 1))
+    return decibels(float(np.mean(np.var(truth, axis=over, dtype=np.float64))), mse(values, truth))
+
+
+def ssim(values: np.ndarray, truth: np.ndarray) -> float | None:
+    """Structural similarity (7 x 7 windows) of images [H, W, C]; None where they are smaller than a window."""
+    from skimage.metrics import structural_similarity
+
+    if min(truth.shape[:2]) < 7:
+        return None
+    similarity = structural_similarity(
+        truth.astype(np.float64), values.astype(np.float64), data_range=peak(truth), channel_axis=-1
+    )
+    return float(similarity)

@@ -1,0 +1,119 @@
+"""Pixels in and out of image files: which library reads which format, at full depth.
+
+OpenCV reads 8, 16 bit and float samples as they are (others silently drop 16-bit colour to 8 bit), OpenEXR reads EXR.
+"""
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from files import atomic_write
+from modalities.inputs import existing_file
+
+ADVICE = "give a PNG, JPEG, TIFF, BMP, WebP, HDR or EXR image"
+LARGEST_PIXELS = 1 << 27
+# EXR channel names by count, in the order of the last axis.
+EXR_NAMES = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """The pixels [H, W, C] of an image file as stored: RGB(A) order, any depth, alpha as it is in the file.
+
+    Raises FileNotFoundError or ValueError.
+    """
+    path = existing_file(path, "an image", ADVICE)
+    if path.suffix.lower() == ".exr":
+        return _read_exr(path)
+    _refuse_bomb(path)
+    # The flags of OpenCV exclude each other: only without alpha does it turn photographs upright.
+    upright = path.suffix.lower() in (".jpg", ".jpeg")
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if upright else cv2.IMREAD_UNCHANGED
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.size == 0:
+        raise ValueError(f"{path} is not an image that can be read, or it is damaged; {ADVICE}")
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"{path} has {pixels.shape[-1]} channels; save it as grey, RGB or RGBA first")
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raise ValueError where the header claims more pixels than are ever decoded."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as header:
+                pixels = header.size[0] * header.size[1]
+    except Image.DecompressionBombError:
+        pixels = LARGEST_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return  # not known to Pillow (a float TIFF, say): OpenCV has a bound of its own
+    if pixels > LARGEST_PIXELS:
+        raise ValueError(f"{path} claims more than the {LARGEST_PIXELS} pixels supported; crop or shrink it first")
+
+
+def _read_exr(path: Path) -> np.ndarray:
+    """RGB(A) or the only channel of the first part of an EXR file, [H, W, C] float16 or float32."""
+    import OpenEXR
+
+    try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            low, high = (np.asarray(corner, np.int64) for corner in file.header()["dataWindow"])
+            width, height = high - low + 1
+        if width * height > LARGEST_PIXELS:
+            raise ValueError(f"{path} claims more than the {LARGEST_PIXELS} pixels supported; crop or shrink it first")
+        with OpenEXR.File(str(path)) as file:
+            channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
+    except (RuntimeError, KeyError, TypeError):
+        raise ValueError(f"{path} is not an EXR image or is damaged; write it again") from None
+    except ValueError as error:
+        if "claims" in str(error):
+            raise
+        raise ValueError(f"{path} is not a whole EXR image; write it again") from None
+    name = next((name for name in ("RGBA", "RGB", "Y") if name in channels), None)
+    if name is None and len(channels) == 1:
+        name = next(iter(channels))
+    if name is None or not np.issubdtype(channels[name].dtype, np.floating):
+        raise ValueError(f"{path} has the channels {', '.join(channels)}; save it with float RGB, RGBA or Y first")
+    return channels[name].reshape(height, width, -1)
+
+
+def write_png(path: Path, pixels: np.ndarray) -> Path:
+    """Write uint8 pixels [H, W, 1 | 3 | 4] in RGB(A) order as PNG, atomically."""
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., order]))
+    with atomic_write(path) as stream:
+        stream.write(data.tobytes())
+    return path
+
+
+def write_exr(path: Path, values: np.ndarray) -> Path:
+    """Write values [H, W, 1 | 3 | 4] as 32-bit float EXR, atomically."""
+    import OpenEXR
+
+    names = EXR_NAMES[values.shape[-1]]
+    planes = {name: np.ascontiguousarray(values[..., i], np.float32) for i, name in enumerate(names)}
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "draft.exr"
+        OpenEXR.File(header, planes).write(str(draft))
+        data = draft.read_bytes()
+    with atomic_write(path) as stream:
+        stream.write(data)
+    return path
+
+
+def write_values(path: Path, values: np.ndarray) -> Path:
+    """Write the values as they are to a float32 .npy file, atomically."""
+    with atomic_write(path) as stream:
+        np.save(stream, np.asarray(values, np.float32), allow_pickle=False)
+    return path
