@@ -1,0 +1,67 @@
+"""The small networks fields are made of: positional encoding, swish layers and sine layers."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PositionalEncoding(nn.Module):
+    """[x, sin(2^k x) / 2^(k e), cos(2^k x) / 2^(k e)] for bands k = 0..bands-1; points [N, d] -> [N, d (1 + 2 bands)].
+
+    e is the authors' `norm_exp`: 0 leaves the bands as they are, 1 divides each by its frequency, so that a
+    field starts smooth and its repeated derivative is not drowned by the highest band.
+    """
+
+    def __init__(self, bands: int, norm_exp: float) -> None:
+        super().__init__()
+        frequencies = 2.0 ** torch.arange(bands)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("damping", frequencies**-norm_exp, persistent=False)
+
+    def forward(self, points: Tensor) -> Tensor:
+        angles = points[..., None, :] * self.frequencies.to(points.dtype)[:, None]
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1) * self.damping.to(points.dtype)[:, None]
+        return torch.cat([points, waves.flatten(-2)], dim=-1)
+
+
+class SwishNetwork(nn.Module):
+    """Linear layers with swish between them on a positional encoding; points [N, d] -> features [N, width]."""
+
+    def __init__(self, dim: int, width: int, layers: int, bands: int, norm_exp: float) -> None:
+        super().__init__()
+        self.encoding = PositionalEncoding(bands, norm_exp)
+        widths = [dim * (1 + 2 * bands)] + [width] * layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        for layer in self.layers:
+            nn.init.normal_(layer.weight, std=1.0 / math.sqrt(layer.in_features))
+
+    def forward(self, points: Tensor) -> Tensor:
+        features = self.encoding(points)
+        for layer in self.layers:
+            features = F.silu(layer(features))
+        return features
+
+
+class SineNetwork(nn.Module):
+    """A SIREN without its last layer: sin(omega_0 (W x + b)); points [N, d] -> features [N, width].
+
+    omega_0 scales every activation and, inversely, the initial weights of all layers but the first
+    (Sitzmann et al. 2020, section 3.2).
+    """
+
+    def __init__(self, dim: int, width: int, layers: int, omega_0: float) -> None:
+        super().__init__()
+        self.omega_0 = omega_0
+        widths = [dim] + [width] * layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        for index, layer in enumerate(self.layers):
+            bound = 1.0 / dim if index == 0 else math.sqrt(6.0 / width) / omega_0
+            nn.init.uniform_(layer.weight, -bound, bound)
+
+    def forward(self, points: Tensor) -> Tensor:
+        features = points
+        for layer in self.layers:
+            features = torch.sin(self.omega_0 * layer(features))
+        return features

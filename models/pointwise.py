@@ -1,0 +1,46 @@
+"""Fields that are one network of all coordinates: the SIREN and the swish MLP of Nsampi et al. 2023, section 5."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.field import Field, FieldConfig
+from models.networks import SineNetwork, SwishNetwork
+from models.stencil import Stencil
+
+
+class PointwiseField(Field):
+    """F(x) = A phi(x) + P(x), phi a SIREN or a swish MLP with positional encoding; config.kind says which."""
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__(config)
+        width, layers = config.num_channels, config.num_layers + 1
+        if config.kind == "siren":
+            self.network: nn.Module = SineNetwork(config.dim, width, layers, config.omega_0)
+        else:
+            self.network = SwishNetwork(config.dim, width, layers, config.pe, config.norm_exp)
+        # No bias: the moment laws cancel every constant.
+        self.head = nn.Linear(width, config.channels, bias=False)
+
+    def network_points(self, points: Tensor) -> Tensor:
+        return self.head(self.network(points))
+
+    def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
+        nodes = [s.nodes.to(self.dtype) for s in stencils]
+        points = torch.cartesian_prod(*nodes).reshape(-1, len(nodes))
+        features = self.network(points)
+        shape = [len(node) for node in nodes]
+        # Differences commute with the last layer. Few neighbours: difference its many inputs, whose rounding
+        # errors are small. Long sums: combine its few outputs, in float64.
+        early = all(s.local for s in stencils)
+        values = (features if early else self.head(features)).reshape(*shape, -1)
+        for axis, stencil in enumerate(stencils):
+            values = stencil.combine(values, axis)
+        return self.head(values) if early else values
+
+    @torch.no_grad()
+    def rescale(self, stencils: Sequence[Stencil], size: Tensor) -> None:
+        values = self.network_grid(stencils).flatten(0, -2)
+        rms = values.square().mean(dim=0).sqrt().clamp_min(torch.finfo(values.dtype).tiny)
+        self.head.weight.mul_((size / rms).to(self.dtype)[:, None])

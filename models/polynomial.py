@@ -1,0 +1,51 @@
+"""The polynomial part of a repeated integral field: it carries the mean and the slow gradients exactly.
+
+P(x) = sum_k c_k prod_j x_j^(n_j + k_j) k_j! / (n_j + k_j)!, so that D^n P = sum_k c_k prod_j x_j^k_j.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.stencil import Stencil
+
+
+class PolynomialPart(nn.Module):
+    """Products of one-axis powers; n [d] integrations per axis, `degree` of D^n P per axis, c channels."""
+
+    def __init__(self, n: Sequence[int], degree: int, channels: int) -> None:
+        super().__init__()
+        self.n = tuple(n)
+        self.degree = degree
+        self.coefficients = nn.Parameter(torch.zeros(*[degree + 1] * len(self.n), channels))
+
+    def basis(self, x: Tensor, axis: int) -> Tensor:
+        """x [N] -> [N, degree + 1], the integrated powers of one axis, in float64: their differences cancel."""
+        n = self.n[axis]
+        powers = [x.double() ** (n + k) * math.factorial(k) / math.factorial(n + k) for k in range(self.degree + 1)]
+        return torch.stack(powers, dim=-1)
+
+    def grid(self, stencils: Sequence[Stencil]) -> Tensor:
+        """P through one stencil per axis -> [M_1, ..., M_d, c]."""
+        factors = [s.combine(self.basis(s.nodes, axis), 0) for axis, s in enumerate(stencils)]
+        return self._contract(factors)
+
+    def _contract(self, factors: Sequence[Tensor]) -> Tensor:
+        total = self.coefficients
+        for factor in factors:
+            # Contracting the leading axis and appending the result keeps the axes in order.
+            total = torch.tensordot(total, factor.to(total.dtype), dims=([0], [1]))
+        return total.movedim(0, -1)
+
+    def product(self, factors: Sequence[Tensor]) -> Tensor:
+        """P from per-point factors [N, degree + 1] of every axis -> [N, c], in float64."""
+        total = factors[0]
+        for factor in factors[1:]:
+            total = (total[:, :, None] * factor[:, None, :]).flatten(1)
+        return total @ self.coefficients.double().flatten(0, -2)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """P at points [N, d] -> [N, c], in float64."""
+        return self.product([self.basis(points[:, axis], axis) for axis in range(len(self.n))])

@@ -1,0 +1,117 @@
+"""The separable field: F(x) = sum_r C_r prod_j U_jr(x_j) + P(x), U_j a small 1-D network per axis.
+
+Differences act on each factor before the product, so weights of size 1 / h^n never meet as 1 / h^(n d):
+float32 is enough where a network of all coordinates drowns. A tensor grid costs its axes, not its points.
+The core C is diagonal ('cp', one rank) or dense ('tucker', a rank per axis).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.field import Field, FieldConfig
+from models.networks import SineNetwork, SwishNetwork
+from models.stencil import Stencil
+
+
+class NetworkFactor(nn.Module):
+    """U: x [N] -> [N, R], a 1-D network; `scale` [R] gives its n-th differences unit size at the start."""
+
+    def __init__(self, config: FieldConfig, rank: int) -> None:
+        super().__init__()
+        width, layers = config.num_channels, config.num_layers
+        if config.factor == "sine":
+            self.network: nn.Module = SineNetwork(1, width, layers, config.omega_0)
+        else:
+            self.network = SwishNetwork(1, width, layers, config.pe, config.norm_exp)
+        self.head = nn.Linear(width, rank, bias=False)
+        self.register_buffer("scale", torch.ones(rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.network(x[:, None])) * self.scale
+
+
+class TableFactor(nn.Module):
+    """U: x [N] -> [N, R] read off a table with a row per sample of [-1, 1], linearly in between."""
+
+    def __init__(self, rows: int, rank: int) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(rows, rank))
+        self.register_buffer("scale", torch.ones(rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = len(self.rows) - 1
+        place = ((x + 1) / 2 * last).clamp(0, last)
+        low = place.floor().clamp(max=max(last - 1, 0)).long()
+        part = (place - low)[:, None]
+        return (self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part) * self.scale
+
+
+class SeparableField(Field):
+    """Products of 1-D factors, summed through a diagonal or dense core; see the module's formula."""
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__(config)
+        ranks, tables = config.ranks or (128,) * config.dim, config.tables or (0,) * config.dim
+        self.factors = nn.ModuleList(
+            TableFactor(rows, rank) if rows else NetworkFactor(config, rank)
+            for rank, rows in zip(ranks, tables, strict=True)
+        )
+        shape = ranks[:1] if config.core == "cp" else ranks
+        self.core = nn.Parameter(torch.randn(*shape, config.channels) / math.sqrt(math.prod(shape)))
+
+    def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
+        return self._contract([s.combine(u(s.nodes.to(self.dtype)), 0) for u, s in zip(self.factors, stencils, strict=True)])
+
+    def _contract(self, factors: Sequence[Tensor]) -> Tensor:
+        """Factors [M_j, R_j] of every axis -> values [M_1, ..., M_d, c] on their tensor grid, in the core's dtype."""
+        factors = [factor.to(self.core.dtype) for factor in factors]
+        shape = [len(factor) for factor in factors]
+        if self.config.core == "tucker":
+            total = self.core
+            for factor in factors:
+                total = torch.tensordot(total, factor, dims=([0], [1]))
+            return total.movedim(0, -1)
+        left = torch.ones_like(factors[0][:1])
+        for factor in factors[:-1]:
+            left = (left[:, None] * factor[None]).flatten(0, 1)
+        right = (factors[-1][:, None] * self.core.T[None]).flatten(0, 1)
+        return (left @ right.T).reshape(*shape, self.config.channels)
+
+    def network_points(self, points: Tensor) -> Tensor:
+        return self._products([u(points[:, axis]) for axis, u in enumerate(self.factors)])
+
+    def _products(self, factors: Sequence[Tensor]) -> Tensor:
+        """Factors [N, R_j] of N points -> [N, c]."""
+        if self.config.core == "tucker":
+            total = torch.tensordot(factors[0].to(self.core.dtype), self.core, dims=1)
+            for factor in factors[1:]:
+                total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
+            return total
+        product = factors[0]
+        for factor in factors[1:]:
+            product = product * factor
+        return product @ self.core.to(product.dtype)
+
+    def queries(self, stencils: Sequence[Stencil]) -> int:
+        """1-D network evaluations that `grid` costs."""
+        return sum(len(stencil.nodes) for stencil in stencils)
+
+    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        factors, powers = [], []
+        for axis, (u, x, w) in enumerate(zip(self.factors, nodes, weights, strict=True)):
+            values = u(x.reshape(-1).to(self.dtype)).unflatten(0, x.shape).double()
+            factors.append((values * w.double()[..., None]).sum(dim=1))
+            basis = self.polynomial.basis(x.reshape(-1), axis).unflatten(0, x.shape)
+            powers.append((basis * w.double()[..., None]).sum(dim=1))
+        return self._products(factors).double() + self.polynomial.product(powers)
+
+    @torch.no_grad()
+    def rescale(self, stencils: Sequence[Stencil], size: Tensor) -> None:
+        for factor, stencil in zip(self.factors, stencils, strict=True):
+            values = stencil.combine(factor(stencil.nodes.to(self.dtype)), 0)
+            factor.scale.div_(values.square().mean(dim=0).sqrt().clamp_min(torch.finfo(self.dtype).tiny))
+        rms = self.network_grid(stencils).flatten(0, -2).square().mean(dim=0).sqrt()
+        self.core.mul_((size / rms).to(self.dtype))

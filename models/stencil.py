@@ -1,0 +1,127 @@
+"""Stencils: what one axis of a tensor grid asks of a field.
+
+A stencil samples the axis at `nodes` [N] and combines the samples into M results along that axis. Points,
+n-th differences and whole convolutions along an axis are stencils; training, filtering on a grid and the
+exact integral field all ask the same question: a stencil per axis -> values [M_1, ..., M_d, c].
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels.minimal import difference_weights
+
+# Lagrange interpolation of degree 7 keeps the moments of every order the library knows.
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Plain samples at `nodes` [N], for an axis that is not filtered."""
+
+    nodes: Tensor
+    local = True
+
+    def combine(self, values: Tensor, axis: int) -> Tensor:
+        """`values` as they are."""
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """n-th differences at spacing h on P lattices of L results each: the minimal kernel, shared by neighbours.
+
+    `first` [P] holds the centre of each lattice's first result; results are ordered lattice by lattice.
+    One query serves n + 1 results (Heckbert 1986); nodes [P (L + n)].
+    """
+
+    first: Tensor
+    n: int
+    spacing: float
+    count: int
+    local = True
+
+    @property
+    def nodes(self) -> Tensor:
+        """Positions [P (L + n)] in domain units."""
+        steps = torch.arange(self.count + self.n, dtype=self.first.dtype, device=self.first.device) - self.n / 2
+        return (self.first[:, None] + self.spacing * steps).reshape(-1)
+
+    def combine(self, values: Tensor, axis: int) -> Tensor:
+        """Differences along `axis`, [..., P (L + n), ...] -> [..., P L, ...]."""
+        lattices = values.unflatten(axis, (len(self.first), self.count + self.n))
+        for _ in range(self.n):
+            lattices = lattices.diff(dim=axis + 1)
+        return lattices.flatten(axis, axis + 1) / self.spacing**self.n
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Results that are linear combinations of samples at shared `nodes` [N]: a matrix [M, N]."""
+
+    nodes: Tensor
+    matrix: Tensor
+    local = False
+
+    def combine(self, values: Tensor, axis: int) -> Tensor:
+        """The matrix applied along `axis`, in its own float64: large weights cancel here."""
+        product = torch.tensordot(self.matrix, values.to(self.matrix.dtype), dims=([1], [axis]))
+        return product.movedim(0, axis)
+
+
+Stencil = Points | Differences | Weighted
+
+
+def direct_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray) -> Weighted:
+    """The 1-D kernel (positions [K], weights [K]) at points x [M], one query for each of the M K pairs."""
+    t = torch.as_tensor(positions, dtype=torch.float64, device=x.device)
+    w = torch.as_tensor(weights, dtype=torch.float64, device=x.device)
+    matrix = torch.kron(torch.eye(len(x), dtype=torch.float64, device=x.device), w[None])
+    return Weighted((x[:, None] - t).reshape(-1), matrix)
+
+
+def shared_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray, nodes: int) -> Weighted:
+    """The 1-D kernel (positions [K], weights [K]) at points x [M] from at most `nodes` queries they all share.
+
+    Every x - t_k is read off an even lattice by Lagrange interpolation of degree 7, which keeps the moment
+    laws; the queries no longer grow with the number of Diracs.
+    """
+    targets = (x.detach().cpu().numpy()[:, None] - positions).astype(np.float64)
+    low, high = targets.min(), targets.max()
+    nodes = max(int(nodes), 2 * NEIGHBOURS)
+    step = max(high - low, 1e-9) / (nodes - NEIGHBOURS)
+    start = low - step * (NEIGHBOURS // 2 - 0.5)
+    place = (targets - start) / step
+    first = np.clip(np.floor(place).astype(int) - (NEIGHBOURS // 2 - 1), 0, nodes - NEIGHBOURS)
+    coefficients = lagrange(place - first) * weights[:, None]
+    matrix = np.zeros((len(targets), nodes))
+    rows = np.broadcast_to(np.arange(len(targets))[:, None, None], coefficients.shape)
+    np.add.at(matrix, (rows, first[..., None] + np.arange(NEIGHBOURS)), coefficients)
+    lattice = torch.as_tensor(start + step * np.arange(nodes), dtype=torch.float64, device=x.device)
+    return Weighted(lattice, torch.as_tensor(matrix, device=x.device))
+
+
+def lagrange(place: np.ndarray) -> np.ndarray:
+    """Weights [..., 8] with which samples at 0, 1, ..., 7 give the value at `place` [...]."""
+    nodes = np.arange(NEIGHBOURS)
+    gaps = place[..., None] - nodes
+    weights = np.empty_like(gaps)
+    for k in nodes:
+        others = np.delete(nodes, k)
+        denominator = math.prod(int(k - o) for o in others)
+        weights[..., k] = np.prod(gaps[..., others], axis=-1) / denominator
+    return weights
+
+
+def noise_gain(stencil: Stencil) -> float:
+    """sqrt(sum w^2) of one result: how much independent errors of the samples grow."""
+    match stencil:
+        case Differences():
+            return float(np.sqrt(np.sum(difference_weights(stencil.n, stencil.spacing) ** 2)))
+        case Weighted():
+            return float(stencil.matrix.square().sum(dim=1).max().sqrt())
+        case _:
+            return 1.0
