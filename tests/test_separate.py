@@ -1,0 +1,105 @@
+"""Splitting kernels on tensor grids into outer products."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import SparseKernel, combine, minimal_kernel, outer
+from kernels.separate import tensor_terms
+from kernels.splines import SplineBasis
+
+
+def bump(order: int, knots: np.ndarray) -> SparseKernel:
+    """A 1-D kernel of the given order on the given knots."""
+    basis = SplineBasis(knots, order)
+    centres = (knots[: -order - 1] + knots[order + 1 :]) / 2
+    return SparseKernel(knots[:, None], basis.differences @ np.exp(-3 * centres**2), order, (0,))
+
+
+def random_bump(order: int, count: int, seed: int) -> SparseKernel:
+    """A 1-D kernel on uneven knots in [-1, 1]."""
+    steps = np.random.default_rng(seed).uniform(0.3, 1.0, count)
+    knots = np.cumsum(steps)
+    return bump(order, 2 * (knots - knots[0]) / (knots[-1] - knots[0]) - 1)
+
+
+def grid_of(terms, kernel: SparseKernel) -> np.ndarray:
+    """The terms added up as a weight grid."""
+    return sum(reduce(np.multiply.outer, [weights for _, weights in term]) for term in terms)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@settings(max_examples=12, deadline=None)
+@given(order=st.integers(0, 3), count=st.integers(6, 12), seed=st.integers(0, 1000))
+def test_outer_product_is_one_term(dim, order, count, seed):
+    kernel = reduce(outer, [random_bump(order, count, seed + j) for j in range(dim)])
+    terms = tensor_terms(kernel)
+    assert len(terms) == 1
+    weights = kernel.weights.reshape((count,) * dim)
+    assert np.abs(grid_of(terms, kernel) - weights).max() <= 1e-10 * np.abs(weights).max()
+
+
+@settings(max_examples=15, deadline=None)
+@given(order=st.integers(0, 2), seed=st.integers(0, 1000))
+def test_terms_add_up_to_the_kernel_and_each_is_lawful(order, seed):
+    pairs = [outer(random_bump(order, 8, seed + j), random_bump(order, 9, seed - j + 500)) for j in range(3)]
+    kernel = combine(pairs, [1.0, -0.5, 0.2])
+    terms = tensor_terms(kernel)
+    assert len(terms) == 3
+    for term in terms:
+        for t, w in term:
+            for k in range(order + 1):
+                assert abs(w @ t**k) <= 1e-11 * np.abs(w).sum()
+    products = [reduce(outer, [SparseKernel(t[:, None], w, order, (0,)) for t, w in term]) for term in terms]
+    x = np.linspace(-0.95, 0.95, 41)
+    expected = kernel.density_grid([x, x])
+    found = sum(product.density_grid([x, x]) for product in products)
+    assert np.abs(found - expected).max() <= 1e-7 * np.abs(expected).max()
+
+
+def test_shuffled_diracs_of_a_video_kernel_keep_their_axes():
+    kernel = minimal_kernel(1, (0.3, 0.1), dim=3, axes=(0, 2))
+    shuffle = np.random.default_rng(3).permutation(len(kernel))
+    terms = tensor_terms(SparseKernel(kernel.positions[shuffle], kernel.weights[shuffle], 1, (0, 2)))
+    ((first, _), (second, _)) = terms[0]
+    assert len(terms) == 1
+    np.testing.assert_allclose(first, [-0.3, 0.0, 0.3], atol=1e-15)
+    np.testing.assert_allclose(second, [-0.1, 0.0, 0.1], atol=1e-15)
+
+
+def test_tolerance_is_the_relative_l2_error_of_the_kernel():
+    knots = np.linspace(-1, 1, 21)
+    basis = SplineBasis(knots, 1)
+    middles = knots[1:-1]
+    tilted = np.exp(-4 * (middles[:, None] ** 2 + middles**2 + 1.5 * middles[:, None] * middles))
+    weights = basis.differences @ tilted @ basis.differences.T
+    grid = np.stack(np.meshgrid(knots, knots, indexing="ij"), axis=-1).reshape(-1, 2)
+    kernel = SparseKernel(grid, weights.ravel(), 1, (0, 1))
+    gram = basis.gram
+    size = np.sqrt(np.sum(tilted * (gram @ tilted @ gram)))
+    counts = []
+    for tolerance in (1e-1, 1e-2, 1e-4):
+        terms = tensor_terms(kernel, tolerance)
+        rebuilt = sum(np.outer(basis.coefficients(a), basis.coefficients(b)) for (_, a), (_, b) in terms)
+        error = np.sqrt(np.sum((rebuilt - tilted) * (gram @ (rebuilt - tilted) @ gram))) / size
+        assert error <= tolerance
+        counts.append(len(terms))
+    assert counts[0] < counts[1] < counts[2] < 19
+
+
+def test_scattered_diracs_have_no_grid():
+    rng = np.random.default_rng(0)
+    tent = minimal_kernel(1, 0.1, 2)
+    patches = [tent.positions + rng.uniform(-0.8, 0.8, 2) for _ in range(200)]
+    scattered = SparseKernel(np.vstack(patches), np.tile(tent.weights, 200), 1, (0, 1))
+    assert tensor_terms(scattered) is None
+
+
+def test_one_axis_is_one_term():
+    kernel = minimal_kernel(2, 0.1, dim=3, axes=(1,))
+    [((positions, weights),)] = tensor_terms(kernel)
+    np.testing.assert_array_equal(positions, kernel.positions[:, 1])
+    np.testing.assert_array_equal(weights, kernel.weights)
