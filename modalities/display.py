@@ -23,14 +23,14 @@ def picture(values: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
     """Values [H, W, C] as uint8 [H, W, 1 | 3 | 4] for a screen.
 
     `meta` as the loaders make it: 'alpha' (last channel is alpha, colours premultiplied by it), 'linear'
-    (light, to be encoded as sRGB), 'signed'. Signed values are scaled to fill the range: diverging colours for
-    one channel, an offset of one half for colours (alpha is then left out).
+    (light, to be encoded as sRGB), 'signed'. Signed values are scaled to fill the range, or by `meta['size']`:
+    diverging colours for one channel, an offset of one half for colours (alpha is then left out).
     """
     values = np.asarray(values, np.float32)
     alpha = values[..., -1:] if meta.get("alpha") else None
     colour = values if alpha is None else values[..., :-1]
     if is_signed(values, meta):
-        return _signed_picture(colour)
+        return _signed_picture(colour, meta.get("size") or signed_size(colour))
     if alpha is not None:
         colour = np.where(alpha > 1 / 512, colour / np.maximum(alpha, 1 / 512), 0)
     colour = np.clip(colour, 0, 1)
@@ -40,9 +40,13 @@ def picture(values: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
     return np.round(255 * shown).astype(np.uint8)
 
 
-def _signed_picture(colour: np.ndarray) -> np.ndarray:
-    """Values about zero, scaled by their size without the rarest peaks, as uint8 [H, W, 3]."""
-    size = float(np.quantile(np.abs(colour), 0.998)) or 1.0
+def signed_size(values: np.ndarray) -> float:
+    """The largest absolute value that signed pictures show, the rarest peaks left out."""
+    return float(np.quantile(np.abs(values), 0.998)) or 1.0
+
+
+def _signed_picture(colour: np.ndarray, size: float) -> np.ndarray:
+    """Values about zero as uint8 [H, W, 3], saturated at `size`."""
     shown = np.clip(colour / size, -1, 1)
     if colour.shape[-1] == 1:
         ends = np.where(shown < 0, DIVERGING[0], DIVERGING[2])

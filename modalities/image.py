@@ -58,8 +58,11 @@ def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path
     return written
 
 
-def metrics(values: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """PSNR and SNR in dB, MSE, the peak that PSNR and SSIM refer to, and SSIM where the image is large enough."""
+def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | None = None) -> dict[str, float]:
+    """PSNR and SNR in dB, MSE, the peak that PSNR and SSIM refer to, and SSIM where the image is large enough.
+
+    `meta` is taken as by every modality's metrics; an image's measures need nothing from it.
+    """
     measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
     similarity = ssim(values, truth)
     return measured if similarity is None else measured | {"ssim": similarity}
@@ -73,7 +76,8 @@ def compare(
     aspect = min(max(after.shape[0] / after.shape[1], 0.3), 3.0)
     figure = new_figure(3.4 * count, 3.4 * aspect + 0.4)
     axes = figure.subplots(1, count)
-    show_picture(axes[0], picture(before, meta), "signal")
+    own = {key: value for key, value in meta.items() if key != "signed"}
+    show_picture(axes[0], picture(before, own), "signal")
     # One decision for all panels: a truth and a result shown differently could not be compared.
     filtered_meta = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
     show_picture(axes[1], picture(after, filtered_meta), "filtered by the field")

@@ -26,9 +26,9 @@ class Modality:
 
     load(path, **options) -> Signal; raises ValueError or FileNotFoundError with one clear sentence.
     save(values, folder, meta) -> files; values [N_1, ..., N_d, c] at any size, `meta` as `load` made it.
-    metrics(values, truth) -> {name: number}; both on one grid, all finite. `axis_names` has a letter per
-    coordinate in grid order ('yx': rows first), `filtered` those filtered by default. `load_options` are the
-    keyword options of `load`.
+    metrics(values, truth, meta=None) -> {name: number}; both on one grid, all finite; some numbers need `meta`.
+    `axis_names` has a letter per coordinate in grid order ('yx': rows first), `filtered` those filtered by
+    default. `load_options` are the keyword options of `load`.
     compare(before, after, truth, path, meta) draws the figure: signal, filtered, and truth and error if any.
     """
 
@@ -39,7 +39,7 @@ class Modality:
     extensions: tuple[str, ...]
     load: Callable[..., Signal]
     save: Callable[[np.ndarray, Path, Mapping[str, Any]], list[Path]]
-    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    metrics: Callable[..., dict[str, float]]
     compare: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Path, Mapping[str, Any]], None]
     load_options: tuple[LoadOption, ...] = ()
 

@@ -31,10 +31,7 @@ def read_pixels(path: Path) -> np.ndarray:
     # The flags of OpenCV exclude each other: only without alpha does it turn photographs upright.
     upright = path.suffix.lower() in (".jpg", ".jpeg")
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if upright else cv2.IMREAD_UNCHANGED
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags)
-    except cv2.error:
-        pixels = None
+    pixels = _decode(np.fromfile(path, np.uint8), flags)
     if pixels is None or pixels.size == 0:
         raise ValueError(f"{path} is not an image that can be read, or it is damaged; {ADVICE}")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -42,6 +39,17 @@ def read_pixels(path: Path) -> np.ndarray:
         raise ValueError(f"{path} has {pixels.shape[-1]} channels; save it as grey, RGB or RGBA first")
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
     return np.ascontiguousarray(pixels[..., order])
+
+
+def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """The pixels OpenCV finds in the bytes `data`, or None; its own log would only repeat our error."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _refuse_bomb(path: Path) -> None:
