@@ -1,0 +1,135 @@
+# Sourced by every driver: sets up Python once, and holds what the drivers share. Nothing here changes the working
+# directory, so a path that a user types means what it says wherever the driver was started from.
+set -eu
+ROOT=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+sh "$ROOT/scripts/setup.sh"
+PYTHON=${NFC_PYTHON:-$ROOT/.venv/bin/python}
+case $PYTHON in
+    /*) ;;
+    */*) PYTHON=$PWD/$PYTHON ;;
+esac
+
+# run PROGRAM ARGUMENTS...: one of the programs in the repository root.
+run() {
+    program=$1
+    shift
+    echo "+ $program $*"
+    "$PYTHON" "$ROOT/$program" "$@"
+}
+
+# option NAME DEFAULT ARGUMENTS...: prints what the last `NAME value` or `NAME=value` gives, else DEFAULT.
+option() {
+    name=$1
+    found=$2
+    shift 2
+    previous=
+    for argument; do
+        if [ "$previous" = "$name" ]; then found=$argument; fi
+        case $argument in "$name="*) found=${argument#*=} ;; esac
+        previous=$argument
+    done
+    echo "$found"
+}
+
+# has NAME ARGUMENTS...: whether the option NAME is among the arguments.
+has() {
+    name=$1
+    shift
+    for argument; do
+        case $argument in "$name" | "$name="*) return 0 ;; esac
+    done
+    return 1
+}
+
+# unused PATH: prints PATH, or the first of PATH_2, PATH_3, ... where nothing is yet: no result is written over.
+unused() {
+    path=$1
+    count=1
+    while [ -e "$path" ]; do
+        count=$((count + 1))
+        path=$1_$count
+    done
+    echo "$path"
+}
+
+# latest PATH: prints the last of PATH, PATH_2, PATH_3, ... that is there.
+latest() {
+    path=$1
+    count=2
+    while [ -e "$1_$count" ]; do
+        path=$1_$count
+        count=$((count + 1))
+    done
+    echo "$path"
+}
+
+# settings MODALITY: what is shipped for a modality, how its ground truth is made, and which filters are shown.
+settings() {
+    MODALITY=$1
+    ORDER=1
+    HALF_SIZE=0.05
+    MARGIN=0.4
+    SIZES="0.05 0.1 0.2 0.4"
+    KERNELS="tent gaussian"
+    case $MODALITY in
+        image) FOLDER=images RAW=astronaut.png ;;
+        geometry) FOLDER=geometry RAW=armadillo.off SIZES="0.05 0.1 0.2" ;;
+        video) FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 SIZES="0.1 0.3" ;;
+        audio) FOLDER=audio RAW=speech_librivox_austen_16k.wav HALF_SIZE=0.001 SIZES="0.001 0.002 0.004" MARGIN=0.01 ;;
+        motion) FOLDER=motion RAW=01_01.bvh HALF_SIZE=0.01 SIZES="0.01 0.02 0.04" MARGIN=0.05 ;;
+        *)
+            echo "unknown modality '$MODALITY': one of image, geometry, video, audio, motion" >&2
+            exit 2
+            ;;
+    esac
+    RAW=$ROOT/data/raw/$FOLDER/$RAW
+    stem=${RAW##*/}
+    GROUND_TRUTH=$ROOT/data/GTs/$FOLDER/${stem%.*}.npz
+}
+
+# ground_truth OPTIONS...: the modality's ground truth by mc_utils.py, later options before earlier ones.
+ground_truth() {
+    run mc_utils.py --path "$RAW" --save_path "$GROUND_TRUTH" --modality "$MODALITY" \
+        --method exact --half_size "$HALF_SIZE" --order "$ORDER" --margin "$MARGIN" "$@"
+}
+
+# filters MODEL FOLDER OPTIONS...: every shown filter with eval.py, each in a folder of its own under FOLDER.
+filters() {
+    model=$1
+    folder=$2
+    shift 2
+    for kernel in $KERNELS; do
+        for size in $SIZES; do
+            # The shipped kernels have half size 1, and eval.py divides by --kernel_scale.
+            scale=$(awk "BEGIN { print 1 / $size }")
+            run eval.py --model_path "$model" --kernel_path "$ROOT/trained_models/kernels/$kernel.npz" \
+                --kernel_scale "$scale" --modality "$MODALITY" --signal "$RAW" \
+                --save_path "$folder/${kernel}_$size" "$@"
+        done
+    done
+}
+
+# train_and_filter OPTIONS...: ground truth where there is none, training with OPTIONS in a new run, and filters.
+train_and_filter() {
+    if ! has --monte_carlo "$@"; then
+        if [ -e "$GROUND_TRUTH" ]; then
+            echo "using the ground truth $GROUND_TRUTH (remove it to have it made again)"
+        else
+            ground_truth
+        fi
+        set -- --monte_carlo "$GROUND_TRUTH" "$@"
+    fi
+    summary=$(option --summary "$ROOT/logs" "$@")
+    next=unused
+    if has --resume "$@"; then next=latest; fi
+    name=$(option --experiment_name "$(basename "$($next "$summary/$FOLDER")")" "$@")
+    if ! has --num_steps "$@"; then set -- --time_budget 240 "$@"; fi
+    run train.py --summary "$summary" --experiment_name "$name" "$@"
+
+    output=$(unused "$ROOT/output/$FOLDER/$name")
+    filters "$summary/$name/model_final.pth" "$output"
+    echo
+    echo "model:      $summary/$name/model_final.pth"
+    echo "results:    $output (a folder per filter; metrics.json and a comparison figure in each)"
+    echo "training:   sh $ROOT/scripts/tensorboard.sh --logdir $summary"
+}

@@ -1,0 +1,7 @@
+#!/bin/sh
+# The ground truth of the shipped mesh, in data/GTs, with a preview beside it.
+#   sh scripts/generate_gt_3d.sh [options of mc_utils.py]     e.g. --path MINE --save_path MINE.npz --half_size 0.1
+. "$(dirname -- "$0")/common.sh"
+
+settings geometry
+ground_truth --preview "${GROUND_TRUTH%.npz}.png" "$@"

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Shapes, from the shipped file to filtered results: ground truth, training (4 minutes), filters and figures.
+#   sh scripts/train3d.sh [options of train.py]     e.g. --field siren --time_budget 60 --experiment_name mine
+. "$(dirname -- "$0")/common.sh"
+
+settings geometry
+train_and_filter "$@"
