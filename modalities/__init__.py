@@ -5,10 +5,11 @@ A new modality is one file here and one entry in MODALITIES.
 
 from pathlib import Path
 
+from modalities.geometry import GEOMETRY
 from modalities.image import IMAGE
 from modalities.modality import LoadOption, Modality
 
-MODALITIES: dict[str, Modality] = {entry.name: entry for entry in (IMAGE,)}
+MODALITIES: dict[str, Modality] = {entry.name: entry for entry in (IMAGE, GEOMETRY)}
 ALIASES = {"sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
 __all__ = ["ALIASES", "MODALITIES", "LoadOption", "Modality", "find", "for_path"]
