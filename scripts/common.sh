@@ -1,7 +1,7 @@
 # Sourced by every driver: sets up Python once, and holds what the drivers share. Nothing here changes the working
 # directory, so a path that a user types means what it says wherever the driver was started from.
 set -eu
-ROOT=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 sh "$ROOT/scripts/setup.sh"
 PYTHON=${NFC_PYTHON:-$ROOT/.venv/bin/python}
 case $PYTHON in
@@ -65,20 +65,25 @@ latest() {
 
 # settings MODALITY: what is shipped for a modality, how its ground truth is made, and which filters are shown.
 settings() {
-    MODALITY=$1
     ORDER=1
     HALF_SIZE=0.05
     MARGIN=0.4
     SIZES="0.05 0.1 0.2 0.4"
     KERNELS="tent gaussian"
-    case $MODALITY in
-        image) FOLDER=images RAW=astronaut.png ;;
-        geometry) FOLDER=geometry RAW=armadillo.off SIZES="0.05 0.1 0.2" ;;
-        video) FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 SIZES="0.1 0.3" ;;
-        audio) FOLDER=audio RAW=speech_librivox_austen_16k.wav HALF_SIZE=0.001 SIZES="0.001 0.002 0.004" MARGIN=0.01 ;;
-        motion) FOLDER=motion RAW=01_01.bvh HALF_SIZE=0.01 SIZES="0.01 0.02 0.04" MARGIN=0.05 ;;
+    case $1 in
+        1 | image) MODALITY=image FOLDER=images RAW=astronaut.png ;;
+        2 | geometry) MODALITY=geometry FOLDER=geometry RAW=armadillo.off SIZES="0.05 0.1 0.2" ;;
+        3 | video) MODALITY=video FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 SIZES="0.1 0.3" ;;
+        4 | audio)
+            MODALITY=audio FOLDER=audio RAW=speech_librivox_austen_16k.wav
+            HALF_SIZE=0.001 MARGIN=0.01 SIZES="0.001 0.002 0.004"
+            ;;
+        5 | motion)
+            MODALITY=motion FOLDER=motion RAW=01_01.bvh
+            HALF_SIZE=0.01 MARGIN=0.05 SIZES="0.01 0.02 0.04"
+            ;;
         *)
-            echo "unknown modality '$MODALITY': one of image, geometry, video, audio, motion" >&2
+            echo "unknown modality '$1': one of image, geometry, video, audio, motion" >&2
             exit 2
             ;;
     esac
@@ -101,17 +106,18 @@ filters() {
     for kernel in $KERNELS; do
         for size in $SIZES; do
             # The shipped kernels have half size 1, and eval.py divides by --kernel_scale.
-            scale=$(awk "BEGIN { print 1 / $size }")
+            scale=$(LC_ALL=C awk "BEGIN { print 1 / $size }")
             run eval.py --model_path "$model" --kernel_path "$ROOT/trained_models/kernels/$kernel.npz" \
-                --kernel_scale "$scale" --modality "$MODALITY" --signal "$RAW" \
-                --save_path "$folder/${kernel}_$size" "$@"
+                --kernel_scale "$scale" --modality "$MODALITY" --save_path "$folder/${kernel}_$size" "$@"
         done
     done
 }
 
 # train_and_filter OPTIONS...: ground truth where there is none, training with OPTIONS in a new run, and filters.
 train_and_filter() {
+    signal=
     if ! has --monte_carlo "$@"; then
+        signal=$RAW
         if [ -e "$GROUND_TRUTH" ]; then
             echo "using the ground truth $GROUND_TRUTH (remove it to have it made again)"
         else
@@ -127,7 +133,7 @@ train_and_filter() {
     run train.py --summary "$summary" --experiment_name "$name" "$@"
 
     output=$(unused "$ROOT/output/$FOLDER/$name")
-    filters "$summary/$name/model_final.pth" "$output"
+    filters "$summary/$name/model_final.pth" "$output" ${signal:+--signal "$signal"}
     echo
     echo "model:      $summary/$name/model_final.pth"
     echo "results:    $output (a folder per filter; metrics.json and a comparison figure in each)"

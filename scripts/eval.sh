@@ -17,6 +17,6 @@ esac
 for modality in $modalities; do
     settings "$modality"
     output=$(unused "$ROOT/output/$FOLDER/shipped")
-    filters "$ROOT/trained_models/$FOLDER/model.pth" "$output" "$@"
+    filters "$ROOT/trained_models/$FOLDER/model.pth" "$output" --signal "$RAW" "$@"
     echo "results: $output"
 done

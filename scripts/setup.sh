@@ -5,7 +5,7 @@
 #   NFC_TORCH=cuda sh scripts/setup.sh         the CUDA build (Linux with an NVIDIA GPU)
 #   NFC_PYTHON=/path/to/python sh scripts/...  no .venv at all: an environment of your own
 set -eu
-root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 venv=$root/.venv
 lock=$root/.venv.lock
 ready=$venv/requirements.installed
@@ -32,20 +32,18 @@ find_python() {
 
 install() {
     "$base" -m venv --clear "$venv"
-    set -- --quiet --disable-pip-version-check --no-input
     if [ "${NFC_TORCH:-cpu}" = cpu ]; then
         echo "setup: PyTorch (CPU build)"
-        # --no-deps: nothing but PyTorch itself may come from the second index. Twice --quiet: where that index
-        # cannot be reached, the warnings about it would hide that the first one has the package.
-        run_pip "$@" --quiet --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu \
+        # --no-deps: nothing but PyTorch itself may come from the second index.
+        run_pip --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu \
             "$(grep '^torch==' "$root/requirements.txt")"
     fi
     echo "setup: the other requirements"
-    run_pip "$@" -r "$root/requirements-dev.txt"
+    run_pip -r "$root/requirements-dev.txt"
 }
 
 run_pip() {
-    "$venv/bin/python" -m pip install "$@" ||
+    "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-input "$@" ||
         fail "pip could not install the requirements (see above); nothing is marked as done, so run this again"
 }
 
@@ -73,7 +71,7 @@ if ! "$base" -c "$hold" try 2>/dev/null; then
     "$base" -c "$hold"
 fi
 if ! is_ready; then
-    echo "setup: making $venv with $("$base" --version): about 3 minutes and 2 GB, this first time only"
+    echo "setup: making $venv with $("$base" --version): 1 to 3 minutes and 2 GB, this first time only"
     echo unfinished >&9
     install
     echo "$wanted" >"$ready"
