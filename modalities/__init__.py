@@ -5,11 +5,14 @@ A new modality is one file here and one entry in MODALITIES.
 
 from pathlib import Path
 
+from modalities.audio import AUDIO
 from modalities.geometry import GEOMETRY
 from modalities.image import IMAGE
 from modalities.modality import LoadOption, Modality
+from modalities.motion import MOTION
+from modalities.video import VIDEO
 
-MODALITIES: dict[str, Modality] = {entry.name: entry for entry in (IMAGE, GEOMETRY)}
+MODALITIES: dict[str, Modality] = {entry.name: entry for entry in (IMAGE, GEOMETRY, VIDEO, AUDIO, MOTION)}
 ALIASES = {"sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
 __all__ = ["ALIASES", "MODALITIES", "LoadOption", "Modality", "find", "for_path"]

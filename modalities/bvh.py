@@ -1,0 +1,219 @@
+"""The BVH format: a skeleton (HIERARCHY) and its channels over time (MOTION), read strictly and written back.
+
+Text that was written by hand is met with a line number; its size, joints and numbers are bounded.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from files import atomic_write
+from modalities.inputs import bounded, existing_file
+
+ADVICE = "give a BVH file with HIERARCHY and MOTION"
+LARGEST_JOINTS = 4096
+LARGEST_TEXT = 1 << 28
+POSITIONS = ("Xposition", "Yposition", "Zposition")
+ROTATIONS = ("Xrotation", "Yrotation", "Zrotation")
+
+
+class BvhError(ValueError):
+    """What is wrong with a BVH text, with the number of its line."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint: its name and its channels, named and ordered as in the file."""
+
+    name: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The joints in the order of their channels, and the HIERARCHY text they were read from."""
+
+    joints: tuple[Joint, ...]
+    text: str
+
+    @property
+    def channels(self) -> int:
+        """Numbers per frame."""
+        return sum(len(joint.channels) for joint in self.joints)
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """A skeleton, its channels over time [T, N] (degrees, and positions in the file's units), seconds per frame."""
+
+    skeleton: Skeleton
+    frames: np.ndarray
+    frame_time: float
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 2 or self.frames.shape[1] != self.skeleton.channels or not self.frames.size:
+            raise BvhError(f"frames {list(self.frames.shape)} do not fit the {self.skeleton.channels} channels")
+        if not (math.isfinite(self.frame_time) and self.frame_time > 0):
+            raise BvhError(f"a frame time of {self.frame_time} is not a positive number of seconds")
+
+
+def read_bvh(path: Path) -> Bvh:
+    """The skeleton and motion of a BVH file; raises FileNotFoundError, or BvhError that names file and line."""
+    path = existing_file(path, "a motion capture", ADVICE)
+    if path.stat().st_size > LARGEST_TEXT:
+        raise BvhError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter takes")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise BvhError(f"{path} is not text; {ADVICE}") from None
+    try:
+        start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
+        if start is None:
+            raise BvhError("there is no MOTION in it")
+        skeleton = parse_skeleton("\n".join(lines[:start]))
+        frames, frame_time = _parse_motion(path, lines, start + 1, skeleton.channels)
+        return Bvh(skeleton, frames, frame_time)
+    except BvhError as error:
+        raise BvhError(f"{path}: {error}; {ADVICE}") from None
+
+
+def parse_skeleton(text: str) -> Skeleton:
+    """The skeleton of a HIERARCHY text; raises BvhError."""
+    words = _Words(text)
+    words.expect("HIERARCHY")
+    joints: list[Joint] = []
+    depth = 0
+    while (word := words.next_or_none()) is not None:
+        keyword = word.upper()
+        if keyword == "}" and depth:
+            depth -= 1
+        elif keyword == ("JOINT" if depth else "ROOT"):
+            joints.append(_parse_joint(words))
+            depth += 1
+        elif keyword == "END" and depth:
+            words.expect("SITE")
+            words.expect("{")
+            _parse_offset(words)
+            words.expect("}")
+        else:
+            raise BvhError(f"line {words.line}: {word[:40]!r} is not what may stand there")
+        if len(joints) > LARGEST_JOINTS:
+            raise BvhError(f"line {words.line}: there are more than the {LARGEST_JOINTS} joints supported")
+    if depth:
+        raise BvhError(f"line {words.line}: {depth} closing braces are missing")
+    skeleton = Skeleton(tuple(joints), text)
+    if not skeleton.channels:
+        raise BvhError("the skeleton has no channels")
+    return skeleton
+
+
+class _Words:
+    """The words of a text one after the other, and the line of the last one."""
+
+    def __init__(self, text: str) -> None:
+        self.line = 0
+        self._words = self._split(text)
+
+    def _split(self, text: str) -> Iterator[str]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            for word in line.replace("{", " { ").replace("}", " } ").split():
+                self.line = number
+                yield word
+
+    def next_or_none(self) -> str | None:
+        return next(self._words, None)
+
+    def next(self) -> str:
+        word = self.next_or_none()
+        if word is None:
+            raise BvhError(f"line {self.line}: the hierarchy ends too early")
+        return word
+
+    def expect(self, wanted: str) -> None:
+        word = self.next()
+        if word.upper() != wanted:
+            raise BvhError(f"line {self.line}: {wanted} is missing, there is {word[:40]!r}")
+
+    def number(self) -> float:
+        word = self.next()
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise BvhError(f"line {self.line}: {word[:40]!r} is not a number")
+        return value
+
+
+def _parse_offset(words: _Words) -> None:
+    words.expect("OFFSET")
+    for _ in range(3):
+        words.number()
+
+
+def _parse_joint(words: _Words) -> Joint:
+    """A joint from its name to its channels; its children follow."""
+    parts: list[str] = []
+    while (word := words.next()) != "{":
+        parts.append(word)
+    _parse_offset(words)
+    words.expect("CHANNELS")
+    count = words.number()
+    if count not in range(7):
+        raise BvhError(f"line {words.line}: a joint has 0 to 6 channels, not {count:g}")
+    channels = tuple(words.next() for _ in range(int(count)))
+    known = {name.lower(): name for name in POSITIONS + ROTATIONS}
+    if any(name.lower() not in known for name in channels) or len({name.lower() for name in channels}) != count:
+        raise BvhError(f"line {words.line}: {' '.join(channels)[:80]!r} are not channels, each named once")
+    return Joint(" ".join(parts), tuple(known[name.lower()] for name in channels))
+
+
+def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np.ndarray, float]:
+    """Frames [T, channels] and seconds per frame from the lines behind MOTION."""
+    rows = [(number, line.split()) for number, line in enumerate(lines[start:], start + 1) if line.strip()]
+    if len(rows) < 2:
+        raise BvhError(f"line {len(lines)}: Frames and Frame Time are missing")
+    count = _labelled(rows[0], ["Frames:"])
+    frame_time = _labelled(rows[1], ["Frame", "Time:"])
+    if count < 1 or count != int(count):
+        raise BvhError(f"line {rows[0][0]}: there must be at least one frame, not {count:g}")
+    if len(rows) - 2 != count:
+        raise BvhError(f"line {rows[0][0]}: {count:g} frames are announced and {len(rows) - 2} are there")
+    bounded(path, int(count) * channels, "cut it into shorter takes")
+    frames = np.empty((int(count), channels))
+    for frame, (number, words) in zip(frames, rows[2:], strict=True):
+        if len(words) != channels:
+            raise BvhError(f"line {number}: {len(words)} numbers where the skeleton has {channels} channels")
+        try:
+            frame[:] = [float(word) for word in words]
+        except ValueError:
+            raise BvhError(f"line {number}: not all of its words are numbers") from None
+        if not np.isfinite(frame).all():
+            raise BvhError(f"line {number}: a number is NaN or infinite")
+    return frames, frame_time
+
+
+def _labelled(row: tuple[int, list[str]], label: list[str]) -> float:
+    """The number behind a label such as 'Frame Time:'."""
+    number, words = row
+    if [word.lower() for word in words[:-1]] != [word.lower() for word in label]:
+        raise BvhError(f"line {number}: '{' '.join(label)}' and a number are missing")
+    try:
+        value = float(words[-1])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BvhError(f"line {number}: {words[-1][:40]!r} is not a number")
+    return value
+
+
+def write_bvh(path: Path, motion: Bvh) -> Path:
+    """Write a BVH file with the hierarchy as it was read, atomically."""
+    rows = "\n".join(" ".join(f"{value:.6f}" for value in frame) for frame in motion.frames)
+    head = f"MOTION\nFrames: {len(motion.frames)}\nFrame Time: {motion.frame_time:.8g}\n"
+    with atomic_write(path) as stream:
+        stream.write(f"{motion.skeleton.text.rstrip()}\n{head}{rows}\n".encode())
+    return path

@@ -1,0 +1,136 @@
+"""Frames in and out of video files and folders."""
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from files import atomic_write
+from modalities.inputs import LARGEST_SAMPLES, existing_file
+from modalities.pixels import LARGEST_PIXELS, read_pixels
+
+ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
+FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".exr")
+FOLDER_RATE = 25.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which frames of a clip to read: `count` (None: all) from `start` on, scaled to `height` rows (None: as is)."""
+
+    start: int = 0
+    count: int | None = None
+    height: int | None = None
+
+    def scale(self, frame: np.ndarray) -> np.ndarray:
+        """A frame [H, W, C] at the asked height, its aspect kept."""
+        if self.height is None or self.height == frame.shape[0]:
+            return frame
+        width = max(1, round(frame.shape[1] * self.height / frame.shape[0]))
+        smaller = self.height < frame.shape[0]
+        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        return cv2.resize(frame, (width, self.height), interpolation=interpolation).reshape(self.height, width, -1)
+
+
+def read_clip(path: Path, cut: Cut) -> tuple[list[np.ndarray], float]:
+    """The frames [H, W, C] of a video file or folder, as stored, and their rate in frames a second.
+
+    Raises FileNotFoundError or ValueError; stops at a bound on the numbers read, so that memory stays bounded too.
+    """
+    if path.is_dir():
+        return _collect(path, _folder_frames(path), cut), FOLDER_RATE
+    path = existing_file(path, "a video", ADVICE)
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path} has no pictures in it, only sound perhaps; {ADVICE}")
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate or stream.guessed_rate or FOLDER_RATE)
+            return _collect(path, _decoded(container, stream), cut), rate
+    except (av.error.FFmpegError, OSError):
+        raise ValueError(f"{path} is not a video that can be read, or it is damaged; {ADVICE}") from None
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[np.ndarray]:
+    for frame in container.decode(stream):
+        if frame.width * frame.height > LARGEST_PIXELS:
+            raise ValueError(f"{container.name} has frames of more than {LARGEST_PIXELS} pixels; scale them down first")
+        yield frame.to_ndarray(format="rgb24")
+
+
+def _folder_frames(path: Path) -> Iterator[np.ndarray]:
+    names = sorted((entry for entry in path.iterdir() if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
+    if not names:
+        raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...) in it; {ADVICE}")
+    for name in names:
+        yield read_pixels(name)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorting key by which frame 10 follows frame 9."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def _collect(path: Path, frames: Iterable[np.ndarray], cut: Cut) -> list[np.ndarray]:
+    """The frames that `cut` asks for; raises ValueError where they differ in size, are none or too many."""
+    kept: list[np.ndarray] = []
+    last = None if cut.count is None else cut.start + cut.count
+    for number, frame in enumerate(frames):
+        if number == last:
+            break
+        if number < cut.start:
+            continue
+        frame = cut.scale(frame)
+        if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
+            raise ValueError(
+                f"{path}: frame {number} is {_size(frame)}, the first is {_size(kept[0])}; make all frames alike first"
+            )
+        kept.append(frame)
+        if len(kept) * frame.size > LARGEST_SAMPLES:
+            raise ValueError(
+                f"{path} holds more than the {LARGEST_SAMPLES} numbers supported; set max_frames or height"
+            )
+    if not kept:
+        raise ValueError(f"{path} has no frame from number {cut.start} on; {ADVICE}")
+    return kept
+
+
+def _size(frame: np.ndarray) -> str:
+    return f"{frame.shape[1]} x {frame.shape[0]} with {frame.shape[2]} channels of {frame.dtype}"
+
+
+def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
+    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4 at `rate` frames a second, atomically.
+
+    4:2:0 colour, the kind every player knows, needs even sizes: odd frames repeat their last row or column.
+    """
+    import av
+
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "draft.mp4"
+        with av.open(str(draft), "w") as container:
+            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+            stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
+            for number, frame in enumerate(frames):
+                pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
+                if pixels.shape[-1] == 1:
+                    pixels = np.repeat(pixels, 3, axis=-1)
+                if number == 0:
+                    stream.height, stream.width = pixels.shape[:2]
+                    stream.pix_fmt = "yuv420p"
+                    stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        data = draft.read_bytes()
+    with atomic_write(path) as target:
+        target.write(data)
+    return path

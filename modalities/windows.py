@@ -1,0 +1,56 @@
+"""A long recording as many windows, each with coordinates of its own, and the recording put together again.
+
+One coordinate in [-1, 1] for seconds of sound makes a kernel's half size h so small that its weights of size 1/h^n
+leave float32; over a window they stay ordinary numbers.
+
+S samples, W windows of T samples. Windows share their end points: window k holds the samples k (T - 1) ... k (T - 1) +
+T - 1, so sample i of it lies at x = -1 + 2 i / (T - 1), and windows sampled again at another T' still join evenly.
+The last window is filled up with the recording's last sample.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How S samples (`samples`) lie in windows of T (`window`); raises ValueError where they cannot."""
+
+    samples: int
+    window: int
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.window < 1 or (self.window == 1 and self.samples > 1):
+            raise ValueError(f"{self.samples} samples do not fit windows of {self.window}; a window needs two or more")
+
+    @property
+    def count(self) -> int:
+        """W."""
+        return max(1, math.ceil((self.samples - 1) / max(self.window - 1, 1)))
+
+    def cut(self, recording: np.ndarray, halo: int) -> np.ndarray:
+        """The recording [S, c] as windows [W, T + 2 halo, c]; beyond its ends its first and last samples go on."""
+        after = self.count * (self.window - 1) + 1 - self.samples + halo
+        padded = np.pad(recording, [(halo, after), (0, 0)], mode="edge")
+        starts = np.arange(self.count) * (self.window - 1)
+        return padded[starts[:, None] + np.arange(self.window + 2 * halo)]
+
+    def join(self, windows: np.ndarray) -> np.ndarray:
+        """Windows [W, T', c] as one recording [S', c]: of a shared sample the later window's, of the fill nothing.
+
+        Raises ValueError for another number of windows.
+        """
+        if len(windows) != self.count or windows.ndim != 3:
+            raise ValueError(f"a recording of {self.count} windows cannot be put together from {list(windows.shape)}")
+        joined = np.concatenate([*windows[:, : max(windows.shape[1] - 1, 1)][:-1], windows[-1]])
+        return joined[: round((self.samples - 1) * self.stretch(windows.shape[1])) + 1]
+
+    def stretch(self, window: int) -> float:
+        """How many samples of windows of T' = `window` there are for each of T."""
+        return (window - 1) / max(self.window - 1, 1)
+
+    def domain_units(self, samples: float) -> float:
+        """The length of `samples` samples in domain units of a window (2 for the whole of it)."""
+        return 2.0 * samples / max(self.window - 1, 1)
