@@ -17,8 +17,9 @@ run() {
     "$PYTHON" "$ROOT/$program" "$@"
 }
 
+# Bodies in parentheses are subshells: their variables are their own.
 # option NAME DEFAULT ARGUMENTS...: prints what the last `NAME value` or `NAME=value` gives, else DEFAULT.
-option() {
+option() (
     name=$1
     found=$2
     shift 2
@@ -29,20 +30,20 @@ option() {
         previous=$argument
     done
     echo "$found"
-}
+)
 
 # has NAME ARGUMENTS...: whether the option NAME is among the arguments.
-has() {
+has() (
     name=$1
     shift
     for argument; do
-        case $argument in "$name" | "$name="*) return 0 ;; esac
+        case $argument in "$name" | "$name="*) exit 0 ;; esac
     done
-    return 1
-}
+    exit 1
+)
 
 # unused PATH: prints PATH, or the first of PATH_2, PATH_3, ... where nothing is yet: no result is written over.
-unused() {
+unused() (
     path=$1
     count=1
     while [ -e "$path" ]; do
@@ -50,10 +51,10 @@ unused() {
         path=$1_$count
     done
     echo "$path"
-}
+)
 
 # latest PATH: prints the last of PATH, PATH_2, PATH_3, ... that is there.
-latest() {
+latest() (
     path=$1
     count=2
     while [ -e "$1_$count" ]; do
@@ -61,7 +62,7 @@ latest() {
         count=$((count + 1))
     done
     echo "$path"
-}
+)
 
 # settings MODALITY: what is shipped for a modality, how its ground truth is made, and which filters are shown.
 settings() {
