@@ -89,8 +89,10 @@ class Field(nn.Module):
     """A repeated integral field: a network part, given by subclasses, plus a polynomial part.
 
     Subclasses define `network_points` (points [N, d] -> [N, c]), `network_grid` (stencils -> [M_1, ..., M_d, c])
-    and `rescale`.
+    and `rescale`; `factored` says that a tensor grid costs them its axes, not its points.
     """
+
+    factored = False
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__()
@@ -114,6 +116,13 @@ class Field(nn.Module):
     def grid(self, stencils: Sequence[Stencil]) -> Tensor:
         """F through one stencil per axis -> [M_1, ..., M_d, c]."""
         return self.network_grid(stencils) + self.polynomial.grid(stencils)
+
+    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int) -> Tensor:
+        """The sum of `grid` over several lists of stencils, a network seeing at most about `block` points at once."""
+        total = self.grid(terms[0])
+        for stencils in terms[1:]:
+            total = total + self.grid(stencils)
+        return total
 
     def queries(self, stencils: Sequence[Stencil]) -> int:
         """Network evaluations that `grid` costs: points of the tensor grid of nodes."""

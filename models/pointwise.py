@@ -1,5 +1,6 @@
 """Fields that are one network of all coordinates: the SIREN and the swish MLP of Nsampi et al. 2023, section 5."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -38,6 +39,30 @@ class PointwiseField(Field):
         for axis, stencil in enumerate(stencils):
             values = stencil.combine(values, axis)
         return self.head(values) if early else values
+
+    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int) -> Tensor:
+        """All terms from one set of samples: their nodes are the same, only their weights differ."""
+        nodes = [s.nodes for s in terms[0]]
+        samples = self._samples(nodes, block)
+        total: Tensor | None = None
+        for stencils in terms:
+            values = samples
+            for axis, stencil in enumerate(stencils):
+                values = stencil.combine(values, axis)
+            values = values + self.polynomial.grid(stencils)
+            total = values if total is None else total + values
+        return total
+
+    def _samples(self, nodes: Sequence[Tensor], block: int) -> Tensor:
+        """The network part on the tensor grid of `nodes`, at most about `block` points at once; float64."""
+        rest = [node.to(self.dtype) for node in nodes[1:]]
+        rows = max(1, block // max(1, math.prod(len(node) for node in rest)))
+        slabs = []
+        for slab in nodes[0].to(self.dtype).split(rows):
+            points = torch.cartesian_prod(slab, *rest).reshape(-1, len(nodes))
+            values = torch.cat([self.network_points(part) for part in points.split(block)])
+            slabs.append(values.double().reshape(len(slab), *map(len, rest), -1))
+        return torch.cat(slabs)
 
     @torch.no_grad()
     def rescale(self, stencils: Sequence[Stencil], size: Tensor) -> None:

@@ -52,6 +52,8 @@ class TableFactor(nn.Module):
 class SeparableField(Field):
     """Products of 1-D factors, summed through a diagonal or dense core; see the module's formula."""
 
+    factored = True
+
     def __init__(self, config: FieldConfig) -> None:
         super().__init__(config)
         ranks, tables = config.ranks or (128,) * config.dim, config.tables or (0,) * config.dim

@@ -1,0 +1,170 @@
+"""Sparse convolution: (f * g)(x) = sum_i w_i F(x - t_i), at scattered points and on whole grids.
+
+Source: Nsampi et al. 2023, equation 6. On a grid the outputs share their queries: a kernel that is a short
+sum of outer products becomes one stencil per axis, so that the cost no longer grows with its Diracs.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels import SparseKernel
+from kernels.minimal import knot_spacing
+from kernels.separate import tensor_terms
+from models.field import Field
+from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencil
+
+# Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
+QUERIES_PER_OUTPUT = 1.5
+# Nodes this many per knot of the training kernel resolve everything the field has learned.
+NODES_PER_KNOT = 6
+FACTORED_NODES_PER_KNOT = 40
+FACTORED_NODES_PER_OUTPUT = 4
+
+Progress = Callable[[float], None]
+
+
+class KernelError(ValueError):
+    """The field cannot answer for this kernel; the message says what to do."""
+
+
+def check_kernel(field: Field, kernel: SparseKernel, margin: float, half_size: float) -> None:
+    """Refuse a kernel that the field has not learned to answer for.
+
+    `margin` is what the training points covered beyond [-1, 1], in domain units: their minimal kernels of
+    `half_size` reach that much further. Raises KernelError for another order, other axes or too wide a kernel.
+    """
+    config = field.config
+    if kernel.order != config.order:
+        raise KernelError(
+            f"the kernel has order {kernel.order} but the field was trained with order {config.order}: "
+            f"choose a kernel of order {config.order}, or train a field with --order {kernel.order}"
+        )
+    if kernel.dim != config.dim or kernel.axes != config.axes:
+        raise KernelError(
+            f"the kernel filters axes {kernel.axes} of {kernel.dim}, the field axes {config.axes} of {config.dim}: "
+            "choose a kernel for the field's axes"
+        )
+    reach = float(kernel.radius.max())
+    if reach > margin + half_size + 1e-6:
+        raise KernelError(
+            f"the kernel reaches {reach:.4g} but the field was trained with a margin of {margin:.4g} and answers up to "
+            f"{margin + half_size:.4g}: use a smaller kernel, or make ground truth with --margin {reach - half_size:.3g}"
+        )
+
+
+def grid_stencils(
+    field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float
+) -> list[list[Stencil]] | None:
+    """One list of stencils (one per axis) for each outer product the kernel is a sum of; None if it is no such sum.
+
+    coordinates: positions [M_j] (float64, domain units) of the outputs along every axis.
+    """
+    terms = tensor_terms(kernel, tolerance=1e-7)
+    if terms is None:
+        return None
+    budgets = _node_budgets(field, kernel, coordinates, half_size)
+    return [_term_stencils(kernel, term, coordinates, budgets) for term in terms]
+
+
+def _term_stencils(
+    kernel: SparseKernel, term: Sequence[tuple[np.ndarray, np.ndarray]], coordinates: Sequence[Tensor], nodes: Sequence[int]
+) -> list[Stencil]:
+    stencils: list[Stencil] = [Points(x) for x in coordinates]
+    for axis, (positions, weights) in zip(kernel.axes, term, strict=True):
+        x = coordinates[axis]
+        if len(x) * len(positions) <= nodes[axis]:
+            stencils[axis] = direct_stencil(x, positions, weights)
+        else:
+            stencils[axis] = shared_stencil(x, positions, weights, nodes[axis])
+    return stencils
+
+
+def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
+    """Shared nodes per axis: fine enough for what the field has learned, few enough to pay."""
+    h = knot_spacing(field.config.order, half_size)
+    factored = field.factored
+    growth = FACTORED_NODES_PER_OUTPUT if factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
+    per_knot = FACTORED_NODES_PER_KNOT if factored else NODES_PER_KNOT
+    budgets = []
+    for axis, x in enumerate(coordinates):
+        reach = float(x.max() - x.min()) + 2 * kernel.radius[axis]
+        budgets.append(max(int(growth * len(x)), int(per_knot * reach / h)))
+    return budgets
+
+
+@torch.no_grad()
+def convolve_grid(
+    field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float, block: int = 1 << 16
+) -> Tensor:
+    """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
+
+    coordinates: positions [M_j] in domain units; `half_size` is the training kernel's; `block` bounds the
+    points a network sees at once. Kernels that are no short sum of products are summed Dirac by Dirac.
+    """
+    coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
+    terms = grid_stencils(field, kernel, coordinates, half_size)
+    if terms is not None:
+        return field.grid_sum(terms, block).double()
+    points = torch.cartesian_prod(*coordinates).reshape(-1, len(coordinates))
+    shape = [len(x) for x in coordinates]
+    return convolve_points(field, kernel, points, block=block).reshape(*shape, -1)
+
+
+@torch.no_grad()
+def convolve_points(
+    field: Field,
+    kernel: SparseKernel,
+    points: Tensor,
+    scale: Tensor | None = None,
+    block: int = 1 << 16,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64, K queries a point.
+
+    `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` hears the share done.
+    """
+    terms = tensor_terms(kernel, tolerance=1e-7) if field.factored else None
+    rows = max(1, block // len(kernel))
+    results = []
+    for start in range(0, len(points), rows):
+        x = points[start : start + rows].to(device=field.device, dtype=torch.float64)
+        s = None if scale is None else scale[start : start + rows].to(x)
+        if terms is None:
+            results.append(_sum_diracs(field, kernel, x, s))
+        else:
+            results.append(sum(_sum_term(field, kernel, term, x, s) for term in terms))
+        if progress:
+            progress(min(1.0, (start + rows) / len(points)))
+    return torch.cat(results) if results else torch.zeros(0, field.config.channels, dtype=torch.float64)
+
+
+def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor | None) -> Tensor:
+    t = torch.as_tensor(kernel.positions, device=x.device)
+    w = torch.as_tensor(kernel.weights, device=x.device)
+    if scale is None:
+        return field.sum_diracs(x[:, None] - t, w)
+    stretch = torch.ones_like(x)
+    stretch[:, list(kernel.axes)] = scale
+    return field.sum_diracs(x[:, None] - t * stretch[:, None], w / scale.pow(kernel.n).prod(dim=1, keepdim=True))
+
+
+def _sum_term(
+    field: Field, kernel: SparseKernel, term: Sequence[tuple[np.ndarray, np.ndarray]], x: Tensor, scale: Tensor | None
+) -> Tensor:
+    nodes = [x[:, axis, None] for axis in range(x.shape[1])]
+    weights = [torch.ones_like(node) for node in nodes]
+    for index, (axis, (positions, values)) in enumerate(zip(kernel.axes, term, strict=True)):
+        s = torch.ones_like(x[:, :1]) if scale is None else scale[:, index, None]
+        nodes[axis] = x[:, axis, None] - s * torch.as_tensor(positions, device=x.device)
+        weights[axis] = torch.as_tensor(values, device=x.device) / s**kernel.n
+    return field.scattered(nodes, weights)
+
+
+def count_queries(field: Field, terms: Sequence[Sequence[Stencil]]) -> int:
+    """Network evaluations `convolve_grid` needs for these stencils."""
+    shared = not field.factored and all(isinstance(s, Points | Weighted) for term in terms for s in term)
+    return field.queries(terms[0]) if shared else sum(field.queries(term) for term in terms)
