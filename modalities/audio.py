@@ -92,12 +92,12 @@ def joined(values: np.ndarray, meta: Mapping[str, Any]) -> tuple[np.ndarray, int
 
 def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
     """Write output.wav (32-bit float, so that nothing is clipped or rounded) and output.npy [S, c]."""
-    import soundfile
+    from scipy.io import wavfile
 
     folder = Path(folder)
     recording, rate = joined(values, meta)
     data = io.BytesIO()
-    soundfile.write(data, recording.astype(np.float32), rate, format="WAV", subtype="FLOAT")
+    wavfile.write(data, rate, recording.astype(np.float32))
     with atomic_write(folder / "output.wav") as stream:
         stream.write(data.getvalue())
     return [folder / "output.wav", write_values(folder / "output.npy", recording)]

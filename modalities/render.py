@@ -62,7 +62,7 @@ class Shot:
     hits: np.ndarray
 
 
-def render(grid: np.ndarray, camera: Camera | None = None, size: int = 360) -> Shot:
+def render(grid: np.ndarray, camera: Camera | None = None, size: int = 320) -> Shot:
     """The zero level of `grid` in size x size pixels of 2 x 2 rays; a grid without a surface gives an empty picture."""
     camera = camera or Camera.onto(grid)
     directions = camera.rays(2 * size)

@@ -1,0 +1,136 @@
+"""Sound: windows that join sample by sample, files that other programs read."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.io import wavfile
+
+from modalities import find
+from modalities.audio import domain_units, joined, seconds
+from modalities.windows import Windows
+
+AUDIO = find("audio")
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(2).uniform(-0.9, 0.9, shape).astype(np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(samples=st.integers(1, 200), window=st.integers(2, 60), halo=st.integers(0, 70))
+def test_windows_hold_their_own_samples_and_their_neighbours(samples, window, halo):
+    recording = np.arange(samples, dtype=np.float32)[:, None]
+    windows = Windows(samples, window)
+    cut = windows.cut(recording, halo)
+    assert cut.shape == (windows.count, window + 2 * halo, 1)
+    starts = np.arange(windows.count)[:, None] * (window - 1)
+    expected = np.clip(starts + np.arange(-halo, window + halo), 0, samples - 1)
+    np.testing.assert_array_equal(cut[..., 0], expected)
+    core = cut[:, halo : halo + window]
+    np.testing.assert_array_equal(windows.join(core), recording)
+    assert windows.count == 1 or core[-1, 1, 0] < samples - 1 or samples == (windows.count - 1) * (window - 1) + 2
+
+
+@pytest.mark.parametrize("finer", [2, 3])
+def test_finer_windows_join_into_even_samples(finer):
+    windows = Windows(31, 8)
+    position = np.arange(windows.count)[:, None] * 7.0 + np.arange(7 * finer + 1) / finer
+    joined_positions = windows.join(position[..., None])[:, 0]
+    np.testing.assert_allclose(joined_positions, np.arange(30 * finer + 1) / finer)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_recordings_come_back_in_another_reader(tmp_path, subtype, channels):
+    recording = noise(1234, channels)
+    soundfile.write(tmp_path / "a.wav", recording, 22050, subtype=subtype)
+    signal = AUDIO.load(tmp_path / "a.wav", window=100)
+    assert signal.shape == (13, 100)
+    assert signal.halo == (0, 50)
+    AUDIO.save(signal.core, tmp_path, signal.meta)
+    rate, samples = wavfile.read(tmp_path / "output.wav")
+    assert (rate, samples.dtype) == (22050, np.float32)
+    np.testing.assert_allclose(
+        samples.reshape(-1, channels), recording, atol=1 / 32768 if subtype == "PCM_16" else 1e-6
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "output.npy"), samples.reshape(-1, channels))
+    again, rate = soundfile.read(tmp_path / "output.wav", always_2d=True)
+    assert rate == 22050
+    np.testing.assert_array_equal(again, samples.reshape(-1, channels))
+
+
+@pytest.mark.parametrize(("extension", "error"), [(".flac", 1e-4), (".ogg", 0.2)])
+def test_compressed_files_are_read(tmp_path, extension, error):
+    tone = 0.5 * np.sin(np.arange(8000) / 8)
+    soundfile.write(tmp_path / f"a{extension}", tone, 8000)
+    signal = AUDIO.load(tmp_path / f"a{extension}")
+    assert signal.meta["samples"] == 8000
+    assert np.abs(joined(signal.core, signal.meta)[0][:, 0] - tone).max() < error
+
+
+def test_loud_values_are_not_clipped(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(100), 8000)
+    signal = AUDIO.load(tmp_path / "a.wav", window=0)
+    assert signal.shape == (1, 100)
+    AUDIO.save(3 * signal.core, tmp_path, signal.meta)
+    assert np.abs(wavfile.read(tmp_path / "output.wav")[1]).max() > 1.5
+
+
+def test_a_filter_over_windows_is_the_filter_over_the_recording(tmp_path):
+    recording = noise(500, 1)
+    soundfile.write(tmp_path / "a.wav", recording, 8000, subtype="FLOAT")
+    signal = AUDIO.load(tmp_path / "a.wav", window=64, halo=10)
+    taps = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
+    wide = signal.padded((0, 2), "clamp")[..., 0]
+    filtered = np.stack([np.convolve(row, taps, mode="valid") for row in wide])[..., None]
+    expected = np.convolve(np.pad(recording[:, 0], 2, mode="edge"), taps, mode="valid")
+    np.testing.assert_allclose(joined(filtered, signal.meta)[0][:, 0], expected, atol=1e-6)
+
+
+def test_units_of_time():
+    meta = {"sample_rate": 8000, "samples": 5000, "window": 401}
+    assert domain_units(400 / 8000, meta) == pytest.approx(2.0)
+    assert seconds(0.5, meta) == pytest.approx(100 / 8000)
+
+
+def test_metrics_count_each_sample_once():
+    meta = {"sample_rate": 8000, "samples": 12, "window": 10}
+    truth = Windows(12, 10).cut(np.arange(12, dtype=np.float32)[:, None], 0)
+    values = truth.copy()
+    values[1, 3:] += 100  # only the filling behind the last sample
+    assert AUDIO.metrics(values, truth, meta)["mse"] == 0
+    assert AUDIO.metrics(values, truth)["mse"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 1}, "a window needs two or more"),
+        ({"window": -5}, "window must be at least 0"),
+        ({"window": "long"}, "window must be a whole number"),
+        ({"halo": -1}, "halo must be at least 0"),
+        ({"halo": 10**9}, "smaller halo"),
+    ],
+)
+def test_wrong_options_are_one_sentence(tmp_path, options, message):
+    soundfile.write(tmp_path / "a.wav", noise(100), 8000)
+    with pytest.raises(ValueError, match=message):
+        AUDIO.load(tmp_path / "a.wav", **options)
+
+
+def test_recordings_without_numbers_are_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(10, np.nan), 8000, subtype="FLOAT")
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        AUDIO.load(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "b.wav", np.zeros(0), 8000)
+    with pytest.raises(ValueError, match="holds no samples"):
+        AUDIO.load(tmp_path / "b.wav")
+
+
+def test_values_of_something_else_are_not_joined():
+    with pytest.raises(ValueError, match="load it as audio"):
+        joined(np.zeros((2, 10, 1)), {})
+    with pytest.raises(ValueError, match="cannot be put together"):
+        joined(np.zeros((5, 10, 1)), {"sample_rate": 8000, "samples": 19, "window": 10})

@@ -1,0 +1,187 @@
+"""Motion: the BVH format and rotations that may be averaged."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from modalities import find
+from modalities.bvh import BvhError, parse_skeleton, read_bvh
+from modalities.motion import channels_of
+from modalities.rotations import angle_errors, decode, encode, parts_of
+
+MOTION = find("motion")
+HEAD = "HIERARCHY\nROOT A\n{{\nOFFSET 0 0 0\nCHANNELS {channels}\nEnd Site\n{{\nOFFSET 0 1 0\n}}\n}}\n"
+
+
+def skeleton_of(channels: str):
+    return parse_skeleton(HEAD.format(channels=channels))
+
+
+def bvh(channels: str, frames: np.ndarray, frame_time: str = "0.02") -> str:
+    rows = "\n".join(" ".join(f"{value:.5f}" for value in row) for row in frames)
+    return f"{HEAD.format(channels=channels)}MOTION\nFrames: {len(frames)}\nFrame Time: {frame_time}\n{rows}\n"
+
+
+def load_text(tmp_path, text: str):
+    (tmp_path / "a.bvh").write_text(text)
+    return MOTION.load(tmp_path / "a.bvh")
+
+
+ORDERS = ["X Y Z", "X Z Y", "Y X Z", "Y Z X", "Z X Y", "Z Y X"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_channel_order_turns_as_it_says(order):
+    names = order.split()
+    parts = parts_of(skeleton_of("3 " + " ".join(f"{name}rotation" for name in names)))
+    angles = np.random.default_rng(3).uniform(-180, 180, (50, 3))
+    numbers = encode(angles, parts)
+    turns = [
+        Rotation.from_rotvec(np.eye(3)["XYZ".index(n)] * np.radians(a)).as_matrix()
+        for n, a in zip(names, angles[7], strict=True)
+    ]
+    matrix = turns[0] @ turns[1] @ turns[2]  # the first channel is applied last
+    np.testing.assert_allclose(numbers[7], np.concatenate([matrix[:, 0], matrix[:, 1]]), atol=1e-12)
+    back = decode(numbers, parts, 3)
+    assert angle_errors(encode(back, parts), numbers, parts).max() < 1e-5
+
+
+def test_curves_come_back_across_the_wrap_around():
+    """Angles that run through several turns stay continuous where sampled angles would jump."""
+    angles = np.linspace(0, 1000, 300)[:, None] * [1.0, 0.0, 0.0] + [0.0, 20.0, 5.0]
+    parts = parts_of(skeleton_of("3 Zrotation Yrotation Xrotation"))
+    np.testing.assert_allclose(decode(encode(angles, parts), parts, 3), angles, atol=1e-6)
+    through_pole = np.linspace(60, 120, 61)[:, None] * [0.0, 1.0, 0.0] + [10.0, 0.5, 20.0]
+    np.testing.assert_allclose(decode(encode(through_pole, parts), parts, 3), through_pole, atol=1e-5)
+
+
+def test_the_mean_of_two_near_rotations_is_between_them():
+    parts = parts_of(skeleton_of("3 Zrotation Yrotation Xrotation"))
+    numbers = encode(np.array([[179.0, 0, 0], [-179.0, 0, 0]]), parts).mean(axis=0, keepdims=True)
+    assert abs(abs(decode(numbers, parts, 3)[0, 0]) - 180) < 1e-9
+
+
+def test_numbers_that_are_no_rotation_still_give_one():
+    parts = parts_of(skeleton_of("3 Zrotation Yrotation Xrotation"))
+    for numbers in (np.zeros(6), np.ones(6), np.array([0, 0, 0, 1.0, 0, 0]), np.array([0, 2.0, 0, 0, -3, 0])):
+        frames = decode(numbers[None], parts, 3)
+        assert np.isfinite(frames).all()
+        matrix = encode(frames, parts)[0].reshape(2, 3)
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(2), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        "1 Xrotation",
+        "2 Yrotation Xrotation",
+        "3 Xposition Yposition Zposition",
+        "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation",
+        "6 Zrotation Xposition Xrotation Yposition Yrotation Zposition",
+        "4 Xrotation Yrotation Zrotation Yposition",
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_one_joint_comes_back(tmp_path, channels, count):
+    width = int(channels[0])
+    frames = 50 * np.sin(np.linspace(0, 5, count)[:, None] + np.arange(width))
+    signal = load_text(tmp_path, bvh(channels, frames))
+    assert signal.axes == (0,)
+    assert len(signal.values) == count
+    MOTION.save(signal.values, tmp_path / "out", signal.meta)
+    again = read_bvh(tmp_path / "out" / "output.bvh")
+    np.testing.assert_allclose(again.frames, frames, atol=2e-3)
+    assert again.frame_time == pytest.approx(0.02)
+    assert again.skeleton == read_bvh(tmp_path / "a.bvh").skeleton
+
+
+def test_values_are_of_unit_size_and_keep_angles_comparable(tmp_path):
+    rng = np.random.default_rng(4)
+    frames = np.cumsum(rng.standard_normal((200, 6)), axis=0) * [100, 100, 100, 1, 1, 0.01]
+    signal = load_text(tmp_path, bvh("6 Xposition Yposition Zposition Zrotation Yrotation Xrotation", frames))
+    np.testing.assert_allclose(signal.values.mean(axis=0), 0, atol=1e-4)
+    for kind in (signal.values[:, :3], signal.values[:, 3:]):
+        assert np.square(kind).mean() == pytest.approx(1, rel=1e-3)
+    assert len(set(signal.meta["scale"])) == 2
+
+
+def test_angle_errors_are_degrees(tmp_path):
+    frames = 40 * np.sin(np.linspace(0, 5, 30)[:, None] + np.arange(3))
+    signal = load_text(tmp_path, bvh("3 Zrotation Yrotation Xrotation", frames))
+    turned = load_text(tmp_path, bvh("3 Zrotation Yrotation Xrotation", frames + np.array([2.0, 0, 0])))
+    scale, offset = (np.array(signal.meta[name]) for name in ("scale", "offset"))
+    values = (turned.values * turned.meta["scale"] + turned.meta["offset"] - offset) / scale
+    measured = MOTION.metrics(values, signal.values, signal.meta)
+    assert measured["angle_error"] == pytest.approx(2.0, abs=1e-4)
+    assert measured["angle_error_max"] == pytest.approx(2.0, abs=1e-4)
+    assert "angle_error" not in MOTION.metrics(values, signal.values)
+
+
+def test_another_number_of_frames_takes_the_same_time(tmp_path):
+    signal = load_text(tmp_path, bvh("1 Xrotation", np.linspace(0, 50, 11)[:, None]))
+    motion = channels_of(signal.values[::2], signal.meta)
+    assert motion.frame_time == pytest.approx(0.04)
+    with pytest.raises(ValueError, match="are not a motion of 2 numbers"):
+        channels_of(signal.values[:, :1], signal.meta)
+    with pytest.raises(ValueError, match="load it as motion"):
+        channels_of(signal.values, {})
+
+
+GOOD = bvh("1 Xrotation", np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("HIERARCHY", "HIERARCHIE", "line 1: HIERARCHY is missing"),
+        ("ROOT", "JOINT", "line 2: 'JOINT' is not what may stand there"),
+        ("OFFSET 0 0 0", "OFFSET 0 0 nan", "line 4: 'nan' is not a number"),
+        ("OFFSET 0 0 0\n", "", "line 4: OFFSET is missing"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 7 Xrotation", "line 5: a joint has 0 to 6"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 1 Wrotation", "line 5: 'Wrotation' are not channels"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 2 Xrotation Xrotation", "each named once"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 0", "has no channels"),
+        ("}\n}", "}\n", "1 closing braces are missing"),
+        ("}\n}", "}\n}\n}", "line 11: '}' is not what may stand there"),
+        ("MOTION", "EMOTION", "there is no MOTION"),
+        ("Frames: 2", "Frames: 0", "at least one frame"),
+        ("Frames: 2", "Frames: -2", "at least one frame"),
+        ("Frames: 2", "Frames: 3", "3 frames are announced and 2 are there"),
+        ("Frames: 2", "Frames: 1e18", "are announced"),
+        ("Frames: 2", "Frame 2", "'Frames:' and a number are missing"),
+        ("Time: 0.02", "Time: 0", "not a positive number of seconds"),
+        ("Time: 0.02", "Time: soon", "'soon' is not a number"),
+        ("0.02\n0.00000", "0.02\n0.00000 1", "line 14: 2 numbers where the skeleton has 1"),
+        ("0.02\n0.00000", "0.02\nzero", "line 14: not all"),
+        ("0.02\n0.00000", "0.02\ninf", "line 14: a number is NaN or infinite"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
+    assert old in GOOD
+    with pytest.raises(BvhError, match=message) as caught:
+        load_text(tmp_path, GOOD.replace(old, new, 1))
+    assert "a.bvh" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_deep_skeletons_do_not_recurse(tmp_path):
+    depth = 3000
+    joint = "{\nOFFSET 0 0 0\nCHANNELS 1 Xrotation\n"
+    text = "HIERARCHY\nROOT r " + joint + "".join(f"JOINT j {joint}" for _ in range(depth)) + "}" * (depth + 1)
+    frames = " ".join(["1"] * (depth + 1))
+    signal = load_text(tmp_path, f"{text}\nMOTION\nFrames: 1\nFrame Time: 0.1\n{frames}\n")
+    assert signal.values.shape == (1, 2 * (depth + 1))
+    with pytest.raises(BvhError, match="more than the 4096 joints"):
+        parse_skeleton("HIERARCHY\nROOT r " + joint + f"JOINT j {joint}" * 5000 + "}" * 5001)
+
+
+def test_names_with_spaces_braces_on_one_line_and_several_roots(tmp_path):
+    text = (
+        "hierarchy\nROOT Left Hand {\nOFFSET 0 0 0\nCHANNELS 1 xROTATION\n}\n"
+        "ROOT B {\nOFFSET 0 0 0 CHANNELS 1 Yposition }\nMOTION\nFrames: 1\nFrame Time: 0.1\n\n10 7\n\n"
+    )
+    signal = load_text(tmp_path, text)
+    motion = channels_of(signal.values, signal.meta)
+    assert [joint.name for joint in motion.skeleton.joints] == ["Left Hand", "B"]
+    assert motion.skeleton.joints[0].channels == ("Xrotation",)
+    np.testing.assert_allclose(motion.frames, [[10, 7]], atol=1e-5)

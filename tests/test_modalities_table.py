@@ -1,0 +1,193 @@
+"""What every modality must do, asked of the whole table with one small signal of each."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import trimesh
+
+from modalities import MODALITIES, Modality, find, for_path
+from modalities.clips import write_clip
+
+BVH = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
+  JOINT Knee
+  {
+    OFFSET 0 -1 0
+    CHANNELS 3 Zrotation Yrotation Xrotation
+    End Site
+    {
+      OFFSET 0 -1 0
+    }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file of a modality, options to load it with, and the shape that must come of it."""
+
+    modality: Modality
+    path: Path
+    options: dict
+    shape: tuple[int, ...]
+
+
+def smooth(*shape: int) -> np.ndarray:
+    """Values in [0, 1] without symmetry, over `shape`."""
+    grid = np.meshgrid(*[np.linspace(0, 1, count) for count in shape], indexing="ij")
+    return 0.5 + 0.5 * np.sin(sum((3 + 2 * i) * axis for i, axis in enumerate(grid)))
+
+
+def make_case(name: str, folder: Path) -> Case:
+    """Write a small signal of the modality `name` into `folder`."""
+    if name == "image":
+        path = folder / "image.png"
+        cv2.imwrite(str(path), (255 * smooth(9, 14, 3)).astype(np.uint8))
+        return Case(find(name), path, {}, (9, 14, 3))
+    if name == "geometry":
+        path = folder / "ball.ply"
+        trimesh.creation.icosphere(subdivisions=2, radius=3.0).apply_translation([10, 0, 0]).export(path)
+        return Case(find(name), path, {"resolution": 16}, (16, 16, 16, 1))
+    if name == "video":
+        path = write_clip(folder / "clip.mp4", [(255 * smooth(16, 24, 3)).astype(np.uint8)] * 5, 12.5)
+        return Case(find(name), path, {}, (16, 24, 5, 3))
+    if name == "audio":
+        path = folder / "sound.wav"
+        soundfile.write(path, smooth(900, 2) - 0.5, 8000, subtype="FLOAT")
+        return Case(find(name), path, {"window": 100, "halo": 20}, (10, 100, 2))
+    path = folder / "walk.bvh"
+    rows = "\n".join(" ".join(f"{value:.4f}" for value in row) for row in 300 * smooth(20, 9) - 150)
+    path.write_text(f"{BVH}MOTION\nFrames: 20\nFrame Time: 0.01\n{rows}\n")
+    return Case(find(name), path, {}, (20, 15))
+
+
+@pytest.fixture(params=list(MODALITIES))
+def case(request, tmp_path) -> Case:
+    return make_case(request.param, tmp_path)
+
+
+def test_names_numbers_and_extensions_find_each_other(case):
+    modality = case.modality
+    assert find(modality.name) is find(modality.number) is find(str(modality.number)) is modality
+    assert for_path(case.path) is modality
+    assert all(for_path(f"x{extension.upper()}") is modality for extension in modality.extensions)
+
+
+def test_seed_numbers_keep_their_meaning():
+    numbers = {entry.name: entry.number for entry in MODALITIES.values()}
+    assert numbers == {"image": 1, "geometry": 2, "video": 3, "audio": 4, "motion": 5}
+    assert find("sound") is find("Audio") is MODALITIES["audio"]
+
+
+@pytest.mark.parametrize("wrong", ["images2", 0, 6, "", "1.0"])
+def test_unknown_modality_is_refused(wrong):
+    with pytest.raises(ValueError, match="choose one of image"):
+        find(wrong)
+
+
+def test_folder_is_a_video_and_other_files_are_refused(tmp_path):
+    assert for_path(tmp_path).name == "video"
+    with pytest.raises(ValueError, match="no modality reads"):
+        for_path("notes.txt")
+
+
+def test_signal_is_as_announced(case):
+    signal = case.modality.load(case.path, **case.options)
+    assert signal.core.shape == case.shape
+    assert signal.values.dtype == np.float32
+    assert signal.dim == len(case.modality.axis_names)
+    assert signal.axes == case.modality.axes_of(None)
+    assert signal.modality == case.modality.name
+    assert signal.name == case.path.name
+    assert json.loads(json.dumps(dict(signal.meta))) == dict(signal.meta)
+
+
+def test_saved_files_are_there_and_values_are_untouched(case, tmp_path):
+    signal = case.modality.load(case.path, **case.options)
+    files = case.modality.save(signal.core, tmp_path / "new" / "folder", signal.meta)
+    assert len(files) >= 2
+    assert all(path.stat().st_size for path in files)
+    assert not list(tmp_path.rglob("*.part"))
+    stored = np.load(tmp_path / "new" / "folder" / "output.npy")
+    assert stored.dtype == np.float32
+    if case.modality.name != "audio":  # windows are joined
+        np.testing.assert_array_equal(stored, signal.core)
+
+
+def test_metrics_know_equal_from_worse(case):
+    signal = case.modality.load(case.path, **case.options)
+    truth = signal.core
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(truth.shape).astype(np.float32)
+    # Metrics of the windows and, with meta, of what they stand for.
+    for meta in ({}, {"meta": signal.meta}):
+        same = case.modality.metrics(truth, truth, **meta)
+        near, far = (case.modality.metrics(truth + size * noise, truth, **meta) for size in (0.001, 0.1))
+        assert same["mse"] == 0
+        assert all(np.isfinite(value) for value in (*same.values(), *near.values(), *far.values()))
+        assert near["mse"] == pytest.approx(1e-6, rel=0.2)
+        assert far["mse"] == pytest.approx(1e-2, rel=0.2)
+        better = {"psnr", "snr", "ssim", "iou"}
+        for name in same:
+            if name != "peak":
+                order = (far[name], near[name], same[name])
+                assert sorted(order, reverse=name not in better) == list(order), name
+
+
+def test_metrics_refuse_different_grids(case):
+    truth = case.modality.load(case.path, **case.options).core
+    with pytest.raises(ValueError, match="not on one grid"):
+        case.modality.metrics(truth[:-1], truth)
+
+
+@pytest.mark.parametrize("with_truth", [True, False])
+def test_comparison_is_a_picture(case, with_truth, tmp_path):
+    signal = case.modality.load(case.path, **case.options)
+    path = tmp_path / "comparison.png"
+    truth = signal.core if with_truth else None
+    case.modality.compare(signal.core, 0.9 * signal.core, truth, path, signal.meta)
+    pixels = cv2.imread(str(path))
+    assert min(pixels.shape[:2]) > 200
+    assert pixels.std() > 5
+
+
+def test_missing_empty_and_foreign_files_are_one_sentence(case, tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        case.modality.load(tmp_path / f"missing{case.path.suffix}")
+    for data in (b"", b"\x00\x01", b"hello, this is a letter\n" * 40, np.random.default_rng(0).bytes(5000)):
+        wrong = tmp_path / f"wrong{case.path.suffix}"
+        wrong.write_bytes(data)
+        with pytest.raises(ValueError, match=r"wrong\.") as caught:
+            case.modality.load(wrong)
+        assert "\n" not in str(caught.value)
+        assert ";" in str(caught.value)
+
+
+def test_truncated_files_are_one_sentence_or_load_whole(case, tmp_path):
+    data = case.path.read_bytes()
+    for share in (0.05, 0.3, 0.6):
+        cut = tmp_path / f"cut{case.path.suffix}"
+        cut.write_bytes(data[: int(share * len(data))])
+        try:
+            values = case.modality.load(cut, **case.options).values
+        except ValueError as error:
+            assert "cut" in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert case.modality.name in ("video", "audio"), "half a file is no whole signal"
+            assert values.size < np.prod(case.shape) * 2
+
+
+def test_unknown_axis_letters_are_refused(case):
+    with pytest.raises(ValueError, match="has the axes"):
+        case.modality.axes_of("q")
+    assert case.modality.axes_of(case.modality.axis_names) == tuple(range(len(case.modality.axis_names)))
