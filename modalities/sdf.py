@@ -17,6 +17,7 @@ def signed_distances(vertices: np.ndarray, faces: np.ndarray, resolution: int) -
     vertices [V, 3] in domain units, faces [F, 3]. Shows its progress: 128^3 points take some 15 s on two cores.
     """
     import igl
+    from rich.console import Console
     from rich.progress import track
 
     vertices = np.ascontiguousarray(vertices, np.float64)
@@ -24,7 +25,9 @@ def signed_distances(vertices: np.ndarray, faces: np.ndarray, resolution: int) -
     axis = coordinates(resolution)
     distances = np.empty(resolution**3, np.float32)
     chunks = range(0, distances.size, CHUNK)
-    for start in track(chunks, "signed distances", transient=True, disable=len(chunks) < 4):
+    console = Console(stderr=True)
+    quiet = len(chunks) < 4 or not console.is_terminal
+    for start in track(chunks, "signed distances", console=console, transient=True, disable=quiet):
         index = np.arange(start, min(start + CHUNK, distances.size))
         points = np.stack([axis[i] for i in np.unravel_index(index, (resolution,) * 3)], axis=-1)
         squared = igl.point_mesh_squared_distance(points, vertices, faces)[0]
