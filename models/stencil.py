@@ -94,23 +94,34 @@ def shared_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray, nodes:
     nodes = max(int(nodes), 2 * NEIGHBOURS)
     step = max(high - low, 1e-9) / (nodes - NEIGHBOURS)
     start = low - step * (NEIGHBOURS // 2 - 0.5)
-    place = (targets - start) / step
-    first = np.clip(np.floor(place).astype(int) - (NEIGHBOURS // 2 - 1), 0, nodes - NEIGHBOURS)
-    coefficients = lagrange(place - first) * weights[:, None]
-    matrix = np.zeros((len(targets), nodes))
-    rows = np.broadcast_to(np.arange(len(targets))[:, None, None], coefficients.shape)
-    np.add.at(matrix, (rows, first[..., None] + np.arange(NEIGHBOURS)), coefficients)
+    matrix = interpolation_matrix(targets, weights, start, step, nodes)
     lattice = torch.as_tensor(start + step * np.arange(nodes), dtype=torch.float64, device=x.device)
     return Weighted(lattice, torch.as_tensor(matrix, device=x.device))
 
 
-def lagrange(place: np.ndarray) -> np.ndarray:
-    """Weights [..., 8] with which samples at 0, 1, ..., 7 give the value at `place` [...]."""
-    nodes = np.arange(NEIGHBOURS)
-    gaps = place[..., None] - nodes
+def interpolation_matrix(
+    targets: np.ndarray, weights: np.ndarray, start: float, step: float, count: int
+) -> np.ndarray:
+    """Matrix [M, count] that takes samples at start + step i to sum_k weights_k f(targets [M, K]), by interpolation.
+
+    Targets beyond the samples get the value of the nearest one.
+    """
+    width = min(NEIGHBOURS, count)
+    place = np.clip((targets - start) / step, 0, count - 1)
+    first = np.clip(np.floor(place).astype(int) - (width // 2 - 1), 0, count - width)
+    coefficients = lagrange(place - first, width) * weights[:, None]
+    matrix = np.zeros((len(targets), count))
+    rows = np.broadcast_to(np.arange(len(targets))[:, None, None], coefficients.shape)
+    np.add.at(matrix, (rows, first[..., None] + np.arange(width)), coefficients)
+    return matrix
+
+
+def lagrange(place: np.ndarray, width: int) -> np.ndarray:
+    """Weights [..., width] with which samples at 0, 1, ..., width - 1 give the value at `place` [...]."""
+    gaps = place[..., None] - np.arange(width)
     weights = np.empty_like(gaps)
-    for k in nodes:
-        others = np.delete(nodes, k)
+    for k in range(width):
+        others = np.delete(np.arange(width), k)
         denominator = math.prod(int(k - o) for o in others)
         weights[..., k] = np.prod(gaps[..., others], axis=-1) / denominator
     return weights

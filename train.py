@@ -1,0 +1,196 @@
+"""Train a repeated integral field on ground truth made by mc_utils.py.
+
+    python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
+    tensorboard --logdir logs
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import imageio.v3 as iio
+import numpy as np
+import torch
+from rich.console import Console
+
+from kernels import minimal_kernel
+from kernels.figure import kernel_picture
+from modalities import MODALITIES
+from models.checkpoint import Checkpoint, Origin
+from models.field import FACTORS, KINDS, Field
+from signals.ground_truth import GroundTruth
+from training.folder import RunError, RunFolder
+from training.lattice import LatticeTargets
+from training.loop import DivergedError, Hooks, Trainer
+from training.objective import Loss
+from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
+from training.pyramid import LOSSES
+from training.record import Record, progress_bar
+from training.setup import check_precision, make_config, make_field, make_objective
+from training.validation import Validation
+from utils import clear_errors, pick_device
+
+OPTION_HELP: dict[str, tuple[Any, str]] = {
+    "field": (click.Choice(KINDS), "Kind of field."),
+    "supervision": (click.Choice(SUPERVISIONS), "How it learns: solved heads, lattices, single points, derivatives."),
+    "num_channels": (int, "Width of the hidden layers."),
+    "num_layers": (int, "Hidden layers."),
+    "pe": (int, "Bands of the positional encoding; -1: from the training kernel."),
+    "norm_exp": (float, "Bands are divided by their frequency to this power."),
+    "omega_0": (float, "Frequency of sine layers."),
+    "factor": (click.Choice(FACTORS), "Layers of a separable field's 1-D networks."),
+    "core_size": (int, "Most entries of a separable field's core."),
+    "poly_degree": (int, "Degree of the polynomial part, after differentiation."),
+    "optimizer": (click.Choice(OPTIMIZERS), "Muon on hidden matrices with Adam on the rest, or Adam on all."),
+    "learn_rate": (float, "First learning rate."),
+    "schedule": (click.Choice(SCHEDULES), "Cosine over the budget, or the authors' steps."),
+    "schedule_step": (int, "Steps between cuts of the learning rate."),
+    "schedule_gamma": (float, "Factor of each cut."),
+    "loss": (click.Choice(list(LOSSES)), "Loss of every pyramid level."),
+    "levels": (int, "Levels of the residual pyramid: 1, 2, 4, ... times the training kernel."),
+    "batch": (int, "Supervised points per step."),
+    "num_steps": (int, "Budget in steps."),
+    "time_budget": (float, "Budget in seconds of training."),
+    "precision": (click.Choice(["32", "64"]), "Bits of the networks' arithmetic."),
+    "seed": (int, "Seed of everything random."),
+}
+
+
+def training_options(command: Any) -> Any:
+    """One click option for every training option; none has a default of its own."""
+    for name, (kind, text) in reversed(OPTION_HELP.items()):
+        command = click.option(f"--{name}", type=kind, default=None, help=text)(command)
+    return command
+
+
+def resume_options(checkpoint: Checkpoint, asked: dict[str, Any], truth: GroundTruth) -> Options:
+    """The options a run was started with; refuses other options or other ground truth (RunError)."""
+    if checkpoint.origin.digest != truth.digest:
+        raise RunError("the ground truth has changed since this run began: start a new run with another --experiment_name")
+    options = Options(**checkpoint.training["options"])
+    changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
+    if changed:
+        raise RunError(f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew")
+    return options
+
+
+def drawing(truth: GroundTruth, folder: Path) -> Any:
+    """A function that draws (prediction, truth) as the modality does, as a picture [H, W, 3] for TensorBoard."""
+    modality = MODALITIES.get(truth.modality)
+    if modality is None:
+        return None
+
+    def draw(prediction: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        file = folder / "preview.png"
+        modality.compare(wanted, prediction, wanted, file, truth.meta)
+        return iio.imread(file)[..., :3]
+
+    return draw
+
+
+def initialise(field: Field, path: Path) -> None:
+    """Start from the weights of another checkpoint; raises ValueError where its field has another shape."""
+    other = Checkpoint.load(path)
+    mine = {name: value.shape for name, value in field.state_dict().items()}
+    if mine != {name: value.shape for name, value in other.state.items()}:
+        raise ValueError(f"--init_ckpt {path} holds a field of another shape: train with the options it was made with")
+    field.load_state_dict(other.state)
+
+
+def make_hooks(record: Record, bar: Any, options: Options) -> Hooks:
+    """What is shown while training: the bar and scalars often, validation now and then."""
+    task = bar.add_task("training", total=1.0, note="")
+    quality: dict[float, float] = {}
+    seen = {"time": time.monotonic(), "points": 0}
+
+    def report(trainer: Trainer, loss: Loss, elapsed: float) -> None:
+        per_second = loss.points * trainer.step / max(elapsed, 1e-9)
+        learn_rate = trainer.optimisers[0].param_groups[0]["lr"]
+        if time.monotonic() - seen["time"] > 1.0:
+            seen["time"] = time.monotonic()
+            record.step(trainer.step, loss, learn_rate, per_second)
+        shown = " ".join(f"{value:.1f}" for value in quality.values())
+        note = f"step {trainer.step}  {trainer.step / max(elapsed, 1e-9):.0f}/s  rms {loss.rms[0].item():.2e}"
+        bar.update(task, completed=min(1.0, trainer.spent), note=note + (f"  PSNR {shown} dB" if shown else ""))
+
+    def validate(trainer: Trainer) -> None:
+        quality.update(record.validate(trainer.step, trainer.field))
+
+    return Hooks(report, validate)
+
+
+def finish(trainer: Trainer, record: Record, seconds: float) -> None:
+    """The final checkpoint, stored in float32, its quality and what to do next."""
+    final = Checkpoint(trainer.field.config, trainer.origin, {k: v.float() for k, v in trainer.field.state_dict().items()})
+    final.save(trainer.folder.final)
+    quality = record.validate(trainer.step, trainer.field)
+    parameters = sum(p.numel() for p in trainer.field.parameters())
+    trainer.folder.write_json("metrics.json", {
+        "psnr": {f"{size:g}": round(value, 2) for size, value in quality.items()}, "steps": trainer.step,
+        "seconds": round(seconds, 1), "parameters": parameters, "bytes": trainer.folder.final.stat().st_size,
+        "threads": torch.get_num_threads(), "torch": torch.__version__, "options": trainer.options.to_dict(),
+    })  # fmt: skip
+    record.close(trainer.options, quality)
+    for size, value in quality.items():
+        click.echo(f"half size {size:g}: {value:.1f} dB on the whole signal")
+    click.echo(f"{trainer.folder.final}: {parameters} parameters, {trainer.step} steps in {seconds:.0f} s")
+
+
+def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
+    """The training kernel along one axis with its Diracs, [H, W, 3]."""
+    return kernel_picture(minimal_kernel(truth.order, truth.half_size))
+
+
+@click.command()
+@click.option("--monte_carlo", required=True, type=click.Path(path_type=Path), help="Ground truth made by mc_utils.py.")
+@click.option("--summary", default="logs", show_default=True, type=click.Path(path_type=Path), help="Folder of runs.")
+@click.option("--experiment_name", default="experiment", show_default=True, help="Name of this run's folder.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default=None, help="The authors' hyper-parameters.")
+@click.option("--init_ckpt", type=click.Path(path_type=Path), default=None, help="Checkpoint to start from.")
+@click.option("--resume", is_flag=True, help="Go on with the run of this name.")
+@click.option("--checkpoint_steps", default=0, show_default=True, help="Keep checkpoint_N.pth every so many steps.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@training_options
+@clear_errors
+def main(monte_carlo: Path, summary: Path, experiment_name: str, preset: str | None, init_ckpt: Path | None,
+         resume: bool, checkpoint_steps: int, device: str, **asked: Any) -> None:  # fmt: skip
+    """Train a repeated integral field; the run lives in SUMMARY/EXPERIMENT_NAME and can be resumed."""
+    if asked["precision"] is not None:
+        asked["precision"] = int(asked["precision"])
+    place = pick_device(device)
+    truth = GroundTruth.load(monte_carlo)
+    options = None if resume else resolve(asked, preset)
+    folder = RunFolder(summary, experiment_name, resume)
+    state = Checkpoint.load(folder.current) if resume else None
+    if state is not None:
+        options = resume_options(state, asked, truth)
+    console = Console(stderr=True)
+    with console.status("preparing lattices of the ground truth"):
+        targets = LatticeTargets(truth, place)
+        field = make_field(make_config(truth, targets, options), options, place)
+        objective = make_objective(targets, options)
+        trainer = Trainer(field, objective, options, Origin.of(truth), folder)
+        objective.prepare(field, trainer.generator)
+    if warning := check_precision(field, targets):
+        click.echo(f"warning: {warning}", err=True)
+    if init_ckpt:
+        initialise(field, init_ckpt)
+    if state is not None:
+        trainer.restore(state)
+    folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
+    record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
+    record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
+    try:
+        with progress_bar(console) as bar:
+            trainer.run(make_hooks(record, bar, options), checkpoint_steps)
+    except KeyboardInterrupt:
+        again = f"python train.py --monte_carlo {monte_carlo} --summary {summary} --experiment_name {experiment_name} --resume"
+        raise click.ClickException(f"interrupted at step {trainer.step}, nothing lost; go on with: {again}") from None
+    except DivergedError as error:
+        raise click.ClickException(str(error)) from None
+    finish(trainer, record, trainer.elapsed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The training loop: steps until the budget is spent, and everything a killed run needs to go on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from models.checkpoint import Checkpoint, Origin
+from models.field import Field
+from training.folder import RunFolder
+from training.objective import Loss, Objective
+from training.optimise import build_optimisers, rate, set_rate
+from training.options import Options
+
+SAVE_SECONDS = 30.0
+# The clock, the display and TensorBoard are looked at this often, not every step.
+REPORT_STEPS = 10
+VALIDATIONS = 8
+
+Report = Callable[["Trainer", Loss, float], None]
+
+
+class DivergedError(RuntimeError):
+    """A loss that is not finite; the last good state stays on disk."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens during training besides training: `report` often, `validate` at a few even shares of the budget."""
+
+    report: Report
+    validate: Callable[["Trainer"], None]
+
+
+class Trainer:
+    """A field, its objective and its optimisers, moved along step by step."""
+
+    def __init__(self, field: Field, objective: Objective, options: Options, origin: Origin, folder: RunFolder) -> None:
+        self.field = field
+        self.objective = objective
+        self.options = options
+        self.origin = origin
+        self.folder = folder
+        self.generator = torch.Generator().manual_seed(options.seed)
+        self.optimisers = build_optimisers(field, options)
+        self.step = 0
+        self.elapsed = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Share of the budget spent, by steps or by seconds, whichever is nearer its end."""
+        by_steps = self.step / self.options.num_steps if self.options.num_steps else 0.0
+        by_time = self.elapsed / self.options.time_budget if self.options.time_budget else 0.0
+        return max(by_steps, by_time)
+
+    def run(self, hooks: Hooks, checkpoint_steps: int = 0) -> None:
+        """Train until the budget is spent; current.pth is renewed on the way and on interruption."""
+        validated, saved, last = int(self.spent * VALIDATIONS), time.monotonic(), time.monotonic()
+        try:
+            while self.spent < 1.0:
+                loss = self.advance()
+                now = time.monotonic()
+                self.elapsed, last = self.elapsed + now - last, now
+                if self.step % REPORT_STEPS == 0 or self.spent >= 1.0:
+                    self._check(loss)
+                    hooks.report(self, loss, self.elapsed)
+                if int(self.spent * VALIDATIONS) > validated and self.spent < 1.0:
+                    validated = int(self.spent * VALIDATIONS)
+                    self.objective.finish(self.field)
+                    hooks.validate(self)
+                if checkpoint_steps and self.step % checkpoint_steps == 0:
+                    self._check(loss)
+                    self.checkpoint().save(self.folder.numbered(self.step))
+                if now - saved > SAVE_SECONDS:
+                    self._check(loss)
+                    self.save()
+                    saved = time.monotonic()
+                # Looking, saving and drawing do not count as training.
+                last = time.monotonic()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        self.objective.finish(self.field)
+        self.save()
+
+    def advance(self) -> Loss:
+        """One step."""
+        set_rate(self.optimisers, self.options.learn_rate * rate(self.options, self.step, self.spent))
+        loss = self.objective.loss(self.field, self.generator)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.total.backward()
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.step += 1
+        return loss
+
+    def _check(self, loss: Loss) -> None:
+        if not torch.isfinite(loss.total):
+            raise DivergedError(
+                f"the loss is {loss.total.item()} at step {self.step}; the last good state is {self.folder.current}. "
+                "Start again with a smaller --learn_rate"
+            )
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything needed to go on."""
+        self.objective.finish(self.field)
+        training: dict[str, Any] = {
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "options": self.options.to_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "generator": self.generator.get_state(),
+        }
+        return Checkpoint(self.field.config, self.origin, self.field.state_dict(), training)
+
+    def save(self) -> None:
+        """Renew current.pth."""
+        self.checkpoint().save(self.folder.current)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same run."""
+        self.field.load_state_dict(checkpoint.state)
+        for optimiser, state in zip(self.optimisers, checkpoint.training["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.generator.set_state(checkpoint.training["generator"])
+        self.step = checkpoint.training["step"]
+        self.elapsed = checkpoint.training["elapsed"]

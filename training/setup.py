@@ -1,0 +1,92 @@
+"""From ground truth and options to a trainer that is ready for its first step."""
+
+import math
+
+import torch
+
+from models import build_field
+from models.field import Field, FieldConfig
+from models.separable import SeparableField
+from signals.ground_truth import GroundTruth
+from training.lattice import LatticeTargets
+from training.objective import LatticeObjective, Objective, PointObjective
+from training.options import Options
+from training.projection import ProjectionObjective, choose_ranks
+
+# Rounding noise above this share of the signal is not worth training on; above a tenth of it, worth a warning.
+LARGEST_NOISE = 0.1
+
+
+class PrecisionError(ValueError):
+    """The field's arithmetic cannot hold what it is asked to learn; the message says what to do."""
+
+
+def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -> FieldConfig:
+    """The field's shape: what is not asked for follows from the training kernel and the signal."""
+    shape = {
+        "kind": options.field, "dim": truth.dim, "channels": truth.channels, "axes": truth.axes, "order": truth.order,
+        "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
+        "omega_0": options.omega_0, "factor": options.factor, "poly_degree": options.poly_degree,
+        "pe": bands_for(targets.h) if options.pe < 0 else options.pe,
+    }  # fmt: skip
+    if options.field == "separable":
+        ranks = choose_ranks(targets, options.num_channels, options.core_size)
+        if options.supervision == "projection":
+            tables = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
+            shape |= {"core": "tucker", "ranks": ranks, "tables": tables}
+        else:
+            shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
+    return FieldConfig(**shape)
+
+
+def bands_for(h: float) -> int:
+    """Bands up to the first zero 2 pi / h of the training kernel's spectrum: what lies beyond it hardly shows."""
+    return max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
+
+
+def make_objective(targets: LatticeTargets, options: Options) -> Objective:
+    """The supervision that was asked for."""
+    match options.supervision:
+        case "projection":
+            return ProjectionObjective(targets, options.levels)
+        case "points":
+            return PointObjective(targets, options.batch, options.loss)
+        case _:
+            return LatticeObjective(targets, options.batch, options.loss, options.levels)
+
+
+def make_field(config: FieldConfig, options: Options, device: torch.device) -> Field:
+    """A new field from the run's seed; projections work in float64, where 1-D features cost little."""
+    torch.manual_seed(options.seed)
+    precise = options.precision == 64 or options.supervision == "projection"
+    return build_field(config).to(device=device, dtype=torch.float64 if precise else torch.float32)
+
+
+def rounding_noise(field: Field, targets: LatticeTargets) -> float:
+    """rms float32 error of D^n F on one lattice batch, relative to the rms of the ground truth about its mean."""
+    generator = torch.Generator().manual_seed(0)
+    shape = [(1, min(axis.length, 8)) for axis in targets.axes]
+    batch = targets.draw(generator, shape)
+    precise = build_field(field.config).to(device=field.device, dtype=torch.float64)
+    precise.load_state_dict(field.state_dict())
+    with torch.no_grad():
+        error = field.grid(batch.stencils).double() - precise.grid(batch.stencils).double()
+    size = targets.values.double().flatten(0, -2).std(dim=0).norm()
+    return float(error.flatten(0, -2).square().mean(dim=0).sum().sqrt() / size.clamp_min(1e-30))
+
+
+def check_precision(field: Field, targets: LatticeTargets) -> str | None:
+    """A warning where float32 costs accuracy; raises PrecisionError where there would be little but noise."""
+    if field.dtype == torch.float64 or isinstance(field, SeparableField):
+        return None
+    noise = rounding_noise(field, targets)
+    h, n = targets.h, targets.n
+    advice = "use --field separable, a lower order, a larger half size or --precision 64"
+    if noise > LARGEST_NOISE:
+        raise PrecisionError(
+            f"float32 cannot hold {n} differences per axis at spacing {h:.3g}: rounding noise is {noise:.0%} of the signal; "
+            + advice
+        )
+    if noise > LARGEST_NOISE / 10:
+        return f"rounding noise of float32 is {noise:.1%} of the signal at the training kernel; for more, {advice}"
+    return None

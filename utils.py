@@ -1,0 +1,80 @@
+"""Small helpers the programs share: one-sentence errors, devices, scales, and a look at ground truth."""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+import torch
+
+from modalities import MODALITIES
+from signals.ground_truth import GroundTruth
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def clear_errors(command: Command) -> Command:
+    """Turn what a user can mend (wrong values, missing or unwritable files) into one sentence and exit code 1."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except OSError as error:
+            named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            raise click.ClickException(named) from None
+        except (ValueError, torch.cuda.OutOfMemoryError, MemoryError) as error:
+            raise click.ClickException(" ".join(str(error).split()) or "out of memory: ask for less at once") from None
+
+    return guarded  # type: ignore[return-value]
+
+
+def load_montecarlo_gt(path: str | Path) -> np.ndarray:
+    """Ground-truth values on the signal's own grid, [H, W, C] for an image, the margin cropped.
+
+    Raises FileNotFoundError or ArchiveError for what is not a ground truth.
+    """
+    return GroundTruth.load(path).core
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'; raises ValueError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device {name!r} is no device; choose auto, cpu or cuda") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"--device {name!r} is not supported; choose auto, cpu or cuda")
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"--device {name!r}: this machine has no such CUDA device; choose --device cpu")
+    return device
+
+
+def numbers(text: str, count: int, what: str) -> list[float]:
+    """One positive number, or `count` of them with commas in between, as `count` numbers; raises ValueError."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{what} must be a number or {count} numbers with commas, not {text!r}") from None
+    if len(values) not in (1, count) or not all(np.isfinite(v) and v > 0 for v in values):
+        raise ValueError(f"{what} must be one positive number or {count} of them with commas, not {text!r}")
+    return values * count if len(values) == 1 else values
+
+
+def load_options(skip: Iterable[str] = ()) -> Callable[[Command], Command]:
+    """Click options for everything the modalities' loaders can be told, each once."""
+
+    def decorate(command: Command) -> Command:
+        seen = set(skip)
+        for modality in MODALITIES.values():
+            for entry in modality.load_options:
+                if entry.name not in seen:
+                    seen.add(entry.name)
+                    command = click.option(f"--{entry.name}", type=entry.kind, default=None, help=entry.help)(command)
+        return command
+
+    return decorate
