@@ -5,12 +5,12 @@ Y   the same kernel in orthonormal splines: the norm of Y is the L2 norm of the 
 E_j [K_j, S_j] takes the orthonormal splines of axis j to Dirac weights, W = E_1 x ... x E_d Y
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from kernels.sparse import SparseKernel
+from kernels.sparse import SparseKernel, ramp
 from kernels.splines import SplineBasis
 
 # A grid far emptier or larger than this costs more than the Diracs that lie on it.
@@ -68,6 +68,18 @@ def weight_grid(kernel: SparseKernel) -> tuple[list[np.ndarray], np.ndarray] | N
     weights = np.zeros(shape)
     np.add.at(weights, tuple(places), kernel.weights)
     return coordinates, weights
+
+
+def grid_density(kernel: SparseKernel, coordinates: Sequence[np.ndarray]) -> np.ndarray:
+    """The kernel on the tensor grid of `coordinates`, one array [M_j] per filtered axis, by a ramp matrix per axis."""
+    gridded = weight_grid(kernel)
+    if gridded is None:
+        return kernel.density_grid(coordinates)
+    values = gridded[1]
+    for axis, (x, t) in enumerate(zip(coordinates, gridded[0], strict=True)):
+        ramps = ramp(np.asarray(x)[:, None] - t, kernel.order)
+        values = np.moveaxis(np.tensordot(ramps, values, axes=(1, axis)), 0, axis)
+    return values
 
 
 def _core(weights: np.ndarray, bases: list[SplineBasis], factors: list[np.ndarray]) -> np.ndarray:

@@ -64,7 +64,7 @@ class SparseKernel:
         if defect > MOMENT_TOLERANCE:
             raise ValueError(
                 f"the weights break the moment laws of order {self.order} by {defect:.1e} (relative): "
-                "fit them again with kernels.fit.lawful_weights"
+                "fit them again with kernels.laws.lawful_weights"
             )
 
     def __len__(self) -> int:

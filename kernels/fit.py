@@ -1,0 +1,187 @@
+"""Any kernel as a few Diracs: positions by variable projection, weights by constrained linear least squares.
+
+Everything is fitted on the box [-1, 1]^d and stretched to the target's size, which is free. Separable
+targets are fitted axis by axis and multiplied; others on a tensor grid of knots, whose flat parts carry
+no Diracs (Nsampi et al. 2023, section 4.3, where positions and weights are optimised by gradient descent).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+
+import numpy as np
+
+from kernels.knots import Line, best_knots, knots_for_error
+from kernels.leastsquares import SplineFit, along_all
+from kernels.separate import grid_density
+from kernels.sparse import LARGEST_ORDER, SparseKernel, outer
+from kernels.splines import SplineBasis
+from kernels.target import Target, factors_with_moments, missing_factor
+
+# Cells per axis (and points per cell) that a target is sampled with to find knots, by dimension.
+CELLS = {1: (512, 4), 2: (512, 2), 3: (96, 1)}
+# Points per axis that errors are measured on.
+CHECK_POINTS = {1: 20001, 2: 601, 3: 81}
+# Weights below this share of the largest are rounding of zero.
+NO_WEIGHT = 1e-11
+FLAT = 0.03
+LARGEST_TRIES = 8
+
+
+@dataclass(frozen=True)
+class FitErrors:
+    """How far a sparse kernel is from its target: shares of the peak and of the L2 norm, mass, moments, Diracs."""
+
+    max_error: float
+    relative_l2: float
+    mass: float
+    mass_error: float
+    moment_defect: float
+    diracs: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The errors by name, for a JSON file."""
+        return asdict(self)
+
+
+def fit_kernel(
+    target: Target,
+    order: int,
+    count: int | Sequence[int] | None = None,
+    error: float | None = None,
+    smallest_gap: float | None = None,
+    flat: float = FLAT,
+) -> SparseKernel:
+    """The sparse kernel of `order`, in all axes of the target, nearest to it in the L2 norm.
+
+    Either `count` Diracs per axis (one number or one per axis) or the fewest that bring the relative L2
+    error to `error`. `smallest_gap` between Diracs in units of the radius; parts of a non-separable
+    kernel flatter than `flat` of its peak carry no Diracs. Raises ValueError for an order outside 0..8,
+    too few Diracs or an error out of reach.
+    """
+    if int(order) != order or not 0 <= order <= LARGEST_ORDER:
+        raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
+    if (count is None) == (error is None):
+        raise ValueError("give either the number of Diracs per axis or the error, not both")
+    if error is not None and not 0 < error < 1:
+        raise ValueError(f"the error must lie between 0 and 1, not {error}")
+    if target.dim not in CELLS:
+        raise ValueError(f"kernels are fitted in 1, 2 or 3 dimensions, not {target.dim}")
+    counts = [None] * target.dim if count is None else np.broadcast_to(count, (target.dim,)).tolist()
+    unit = target.unit()
+    factors = [unit] if unit.dim == 1 else unit.factors()
+    axis_error = error
+    for _ in range(LARGEST_TRIES):
+        if factors is None:
+            kernel = _fit_grid(unit, order, Wish(counts, axis_error, smallest_gap), flat)
+        else:
+            kernel = _fit_product(unit, factors, order, Wish(counts, axis_error, smallest_gap))
+        reached = 0.0 if error is None else fit_errors(kernel, unit).relative_l2
+        if error is None or reached <= error:
+            return kernel.scaled(target.radius)
+        axis_error = axis_error * min(0.9, 0.97 * error / reached)
+    raise ValueError(f"an error of {error:g} is out of reach for this kernel; the best fit had {reached:.3g}")
+
+
+def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, flat: float = 0.0) -> SparseKernel:
+    """The best kernel whose Diracs lie on the tensor grid of the given knots [K_j] (domain units), one array per axis.
+
+    Mass and moments of the target are kept exactly; raises ValueError for knots that are not increasing.
+    """
+    bases = tuple(SplineBasis(t, order) for t in knots)
+    edges = tuple(_aligned_edges(basis.knots, target.dim) for basis in bases)
+    means = target.cell_means(edges, 4 if target.dim == 1 else 2)
+    cells = reduce(np.multiply.outer, [np.diff(e) for e in edges])
+    sampled = float((means * cells).sum())
+    mass = sampled if target.mass is None else target.mass
+    if mass != 0:
+        if abs(sampled - mass) > 0.2 * abs(mass):
+            raise ValueError(f"the target's density integrates to {sampled:.4g}, which is not its mass {mass:.4g}")
+        means = means * (mass / sampled)
+    moments = {(0,) * target.dim: mass, **target.moments}
+    problem = SplineFit(bases, edges, means, moments)
+    coefficients = problem.solve_pruned(flat) if flat > 0 else problem.solve()
+    weights = along_all([basis.differences for basis in bases], coefficients)
+    return _on_grid([basis.knots for basis in bases], weights, order)
+
+
+def fit_errors(kernel: SparseKernel, target: Target) -> FitErrors:
+    """The errors of `kernel` on a dense grid over the target's box."""
+    points = CHECK_POINTS[target.dim]
+    # An irrational shift keeps the points off the knots and off the target's own edges.
+    inner = (np.arange(points) + 1 / math.sqrt(7)) / points * 2 - 1
+    grid = [radius * inner for radius in target.radius]
+    wanted = target.on_grid(grid)
+    difference = grid_density(kernel, grid) - wanted
+    mass = kernel.mass if target.mass is None else target.mass
+    return FitErrors(
+        max_error=float(np.abs(difference).max() / np.abs(wanted).max()),
+        relative_l2=float(np.linalg.norm(difference) / np.linalg.norm(wanted)),
+        mass=kernel.mass,
+        mass_error=abs(kernel.mass - mass),
+        moment_defect=kernel.moment_defect(),
+        diracs=len(kernel),
+    )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of the knots of every axis: counts, or the error of the whole, and gaps no smaller than one."""
+
+    counts: list[int | None]
+    error: float | None
+    smallest_gap: float | None
+
+    def knots(self, lines: list[Line], order: int) -> list[np.ndarray]:
+        """Knots for every axis; axes alike share theirs."""
+        knots: list[np.ndarray] = []
+        for j, line in enumerate(lines):
+            twins = [i for i in range(j) if self.counts[i] == self.counts[j] and lines[i].alike(line)]
+            if twins:
+                knots.append(knots[twins[0]])
+            elif self.counts[j] is None:
+                knots.append(knots_for_error(line, order, self.error / math.sqrt(len(lines)), self.smallest_gap))
+            else:
+                knots.append(best_knots(line, order, self.counts[j], self.smallest_gap))
+        return knots
+
+
+def _fit_product(unit: Target, factors: list[Target], order: int, wish: Wish) -> SparseKernel:
+    """The outer product of one fit per axis, with the mass (or first moment) of the target."""
+    lines = []
+    for factor in factors:
+        edges, means = _sampled(factor)
+        lines.append(Line(edges[0], means[:, None]))
+    lawful = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
+    knots = wish.knots(lines, order)
+    kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(lawful, knots, strict=True)])
+    return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, lawful))
+
+
+def _fit_grid(unit: Target, order: int, wish: Wish, flat: float) -> SparseKernel:
+    """One fit on the tensor grid of the knots of all axes."""
+    edges, means = _sampled(unit)
+    lines = [Line.of_axis(edges[j], means, j) for j in range(unit.dim)]
+    return best_weights(unit, wish.knots(lines, order), order, flat)
+
+
+def _sampled(target: Target) -> tuple[list[np.ndarray], np.ndarray]:
+    """Edges per axis and cell means of a target on the unit box, fine enough to place knots by."""
+    cells, samples = CELLS[target.dim]
+    edges = [np.linspace(-1, 1, cells + 1)] * target.dim
+    return edges, target.cell_means(edges, samples)
+
+
+def _aligned_edges(knots: np.ndarray, dim: int) -> np.ndarray:
+    """Cells that divide every gap between knots evenly, so that no B-spline goes without one."""
+    parts = max(2, 64 // len(knots)) if dim == 3 else max(4, -(-256 // len(knots)))
+    inner = knots[:-1, None] + np.diff(knots)[:, None] * np.arange(parts) / parts
+    return np.append(inner.ravel(), knots[-1])
+
+
+def _on_grid(knots: Sequence[np.ndarray], weights: np.ndarray, order: int) -> SparseKernel:
+    """A kernel from its weights [K_1, ..., K_d] on a tensor grid of knots, those left out that only rounding made."""
+    kept = np.abs(weights) > NO_WEIGHT * np.abs(weights).max()
+    positions = np.stack([t[i] for t, i in zip(knots, np.nonzero(kept), strict=True)], axis=-1)
+    return SparseKernel(positions, weights[kept], order, tuple(range(len(knots))))

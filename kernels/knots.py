@@ -1,0 +1,213 @@
+"""Where to put the Diracs of one axis: spread by curvature, moved by variable projection, pruned and merged.
+
+The target along one axis is a line of R channels (one for a 1-D target, the singular vectors of the
+unfolded samples otherwise): the splines on the knots must span all of them, and the error of a tensor
+product fit is at most the root of the sum of squares of the errors of its axes.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import least_squares
+
+from kernels.splines import SplineBasis
+
+# Logarithms of gap ratios beyond this mean a gap that is the smallest allowed one.
+LARGEST_LOG = 12.0
+STARTS = 2
+LARGEST_COUNT = 257
+# Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
+LARGEST_REFINED = 40
+REFINED_CHANNELS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Cell means [M, R] of a target along one axis, R channels, between `edges` [M + 1] that span its support."""
+
+    edges: np.ndarray
+    means: np.ndarray
+
+    @classmethod
+    def of_axis(cls, edges: np.ndarray, means: np.ndarray, axis: int, tail: float = 1e-4, channels: int = 48) -> "Line":
+        """One axis of the samples [M_1, ..., M_d], the others compressed to few channels by SVD."""
+        unfolded = np.moveaxis(means, axis, 0).reshape(means.shape[axis], -1)
+        # Singular values below 1e-4 of the largest are not needed, so the smaller product serves.
+        squares, left = np.linalg.eigh(unfolded @ unfolded.T)
+        kept = [i for i in np.argsort(-squares)[:channels] if squares[i] > tail**2 * squares[-1]]
+        return cls(edges, left[:, kept] * np.sqrt(squares[kept]))
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether the channels span the same space from either end, so that the best knots are symmetric."""
+        inner = self.means @ self.means.T
+        return bool(np.abs(inner - inner[::-1, ::-1]).max() <= 1e-6 * np.abs(inner).max())
+
+    def leading(self, channels: int) -> "Line":
+        """The same line with its first channels only."""
+        return Line(self.edges, self.means[:, :channels])
+
+    def alike(self, other: "Line") -> bool:
+        """Whether two lines differ by no more than a factor, so that the same knots suit both."""
+        if self.means.shape != other.means.shape:
+            return False
+        ours, theirs = (line.means @ line.means.T / np.sum(line.means**2) for line in (self, other))
+        return bool(np.abs(ours - theirs).max() <= 1e-7 * np.abs(ours).max())
+
+    def misfit(self, knots: np.ndarray, order: int) -> np.ndarray:
+        """The part [M, R] of the target that no spline on `knots` reaches, in units of the whole target."""
+        scale = np.sqrt(np.diff(self.edges))[:, None]
+        orthonormal, _ = np.linalg.qr(SplineBasis(knots, order).averages(self.edges) * scale)
+        target = self.means * scale
+        return (target - orthonormal @ (orthonormal.T @ target)) / np.linalg.norm(target)
+
+    def error(self, knots: np.ndarray, order: int) -> float:
+        """The relative L2 error of the best spline on `knots`."""
+        return float(np.linalg.norm(self.misfit(knots, order)))
+
+
+@dataclass(frozen=True, eq=False)
+class Spacing:
+    """Knots between two fixed ends as the softmax of free numbers: always increasing, never closer than `gap`."""
+
+    first: float
+    last: float
+    count: int
+    gap: float
+    symmetric: bool
+
+    @property
+    def index(self) -> np.ndarray:
+        """[count - 1], which free number each gap belongs to."""
+        gaps = np.arange(self.count - 1)
+        return np.minimum(gaps, gaps[::-1]) if self.symmetric else gaps
+
+    def knots(self, free: np.ndarray) -> np.ndarray:
+        """Knots [count] from free numbers, the last of which is fixed at 0 and left out."""
+        shares = np.exp(np.append(free, 0.0))[self.index]
+        slack = self.last - self.first - (self.count - 1) * self.gap
+        gaps = self.gap + slack * shares / shares.sum()
+        knots = np.concatenate([[self.first], self.first + np.cumsum(gaps[:-1]), [self.last]])
+        # Mirror images that differ in their last bit would not meet on a shared tensor grid.
+        return (knots + (self.first + self.last) - knots[::-1]) / 2 if self.symmetric else knots
+
+    def free(self, knots: np.ndarray) -> np.ndarray:
+        """The free numbers that give `knots`, as nearly as the smallest gap allows."""
+        slack = (self.last - self.first) - (self.count - 1) * self.gap
+        gaps = np.maximum(np.diff(knots) - self.gap, 0.01 * slack / (self.count - 1))
+        sums = np.log(np.bincount(self.index, gaps) / np.bincount(self.index))
+        return (sums - sums[-1])[:-1]
+
+
+def spread(line: Line, order: int, count: int) -> list[np.ndarray]:
+    """Knot densities that follow a power of the n-th derivative of the line (de Boor 1973), as knots [count].
+
+    The power 1 / (n + 1/2) suits smooth targets, 1 suits edges, 0 is uniform.
+    """
+    n, cells = order + 1, len(line.edges) - 1
+    derivative = np.linalg.norm(np.diff(line.means, n, axis=0, prepend=0, append=0), axis=1)
+    middle = np.interp(np.linspace(0, 1, cells), np.linspace(0, 1, len(derivative)), derivative)
+    if line.symmetric:
+        middle = middle + middle[::-1]
+    candidates = [np.linspace(line.edges[0], line.edges[-1], count)]
+    for power in (1 / (n + 0.5), 1.0):
+        density = gaussian_filter1d(middle**power, max(1.0, cells / count / 2), mode="nearest")
+        for floor in (0.1, 0.5):
+            running = np.append(0.0, np.cumsum(density + floor * density.mean()))
+            candidates.append(np.interp(np.linspace(0, running[-1], count), running, line.edges))
+    return candidates
+
+
+def best_knots(
+    line: Line, order: int, count: int, smallest_gap: float | None = None, thorough: bool = True
+) -> np.ndarray:
+    """`count` knots from end to end of the line, refined from one start, or if `thorough` from several.
+
+    `smallest_gap` in units of the line (default: a quarter of the mean gap). Raises ValueError for fewer
+    than n + 1 knots, or for more than the smallest gap has room for.
+    """
+    if count < order + 2:
+        raise ValueError(f"a kernel of order {order} needs at least {order + 2} Diracs per axis, not {count}")
+    spacing = _spacing(line, count, smallest_gap)
+    error = partial(_error, line, order, spacing)
+    starts = sorted((spacing.free(knots) for knots in spread(line, order, count)), key=error)
+    if count <= LARGEST_REFINED:
+        starts = [refine(line, order, spacing, start) for start in starts[: STARTS if thorough else 1]]
+        if thorough:
+            gap = spacing.gap * (count - 1) / (count + 1)
+            more = best_knots(line, order, count + 2, gap, thorough=False)
+            starts.append(refine(line, order, spacing, spacing.free(prune(line, order, more, count))))
+    return spacing.knots(min(starts, key=error))
+
+
+def knots_for_error(line: Line, order: int, error: float, smallest_gap: float | None = None) -> np.ndarray:
+    """The fewest knots whose best spline is within `error` (relative L2) of the line.
+
+    Raises ValueError if that takes more than LARGEST_COUNT.
+    """
+
+    def found(count: int) -> float:
+        return line.error(best_knots(line, order, count, smallest_gap, thorough=False), order)
+
+    few, many = order + 1, order + 4
+    while (reached := found(many)) > error:
+        if many >= LARGEST_COUNT:
+            raise ValueError(f"an error of {error:g} takes more than {LARGEST_COUNT} Diracs per axis")
+        guess = many * (reached / error) ** (1 / (order + 1))
+        few, many = many, min(max(many + 1, round(guess)), 2 * many, LARGEST_COUNT)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if found(middle) <= error else (middle, many)
+    return best_knots(line, order, many, smallest_gap)
+
+
+def prune(line: Line, order: int, knots: np.ndarray, count: int) -> np.ndarray:
+    """`knots` down to `count` of them, the one that is missed least dropped or merged with its neighbour at a time.
+
+    Symmetric knots go in pairs while two are too many.
+    """
+    while len(knots) > count:
+        last = len(knots) - 1
+        pairs = line.symmetric and len(knots) - count >= 2
+        fewer = []
+        for i in range(1, (last + 1) // 2 if pairs else last):
+            dropped = np.delete(knots, [i, last - i] if pairs else [i])
+            merged = dropped.copy()
+            if 1 < i < last:
+                merged[i - 1] = (knots[i - 1] + knots[i]) / 2
+                if pairs:
+                    merged[-i] = (knots[-i] + knots[-i - 1]) / 2
+            fewer += [dropped, merged]
+        knots = min(fewer, key=lambda candidate: line.error(candidate, order))
+    return knots
+
+
+def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
+    """Room for `count` knots between the ends of the line."""
+    length = float(line.edges[-1] - line.edges[0])
+    gap = length / (count - 1) / 4 if smallest_gap is None else smallest_gap
+    if gap * (count - 1) >= length:
+        raise ValueError(f"{count} Diracs do not fit in a length of {length:g} with gaps of {gap:g}")
+    return Spacing(float(line.edges[0]), float(line.edges[-1]), count, gap, line.symmetric)
+
+
+def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: int = 25) -> np.ndarray:
+    """The free numbers of a spacing moved to an optimum by variable projection (Golub & Pereyra 1973).
+
+    The coefficients are eliminated by a QR in every evaluation; only the logarithms of the gaps are unknowns.
+    """
+    if not len(start):
+        return start
+    line = line.leading(REFINED_CHANNELS)
+
+    def misfit(free: np.ndarray) -> np.ndarray:
+        return line.misfit(spacing.knots(free), order).ravel()
+
+    found = least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=steps, xtol=1e-5, ftol=1e-5)
+    return found.x
+
+
+def _error(line: Line, order: int, spacing: Spacing, free: np.ndarray) -> float:
+    return line.error(spacing.knots(free), order)
