@@ -7,6 +7,7 @@ NumPy and CuPy meet here and only here: one sampler body, `xp` is either.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -180,11 +181,14 @@ def load_signal(path: Path, modality: Modality, axes: str | None, options: dict[
     asked = {name: value for name, value in options.items() if value is not None}
     signal = modality.load(path, **asked)
     chosen = modality.axes_of(axes) if axes else signal.axes
-    return Signal(signal.values, chosen, signal.modality, signal.name, signal.meta, signal.halo)
+    # How it was read travels along, so that eval.py reads the raw signal the same way.
+    return replace(signal, axes=chosen, meta=dict(signal.meta) | {"load": asked})
 
 
 @click.command()
-@click.option("--path", required=True, type=click.Path(path_type=Path), help="Signal: image, mesh, video, sound, motion.")
+@click.option(
+    "--path", required=True, type=click.Path(path_type=Path), help="Signal: image, mesh, video, sound, motion."
+)
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder, or the .npz file to write.")
 @click.option("--half_size", default=0.05, show_default=True, help="Half size of the minimal kernel, domain units.")
 @click.option("--order", default=1, show_default=True, help="Polynomial order: box 0, tent 1, quadratic 2, ...")

@@ -1,7 +1,7 @@
 """Train a repeated integral field on ground truth made by mc_utils.py.
 
-    python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
-    tensorboard --logdir logs
+python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
+tensorboard --logdir logs
 """
 
 import time
@@ -12,10 +12,10 @@ import click
 import imageio.v3 as iio
 import numpy as np
 import torch
+from kernels.figure import kernel_picture
 from rich.console import Console
 
 from kernels import minimal_kernel
-from kernels.figure import kernel_picture
 from modalities import MODALITIES
 from models.checkpoint import Checkpoint, Origin
 from models.field import FACTORS, KINDS, Field
@@ -67,11 +67,15 @@ def training_options(command: Any) -> Any:
 def resume_options(checkpoint: Checkpoint, asked: dict[str, Any], truth: GroundTruth) -> Options:
     """The options a run was started with; refuses other options or other ground truth (RunError)."""
     if checkpoint.origin.digest != truth.digest:
-        raise RunError("the ground truth has changed since this run began: start a new run with another --experiment_name")
+        raise RunError(
+            "the ground truth has changed since this run began: start a new run with another --experiment_name"
+        )
     options = Options(**checkpoint.training["options"])
     changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
     if changed:
-        raise RunError(f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew")
+        raise RunError(
+            f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew"
+        )
     return options
 
 
@@ -122,7 +126,9 @@ def make_hooks(record: Record, bar: Any, options: Options) -> Hooks:
 
 def finish(trainer: Trainer, record: Record, seconds: float) -> None:
     """The final checkpoint, stored in float32, its quality and what to do next."""
-    final = Checkpoint(trainer.field.config, trainer.origin, {k: v.float() for k, v in trainer.field.state_dict().items()})
+    final = Checkpoint(
+        trainer.field.config, trainer.origin, {k: v.float() for k, v in trainer.field.state_dict().items()}
+    )
     final.save(trainer.folder.final)
     quality = record.validate(trainer.step, trainer.field)
     parameters = sum(p.numel() for p in trainer.field.parameters())
@@ -185,8 +191,10 @@ def main(monte_carlo: Path, summary: Path, experiment_name: str, preset: str | N
         with progress_bar(console) as bar:
             trainer.run(make_hooks(record, bar, options), checkpoint_steps)
     except KeyboardInterrupt:
-        again = f"python train.py --monte_carlo {monte_carlo} --summary {summary} --experiment_name {experiment_name} --resume"
-        raise click.ClickException(f"interrupted at step {trainer.step}, nothing lost; go on with: {again}") from None
+        run = f"--monte_carlo {monte_carlo} --summary {summary} --experiment_name {experiment_name}"
+        raise click.ClickException(
+            f"interrupted at step {trainer.step}, nothing lost; go on with: python train.py {run} --resume"
+        ) from None
     except DivergedError as error:
         raise click.ClickException(str(error)) from None
     finish(trainer, record, trainer.elapsed)

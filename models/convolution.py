@@ -50,7 +50,7 @@ def check_kernel(field: Field, kernel: SparseKernel, margin: float, half_size: f
     reach = float(kernel.radius.max())
     if reach > margin + half_size + 1e-6:
         raise KernelError(
-            f"the kernel reaches {reach:.4g} but the field was trained with a margin of {margin:.4g} and answers up to "
+            f"the kernel reaches {reach:.4g} but the field, trained with a margin of {margin:.4g}, answers up to "
             f"{margin + half_size:.4g}: use a smaller kernel, or make ground truth with --margin {reach - half_size:.3g}"
         )
 
@@ -70,7 +70,10 @@ def grid_stencils(
 
 
 def _term_stencils(
-    kernel: SparseKernel, term: Sequence[tuple[np.ndarray, np.ndarray]], coordinates: Sequence[Tensor], nodes: Sequence[int]
+    kernel: SparseKernel,
+    term: Sequence[tuple[np.ndarray, np.ndarray]],
+    coordinates: Sequence[Tensor],
+    nodes: Sequence[int],
 ) -> list[Stencil]:
     stencils: list[Stencil] = [Points(x) for x in coordinates]
     for axis, (positions, weights) in zip(kernel.axes, term, strict=True):
@@ -143,8 +146,8 @@ def convolve_points(
 
 
 def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor | None) -> Tensor:
-    t = torch.as_tensor(kernel.positions, device=x.device)
-    w = torch.as_tensor(kernel.weights, device=x.device)
+    t = torch.tensor(kernel.positions, device=x.device)
+    w = torch.tensor(kernel.weights, device=x.device)
     if scale is None:
         return field.sum_diracs(x[:, None] - t, w)
     stretch = torch.ones_like(x)

@@ -54,7 +54,11 @@ class FieldConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-        if not self.axes or sorted(set(self.axes)) != list(self.axes) or not 0 <= self.axes[0] <= self.axes[-1] < self.dim:
+        if (
+            not self.axes
+            or sorted(set(self.axes)) != list(self.axes)
+            or not 0 <= self.axes[0] <= self.axes[-1] < self.dim
+        ):
             raise ValueError(f"filtered axes {self.axes} do not fit a field of {self.dim} coordinates")
         if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10:
             raise ValueError(f"omega_0 {self.omega_0} or norm_exp {self.norm_exp} is out of range")

@@ -1,5 +1,6 @@
 """The small networks fields are made of: positional encoding, swish layers and sine layers."""
 
+import itertools
 import math
 
 import torch
@@ -33,7 +34,7 @@ class SwishNetwork(nn.Module):
         super().__init__()
         self.encoding = PositionalEncoding(bands, norm_exp)
         widths = [dim * (1 + 2 * bands)] + [width] * layers
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         for layer in self.layers:
             nn.init.normal_(layer.weight, std=1.0 / math.sqrt(layer.in_features))
 
@@ -55,7 +56,7 @@ class SineNetwork(nn.Module):
         super().__init__()
         self.omega_0 = omega_0
         widths = [dim] + [width] * layers
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         for index, layer in enumerate(self.layers):
             bound = 1.0 / dim if index == 0 else math.sqrt(6.0 / width) / omega_0
             nn.init.uniform_(layer.weight, -bound, bound)

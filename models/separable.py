@@ -65,7 +65,9 @@ class SeparableField(Field):
         self.core = nn.Parameter(torch.randn(*shape, config.channels) / math.sqrt(math.prod(shape)))
 
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
-        return self._contract([s.combine(u(s.nodes.to(self.dtype)), 0) for u, s in zip(self.factors, stencils, strict=True)])
+        return self._contract(
+            [s.combine(u(s.nodes.to(self.dtype)), 0) for u, s in zip(self.factors, stencils, strict=True)]
+        )
 
     def _contract(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [M_j, R_j] of every axis -> values [M_1, ..., M_d, c] on their tensor grid, in the core's dtype."""

@@ -99,9 +99,7 @@ def shared_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray, nodes:
     return Weighted(lattice, torch.as_tensor(matrix, device=x.device))
 
 
-def interpolation_matrix(
-    targets: np.ndarray, weights: np.ndarray, start: float, step: float, count: int
-) -> np.ndarray:
+def interpolation_matrix(targets: np.ndarray, weights: np.ndarray, start: float, step: float, count: int) -> np.ndarray:
     """Matrix [M, count] that takes samples at start + step i to sum_k weights_k f(targets [M, K]), by interpolation.
 
     Targets beyond the samples get the value of the nearest one.

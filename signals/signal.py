@@ -41,7 +41,9 @@ class Signal:
     def __post_init__(self) -> None:
         dim = self.values.ndim - 1
         if dim < 1 or self.values.size == 0:
-            raise ValueError(f"{self.name} is empty: a signal needs samples [N_1, ..., N_d, c], not {self.values.shape}")
+            raise ValueError(
+                f"{self.name} is empty: a signal needs samples [N_1, ..., N_d, c], not {self.values.shape}"
+            )
         if not np.issubdtype(self.values.dtype, np.floating):
             raise ValueError(f"{self.name} must hold floating-point samples, not {self.values.dtype}")
         if not np.isfinite(self.values).all():

@@ -104,7 +104,9 @@ class ProjectionObjective:
         seen = [level / size for level in seen]
         with torch.no_grad():
             gram = sum(LEVEL_WEIGHT**k * (phi.T @ phi) for k, phi in enumerate(seen))
-            right = sum(LEVEL_WEIGHT**k * (phi.T @ w) for k, (phi, w) in enumerate(zip(seen, direction.wanted, strict=True)))
+            right = sum(
+                LEVEL_WEIGHT**k * (phi.T @ w) for k, (phi, w) in enumerate(zip(seen, direction.wanted, strict=True))
+            )
             gram.diagonal().add_(RIDGE * gram.diagonal().mean())
             solution = torch.linalg.solve(gram, right)
         residuals = [w - phi @ solution for phi, w in zip(seen, direction.wanted, strict=True)]

@@ -49,7 +49,9 @@ class Record:
             quality[level.half_size] = psnr(prediction, level.truth)
             self.writer.add_scalar(f"psnr/{level.half_size:g}", quality[level.half_size], step)
             if index == 0 and self.draw:
-                self.writer.add_image("prediction, truth, error", self.draw(prediction, level.truth), step, dataformats="HWC")
+                self.writer.add_image(
+                    "prediction, truth, error", self.draw(prediction, level.truth), step, dataformats="HWC"
+                )
         self.writer.flush()
         return quality
 

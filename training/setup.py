@@ -84,8 +84,8 @@ def check_precision(field: Field, targets: LatticeTargets) -> str | None:
     advice = "use --field separable, a lower order, a larger half size or --precision 64"
     if noise > LARGEST_NOISE:
         raise PrecisionError(
-            f"float32 cannot hold {n} differences per axis at spacing {h:.3g}: rounding noise is {noise:.0%} of the signal; "
-            + advice
+            f"float32 cannot hold {n} differences per axis at spacing {h:.3g}: "
+            f"rounding noise is {noise:.0%} of the signal; {advice}"
         )
     if noise > LARGEST_NOISE / 10:
         return f"rounding noise of float32 is {noise:.1%} of the signal at the training kernel; for more, {advice}"
