@@ -5,12 +5,16 @@
 """
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
+
+# Read by OpenMP when torch is loaded: threads that spin while they wait starve everything else on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 import numpy as np

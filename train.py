@@ -4,9 +4,13 @@ python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
 tensorboard --logdir logs
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Any
+
+# Read by OpenMP when torch is loaded: threads that spin while they wait starve everything else on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 import imageio.v3 as iio
