@@ -3,20 +3,42 @@
 import hashlib
 import io
 import math
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from files.atomic import atomic_write
 
 DIGEST = "digest"
-# A claimed shape is believed only up to this many bytes: far above any real file, far below a bomb.
+# A claimed size is believed only up to this many bytes: far above any real file, far below a bomb.
 LARGEST_ARRAY = 1 << 34
-# Deflate cannot honestly shrink floating-point arrays more than this.
-LARGEST_RATIO = 1100
+# What compressed arrays may unfold to: anything up to here, and beyond it only so many times their file. A signal
+# that is black all over compresses 1000 times, and a bomb no better.
+ALWAYS_ALLOWED = 1 << 28
+LARGEST_RATIO = 100
+# Everything the readers of zip files and array headers were seen to raise on bytes that make no sense.
+READ_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 class ArchiveError(ValueError):
@@ -56,15 +78,13 @@ def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.nd
         raise FileNotFoundError(f"{path} is not there; check the path")
     try:
         with zipfile.ZipFile(path) as archive:
-            arrays = {
-                Path(entry.filename).stem: _read_entry(archive, entry, path) for entry in archive.infolist()
-            }
+            entries = _checked_entries(archive, path)
+            arrays = {name: _read_entry(archive, entry, path) for name, entry in entries.items()}
     except ArchiveError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError) as error:
-        raise ArchiveError(f"{path} is damaged or not an .npz file ({error}); make it again") from None
-    except (NotImplementedError, RuntimeError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
-        raise ArchiveError(f"{path} cannot be read as an .npz file ({error}); make it again") from None
+    except READ_FAULTS as error:
+        reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise ArchiveError(f"{path} is damaged or not an .npz file ({reason}); make it again") from None
     digest = arrays.pop(DIGEST, None)
     missing = sorted(set(required) - set(arrays))
     if missing:
@@ -74,18 +94,30 @@ def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.nd
     return arrays
 
 
+def _checked_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The members by array name, if together they claim no more than a file of this size can honestly hold."""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        name = entry.filename.removesuffix(".npy")
+        if name == entry.filename or name in entries:
+            raise ArchiveError(
+                f"{path} holds {entry.filename[:80]!r}, which is no array of its own: another kind of file"
+            )
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ArchiveError(f"{path} is compressed in a way that .npz files never are")
+        entries[name] = entry
+    size = path.stat().st_size
+    # Entries that overlap claim more packed bytes than there are, and could be unpacked again and again.
+    packed, claimed = (sum(getattr(e, part) for e in entries.values()) for part in ("compress_size", "file_size"))
+    if packed > size or claimed > min(max(LARGEST_RATIO * size, ALWAYS_ALLOWED), LARGEST_ARRAY):
+        raise ArchiveError(f"{path} claims {claimed} bytes in a file of {size}: refused as a bomb")
+    return entries
+
+
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One `.npy` member, refused before anything large is read if its header does not fit its size."""
-    if not entry.filename.endswith(".npy"):
-        raise ArchiveError(f"{path} holds {entry.filename!r}, which is not an array: it is another kind of file")
-    if entry.file_size > min(LARGEST_ARRAY, LARGEST_RATIO * max(entry.compress_size, 64)):
-        raise ArchiveError(f"{path} claims {entry.file_size} bytes for {entry.filename!r}: refused as a bomb")
+    """One `.npy` member, refused if its header does not fit its size."""
     data = archive.read(entry)
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ArchiveError(f"{path} uses an unknown array version {version}")
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(stream)
     if dtype.hasobject:
         raise ArchiveError(f"{path} holds pickled objects, which are never loaded; convert it first")
@@ -93,3 +125,18 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) ->
         raise ArchiveError(f"{path} is truncated: {entry.filename!r} does not hold the {shape} values it claims")
     flat = np.frombuffer(data, dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C").copy()
+
+
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, Fortran order?, dtype) of the `.npy` data at the position of `stream`, which is left at its values.
+
+    Raises one of READ_FAULTS if it is not a header.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"unknown array version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    # Python 2 wrote headers that NumPy repairs, and says so, which has nothing to do with damage.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read(stream)
