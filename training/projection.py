@@ -126,9 +126,16 @@ class ProjectionObjective:
 
 
 def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Left singular vectors [M, M] and singular values [M] of `values` [M_1, ..., c] unfolded along `axis`."""
+    """Left singular vectors [M, K] and singular values [K] of `values` [M_1, ..., c] unfolded along `axis`.
+
+    K is M, or the number of columns of the unfolding where there are fewer (a long signal of few channels).
+    """
+    unfolded = values.movedim(axis, 0).flatten(1)
+    if unfolded.shape[1] < unfolded.shape[0]:
+        vectors, sizes, _ = torch.linalg.svd(unfolded, full_matrices=False)
+        return vectors, sizes.clamp_min(sizes[0] * torch.finfo(torch.float64).eps)
     gram = torch.zeros(values.shape[axis], values.shape[axis], dtype=torch.float64, device=values.device)
-    for slab in values.movedim(axis, 0).flatten(1).split(1 << 18, dim=1):
+    for slab in unfolded.split(1 << 18, dim=1):
         gram += slab @ slab.T
     squares, vectors = torch.linalg.eigh(gram)
     floor = squares[-1] * torch.finfo(torch.float64).eps
