@@ -20,10 +20,11 @@ from kernels.figure import kernel_picture
 from rich.console import Console
 
 from kernels import minimal_kernel
-from modalities import MODALITIES
+from modalities import MODALITIES, find
 from models.checkpoint import Checkpoint, Origin
 from models.field import FACTORS, KINDS, Field
 from signals.ground_truth import GroundTruth
+from signals.signal import Signal
 from training.folder import RunError, RunFolder
 from training.lattice import LatticeTargets
 from training.loop import DivergedError, Hooks, Trainer
@@ -106,6 +107,11 @@ def initialise(field: Field, path: Path) -> None:
     field.load_state_dict(other.state)
 
 
+def load_raw(path: Path, truth: GroundTruth) -> Signal:
+    """The raw signal, read as the ground truth's was."""
+    return find(truth.modality).load(path, **truth.meta.get("load", {}))
+
+
 def make_hooks(record: Record, bar: Any, options: Options) -> Hooks:
     """What is shown while training: the bar and scalars often, validation now and then."""
     task = bar.add_task("training", total=1.0, note="")
@@ -158,13 +164,14 @@ def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
 @click.option("--experiment_name", default="experiment", show_default=True, help="Name of this run's folder.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=None, help="The authors' hyper-parameters.")
 @click.option("--init_ckpt", type=click.Path(path_type=Path), default=None, help="Checkpoint to start from.")
+@click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, for --supervision autodiff.")
 @click.option("--resume", is_flag=True, help="Go on with the run of this name.")
 @click.option("--checkpoint_steps", default=0, show_default=True, help="Keep checkpoint_N.pth every so many steps.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @training_options
 @clear_errors
 def main(monte_carlo: Path, summary: Path, experiment_name: str, preset: str | None, init_ckpt: Path | None,
-         resume: bool, checkpoint_steps: int, device: str, **asked: Any) -> None:  # fmt: skip
+         signal: Path | None, resume: bool, checkpoint_steps: int, device: str, **asked: Any) -> None:  # fmt: skip
     """Train a repeated integral field; the run lives in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if asked["precision"] is not None:
         asked["precision"] = int(asked["precision"])
@@ -179,7 +186,7 @@ def main(monte_carlo: Path, summary: Path, experiment_name: str, preset: str | N
     with console.status("preparing lattices of the ground truth"):
         targets = LatticeTargets(truth, place)
         field = make_field(make_config(truth, targets, options), options, place)
-        objective = make_objective(targets, options)
+        objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
         trainer = Trainer(field, objective, options, Origin.of(truth), folder)
         objective.prepare(field, trainer.generator)
     if warning := check_precision(field, targets):

@@ -1,6 +1,7 @@
 """From ground truth and options to a trainer that is ready for its first step."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -8,6 +9,8 @@ from models import build_field
 from models.field import Field, FieldConfig
 from models.separable import SeparableField
 from signals.ground_truth import GroundTruth
+from signals.signal import Signal
+from training.autodiff import AutodiffObjective
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, Objective, PointObjective
 from training.options import Options
@@ -44,13 +47,18 @@ def bands_for(h: float) -> int:
     return max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
 
 
-def make_objective(targets: LatticeTargets, options: Options) -> Objective:
-    """The supervision that was asked for."""
+def make_objective(targets: LatticeTargets, options: Options, truth: GroundTruth, signal: Signal | None) -> Objective:
+    """The supervision that was asked for; raises ValueError for autodiff without the `signal` it compares with."""
     match options.supervision:
         case "projection":
             return ProjectionObjective(targets, options.levels)
         case "points":
             return PointObjective(targets, options.batch, options.loss)
+        case "autodiff":
+            if signal is None or (signal.shape, signal.channels) != (truth.shape, truth.channels):
+                raise ValueError("--supervision autodiff needs --signal, the raw signal the ground truth was made of")
+            signal = replace(signal, axes=truth.axes)
+            return AutodiffObjective(targets, signal, truth.margin, truth.boundary, options.batch, options.loss)
         case _:
             return LatticeObjective(targets, options.batch, options.loss, options.levels)
 

@@ -1,0 +1,61 @@
+"""The exact integral field of a signal on a grid: what every learned field is measured against.
+
+Per axis the signal is a sum of hats, and a hat is the B-spline whose second derivative is three Diracs, so
+its n-fold integral is a cubic, quintic, ... spline. Repeated summation (Heckbert 1986, section 3) gives its
+coefficients; here the n-fold integral of each axis is a piecewise polynomial, evaluated in float64.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.field import Field, FieldConfig
+from models.stencil import Stencil
+from signals.signal import Signal, coordinates, spacing
+
+
+class ExactField(Field):
+    """F with D^n F = f exactly, f the multilinear interpolation of a signal padded by `margin` (domain units).
+
+    Answers like a learned field, order 0 or higher, up to `margin` beyond [-1, 1]; storage is the signal's own.
+    """
+
+    factored = True
+
+    def __init__(self, signal: Signal, order: int, margin: float, boundary: str = "clamp") -> None:
+        super().__init__(FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, poly_degree=0))
+        self.double()
+        pads = [math.ceil(margin / spacing(n)) + 1 if axis in signal.axes else 0 for axis, n in enumerate(signal.shape)]
+        self.samples = [coordinates(n, pad) for n, pad in zip(signal.shape, pads, strict=True)]
+        self.register_buffer("values", torch.as_tensor(signal.padded(pads, boundary).astype(np.float64)))
+
+    def basis(self, x: Tensor, axis: int) -> Tensor:
+        """The n-fold integrals of the hats of one axis at x [N] -> [N, samples], all zero left of their hat."""
+        n, samples = self.config.n[axis], self.samples[axis]
+        nodes = torch.as_tensor(samples, device=x.device)
+        delta = samples[1] - samples[0] if len(samples) > 1 else 2.0
+        power = n + 1
+        total = torch.zeros(len(x), len(nodes), dtype=torch.float64, device=x.device)
+        for weight, shift in zip((1.0, -2.0, 1.0), (-1, 0, 1), strict=True):
+            total += weight * (x.double()[:, None] - nodes - shift * delta).clamp_min(0) ** power
+        return total / (math.factorial(power) * delta)
+
+    def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
+        values = self.values
+        for axis, stencil in enumerate(stencils):
+            seen = stencil.combine(self.basis(stencil.nodes, axis), 0)
+            values = torch.tensordot(seen, values, dims=([1], [axis])).movedim(0, axis)
+        return values
+
+    def network_points(self, points: Tensor) -> Tensor:
+        return self._products([self.basis(points[:, axis], axis) for axis in range(points.shape[1])])
+
+    def _products(self, factors: Sequence[Tensor]) -> Tensor:
+        """Factors [N, samples_j] of N points -> [N, c]."""
+        total = torch.tensordot(factors[0], self.values, dims=1)
+        for factor in factors[1:]:
+            total = torch.einsum("nr...,nr->n...", total, factor)
+        return total
