@@ -6,6 +6,7 @@ on [-1 - m, 1 + m]^d; the margin m and everything else training needs travel in 
 
 import json
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,20 +115,26 @@ class GroundTruth:
         try:
             return cls(
                 values=arrays["values"],
-                axes=tuple(int(axis) for axis in arrays["axes"].ravel()),
-                order=int(arrays["order"]),
+                axes=_whole_numbers(arrays["axes"]),
+                order=operator.index(arrays["order"].item()),
                 half_size=float(arrays["half_size"]),
                 boundary=str(arrays["boundary"]),
-                pads=tuple(int(pad) for pad in arrays["pads"].ravel()),
+                pads=_whole_numbers(arrays["pads"]),
                 method=str(arrays["method"]),
                 samples=int(arrays["samples"]),
                 seed=int(arrays["seed"]),
                 modality=str(arrays["modality"]),
                 source=str(arrays["source"]),
-                meta=json.loads(str(arrays["meta"])),
+                # A list would become a dictionary, or not, by chance: only an object has items.
+                meta=dict(json.loads(str(arrays["meta"])).items()),
             )
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ArchiveError(f"{path} is not a ground truth: {error}; make it again with mc_utils.py") from None
+
+
+def _whole_numbers(array: np.ndarray) -> tuple[int, ...]:
+    """An array of integers as a tuple; raises TypeError for fractions, which would be cut off unseen."""
+    return tuple(operator.index(value) for value in array.ravel().tolist())
 
 
 def pads_for(margin: float, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ class Signal:
             raise ValueError(f"filtered axes {self.axes} do not fit a signal of {dim} axes")
         if not self.halo:
             object.__setattr__(self, "halo", (0,) * dim)
-        if len(self.halo) != dim or min(self.shape) < 1:
+        if len(self.halo) != dim or min(self.halo) < 0 or min(self.shape) < 1:
             raise ValueError(f"halo {self.halo} does not fit samples of shape {self.values.shape}")
 
     @property

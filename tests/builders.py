@@ -1,0 +1,85 @@
+"""Small signals, ground truths, kernels and fields that the tests are built from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from kernels import SparseKernel
+from models import build_field
+from models.checkpoint import Checkpoint, Origin
+from models.field import Field, FieldConfig
+from signals import Signal
+from signals.exact import minimal_convolution
+from signals.ground_truth import GroundTruth, pads_for
+
+
+def noise_signal(
+    shape: Sequence[int], channels: int = 1, axes: Sequence[int] | None = None, halo: Sequence[int] = (), seed: int = 0
+) -> Signal:
+    """Independent samples in [0, 1): the roughest signal a grid can hold; `shape` without the halo."""
+    full = [n + 2 * h for n, h in zip(shape, halo or (0,) * len(shape), strict=True)]
+    values = np.random.default_rng(seed).random((*full, channels))
+    return Signal(values, tuple(axes if axes is not None else range(len(shape))), "image", halo=tuple(halo))
+
+
+def smooth_signal(shape: Sequence[int], channels: int = 1, axes: Sequence[int] | None = None) -> Signal:
+    """A few slow waves about 0.5, different in every channel."""
+    grids = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    waves = [np.prod([np.sin(2.1 * x + c + j) for j, x in enumerate(grids)], axis=0) for c in range(channels)]
+    values = 0.5 + 0.4 * np.stack(waves, axis=-1)
+    return Signal(values, tuple(axes if axes is not None else range(len(shape))), "image")
+
+
+def exact_truth(
+    signal: Signal,
+    order: int = 1,
+    half_size: float = 0.2,
+    margin: float = 0.3,
+    boundary: str = "clamp",
+    dtype: type = np.float64,
+) -> GroundTruth:
+    """What mc_utils.py --method exact makes of a signal."""
+    pads = pads_for(margin, signal.shape, signal.axes)
+    values = minimal_convolution(signal, order, [half_size] * len(signal.axes), boundary, pads, dtype)
+    facts = {"method": "exact", "samples": 0, "seed": 0, "modality": signal.modality, "source": signal.name}
+    return GroundTruth(values, signal.axes, order, half_size, boundary, pads, **facts, meta=signal.meta)
+
+
+def broken_line(knots: np.ndarray, values: np.ndarray) -> SparseKernel:
+    """The 1-D order-1 kernel through (knots, values), zero at both ends: its Diracs are the changes of slope."""
+    slopes = np.diff(values) / np.diff(knots)
+    return SparseKernel(knots[:, None], np.diff(slopes, prepend=0, append=0), 1, (0,))
+
+
+def lopsided(count: int = 6, radius: float = 0.3, seed: int = 0) -> tuple[SparseKernel, np.ndarray, np.ndarray]:
+    """An asymmetric broken-line kernel on uneven knots, with its knots and values."""
+    rng = np.random.default_rng(seed)
+    knots = np.cumsum(rng.uniform(0.5, 1.5, count))
+    knots = radius * (2 * (knots - knots[0]) / (knots[-1] - knots[0]) - 1)
+    values = np.concatenate([[0], rng.uniform(0, 2, count - 2) * np.linspace(2, 0.1, count - 2), [0]])
+    return broken_line(knots, values), knots, values
+
+
+def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **other: Any) -> FieldConfig:
+    """A tiny field's configuration, all axes filtered unless told otherwise."""
+    small = {"axes": tuple(range(dim)), "order": 1, "num_channels": 12, "num_layers": 1, "pe": 2, "omega_0": 4.0}
+    if kind == "separable":
+        small["ranks"] = (6,) * dim
+    return FieldConfig(kind=kind, dim=dim, channels=channels, **(small | other))
+
+
+def random_field(config: FieldConfig, seed: int = 0) -> Field:
+    """A float64 field with random weights, in its polynomial part too."""
+    torch.manual_seed(seed)
+    field = build_field(config).double().requires_grad_(False)
+    field.polynomial.coefficients.copy_(torch.randn_like(field.polynomial.coefficients))
+    return field
+
+
+def checkpoint_of(field: Field, **origin: Any) -> Checkpoint:
+    """A checkpoint of `field` with a plausible origin."""
+    facts = {"half_size": 0.2, "margin": 0.3, "boundary": "clamp", "shape": (9,) * field.config.dim}
+    facts |= {"modality": "image", "source": "test.png", "digest": "0" * 64}
+    return Checkpoint(field.config, Origin(**(facts | origin)), field.state_dict())
