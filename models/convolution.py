@@ -51,7 +51,7 @@ def check_kernel(field: Field, kernel: SparseKernel, margin: float, half_size: f
     if reach > margin + half_size + 1e-6:
         raise KernelError(
             f"the kernel reaches {reach:.4g} but the field, trained with a margin of {margin:.4g}, answers up to "
-            f"{margin + half_size:.4g}: use a smaller kernel, or train with --margin {reach - half_size:.3g} ground truth"
+            f"{margin + half_size:.4g}: use a smaller kernel, or train on --margin {reach - half_size:.3g}"
         )
 
 

@@ -36,7 +36,7 @@ def _along(function: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor]
 
 
 class AutodiffObjective(LatticeObjective):
-    """Random points of [-1 - m, 1 + m]^d where D^n F is compared with the signal; validation stays that of the field."""
+    """Random points of [-1 - m, 1 + m]^d where D^n F is compared with the signal itself."""
 
     def __init__(
         self, targets: LatticeTargets, signal: Signal, margin: float, boundary: str, batch: int, loss: str
