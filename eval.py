@@ -23,15 +23,17 @@ from rich.console import Console
 
 from files import atomic_write
 from kernels import SparseKernel, minimal_kernel, outer
+from kernels.released import load_released
 from modalities import MODALITIES, find
 from modalities.modality import Modality
-from models.checkpoint import Checkpoint
-from models.convolution import check_kernel, convolve_grid
+from models.checkpoint import Checkpoint, Origin
+from models.convolution import KernelError, check_kernel, check_reach, convolve_grid
 from models.field import Field, FieldConfig
 from models.precision import estimate_noise
+from models.released import load_checkpoint
 from models.separable import SeparableField
 from signals.exact import kernel_convolution
-from signals.ground_truth import GroundTruth
+from signals.released import load_ground_truth
 from signals.signal import coordinates, crop, spacing
 from utils import clear_errors, numbers, pick_device
 
@@ -49,13 +51,34 @@ def load_kernel(path: str, scale: str, config: FieldConfig) -> SparseKernel:
     factors = [1.0 / value for value in numbers(scale, len(config.axes), "--kernel_scale")]
     if not path:
         return minimal_kernel(config.order, factors, config.dim, config.axes)
-    file = Path(path)
-    kernel = SparseKernel.load(file if file.is_file() or file.suffix == ".npz" else file.with_name(file.name + ".npz"))
+    kernel = read_kernel_file(Path(path))
     if kernel.dim == 1:
         kernel = reduce(outer, [kernel] * len(config.axes))
     if kernel.dim != len(config.axes):
         raise ValueError(f"{path} filters {kernel.dim} axes, the field {len(config.axes)}: choose a kernel of its axes")
     return kernel.scaled(factors).embedded(config.axes, config.dim)
+
+
+def read_kernel_file(path: Path) -> SparseKernel:
+    """A saved kernel (`.npz`, which may be left out) or one of the authors' release, made lawful."""
+    saved = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    if saved.is_file() or not path.is_file():
+        return SparseKernel.load(saved)
+    kernel, defect = load_released(path)
+    click.echo(f"{path}: a released kernel whose moments are off by {defect:.1e}; using the nearest lawful weights")
+    return kernel
+
+
+def check_border(kernel: SparseKernel, origin: Origin) -> None:
+    """Refuse a kernel that reaches beyond the field's margin; warn where the authors trained none."""
+    try:
+        check_reach(kernel, origin.margin, origin.half_size)
+    except KernelError as error:
+        if not origin.released:
+            raise
+        click.echo(f"warning: the authors' fields have no margin, so a border of {kernel.radius.max():.3g} is wrong "
+                   "where this kernel reaches over it; the interior is right", err=True)  # fmt: skip
+        click.echo(f"({error})", err=True)
 
 
 def output_shape(modality: Modality, native: Sequence[int], asked: dict[str, int | None]) -> tuple[int, ...]:
@@ -103,7 +126,7 @@ def reference(signal_path: Path | None, gt_path: Path | None, modality: Modality
               checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
     """(signal, truth) on the signal's own grid: exact convolution of --signal, or the values of --gt_path."""
     if gt_path is not None:
-        truth = GroundTruth.load(gt_path)
+        truth = load_ground_truth(gt_path, kernel.order if gt_path.suffix == ".npy" else None)
         sizes = np.asarray([truth.half_size] * len(truth.axes))
         if (
             truth.order != kernel.order
@@ -174,14 +197,15 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str, save_path: Path,
          width: int | None, height: int | None, depth: int | None) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is."""
     place = pick_device(device)
-    checkpoint = Checkpoint.load(model_path)
+    checkpoint = load_checkpoint(model_path)
     config, origin = checkpoint.config, checkpoint.origin
     kind = find(modality) if modality else MODALITIES[origin.modality]
     if kind.name != origin.modality:
         raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
     kernel = load_kernel(kernel_path, kernel_scale, config)
     field = checkpoint.build()
-    check_kernel(field, kernel, origin.margin, origin.half_size)
+    check_kernel(field, kernel)
+    check_border(kernel, origin)
     shape = output_shape(kind, origin.shape, {"width": width, "height": height, "depth": depth})
     known = reference(signal, gt_path, kind, kernel, checkpoint)
     prepare_folder(save_path)

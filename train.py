@@ -23,7 +23,9 @@ from kernels import minimal_kernel
 from modalities import MODALITIES, find
 from models.checkpoint import Checkpoint, Origin
 from models.field import FACTORS, KINDS, Field
+from models.released import load_checkpoint
 from signals.ground_truth import GroundTruth
+from signals.released import load_ground_truth
 from signals.signal import Signal
 from training.folder import RunError, RunFolder
 from training.lattice import LatticeTargets
@@ -100,7 +102,7 @@ def drawing(truth: GroundTruth, folder: Path) -> Any:
 
 def initialise(field: Field, path: Path) -> None:
     """Start from the weights of another checkpoint; raises ValueError where its field has another shape."""
-    other = Checkpoint.load(path)
+    other = load_checkpoint(path)
     mine = {name: value.shape for name, value in field.state_dict().items()}
     if mine != {name: value.shape for name, value in other.state.items()}:
         raise ValueError(f"--init_ckpt {path} holds a field of another shape: train with the options it was made with")
@@ -160,6 +162,7 @@ def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
 
 @click.command()
 @click.option("--monte_carlo", required=True, type=click.Path(path_type=Path), help="Ground truth made by mc_utils.py.")
+@click.option("--order", type=int, default=None, help="Order of a ground truth of the authors' release (.npy).")
 @click.option("--summary", default="logs", show_default=True, type=click.Path(path_type=Path), help="Folder of runs.")
 @click.option("--experiment_name", default="experiment", show_default=True, help="Name of this run's folder.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=None, help="The authors' hyper-parameters.")
@@ -170,13 +173,14 @@ def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @training_options
 @clear_errors
-def main(monte_carlo: Path, summary: Path, experiment_name: str, preset: str | None, init_ckpt: Path | None,
-         signal: Path | None, resume: bool, checkpoint_steps: int, device: str, **asked: Any) -> None:  # fmt: skip
+def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: str, preset: str | None,
+         init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, device: str,
+         **asked: Any) -> None:  # fmt: skip
     """Train a repeated integral field; the run lives in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if asked["precision"] is not None:
         asked["precision"] = int(asked["precision"])
     place = pick_device(device)
-    truth = GroundTruth.load(monte_carlo)
+    truth = load_ground_truth(monte_carlo, order)
     options = None if resume else resolve(asked, preset)
     folder = RunFolder(summary, experiment_name, resume)
     state = Checkpoint.load(folder.current) if resume else None

@@ -39,6 +39,11 @@ class Origin:
     digest: str
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def released(self) -> bool:
+        """Whether the field is from the authors' release, which trained no margin."""
+        return bool(self.meta.get("released"))
+
     @classmethod
     def of(cls, truth: GroundTruth) -> "Origin":
         """The facts of a ground truth."""

@@ -30,23 +30,27 @@ class KernelError(ValueError):
     """The field cannot answer for this kernel; the message says what to do."""
 
 
-def check_kernel(field: Field, kernel: SparseKernel, margin: float, half_size: float) -> None:
-    """Refuse a kernel that the field has not learned to answer for.
-
-    `margin` is what the training points covered beyond [-1, 1], in domain units: their minimal kernels of
-    `half_size` reach that much further. Raises KernelError for another order, other axes or too wide a kernel.
-    """
+def check_kernel(field: Field, kernel: SparseKernel) -> None:
+    """Refuse a kernel of another order or other axes than the field's; raises KernelError."""
     config = field.config
     if kernel.order != config.order:
         raise KernelError(
             f"the kernel has order {kernel.order} but the field was trained with order {config.order}: "
-            f"choose a kernel of order {config.order}, or train a field with --order {kernel.order}"
+            f"choose a kernel of order {config.order}, or train a field with --order {kernel.order} ground truth"
         )
     if kernel.dim != config.dim or kernel.axes != config.axes:
         raise KernelError(
             f"the kernel filters axes {kernel.axes} of {kernel.dim}, the field axes {config.axes} of {config.dim}: "
             "choose a kernel for the field's axes"
         )
+
+
+def check_reach(kernel: SparseKernel, margin: float, half_size: float) -> None:
+    """Refuse a kernel wider than the field has learned to answer for at the border; raises KernelError.
+
+    `margin` is what the training points covered beyond [-1, 1], in domain units: their minimal kernels of
+    `half_size` reach that much further.
+    """
     reach = float(kernel.radius.max())
     if reach > margin + half_size + 1e-6:
         raise KernelError(
@@ -162,8 +166,8 @@ def _sum_term(
     weights = [torch.ones_like(node) for node in nodes]
     for index, (axis, (positions, values)) in enumerate(zip(kernel.axes, term, strict=True)):
         s = torch.ones_like(x[:, :1]) if scale is None else scale[:, index, None]
-        nodes[axis] = x[:, axis, None] - s * torch.as_tensor(positions, device=x.device)
-        weights[axis] = torch.as_tensor(values, device=x.device) / s**kernel.n
+        nodes[axis] = x[:, axis, None] - s * torch.tensor(positions, device=x.device)
+        weights[axis] = torch.tensor(values, device=x.device) / s**kernel.n
     return field.scattered(nodes, weights)
 
 

@@ -77,8 +77,9 @@ Stencil = Points | Differences | Weighted
 
 def direct_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray) -> Weighted:
     """The 1-D kernel (positions [K], weights [K]) at points x [M], one query for each of the M K pairs."""
-    t = torch.as_tensor(positions, dtype=torch.float64, device=x.device)
-    w = torch.as_tensor(weights, dtype=torch.float64, device=x.device)
+    # Copies: a kernel's arrays are read-only, which torch warns about.
+    t = torch.tensor(positions, dtype=torch.float64, device=x.device)
+    w = torch.tensor(weights, dtype=torch.float64, device=x.device)
     matrix = torch.kron(torch.eye(len(x), dtype=torch.float64, device=x.device), w[None])
     return Weighted((x[:, None] - t).reshape(-1), matrix)
 
