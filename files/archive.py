@@ -51,7 +51,7 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        total.update(array.tobytes() if array.ndim == 0 else memoryview(array).cast("B"))
+        total.update(array.reshape(-1).view(np.uint8))
     return total.hexdigest()
 
 
@@ -59,11 +59,14 @@ def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray], compress: b
     """Write `arrays` to the `.npz` file `path`, atomically and with their digest."""
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     for name, array in plain.items():
+        if not name.isidentifier() or name in (DIGEST, "file"):
+            raise ArchiveError(f"an array of an archive cannot have the name {name!r}")
         if array.dtype.hasobject:
             raise ArchiveError(f"{name} holds Python objects; only plain arrays are stored")
     write = np.savez_compressed if compress else np.savez
     with atomic_write(path) as stream:
-        write(stream, **plain, **{DIGEST: np.array(digest_of(plain))})
+        # The digest comes first: one damaged length in the zip file's directory can swallow all members after it.
+        write(stream, **{DIGEST: np.array(digest_of(plain))}, **plain)
     return Path(path)
 
 
@@ -80,16 +83,17 @@ def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.nd
         with zipfile.ZipFile(path) as archive:
             entries = _checked_entries(archive, path)
             arrays = {name: _read_entry(archive, entry, path) for name, entry in entries.items()}
+        digest = arrays.pop(DIGEST, None)
+        sound = digest is None or str(digest) == digest_of(arrays)
     except ArchiveError:
         raise
     except READ_FAULTS as error:
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise ArchiveError(f"{path} is damaged or not an .npz file ({reason}); make it again") from None
-    digest = arrays.pop(DIGEST, None)
     missing = sorted(set(required) - set(arrays))
     if missing:
         raise ArchiveError(f"{path} lacks {', '.join(missing)}: it is another kind of file")
-    if digest is not None and str(digest) != digest_of(arrays):
+    if not sound:
         raise ArchiveError(f"{path} is damaged: its digest does not fit its contents; make it again")
     return arrays
 

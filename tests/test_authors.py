@@ -419,13 +419,14 @@ def test_overlapping_entries_are_refused(file):
 
 # ---- fuzz ----------------------------------------------------------------------------------------------------------
 
+SMALL = {key: value for key, value in checkpoint().items() if key != "optim"}
 SEEDS = {
     "ground truth": (
         read_ground_truth,
         [npy_bytes({"res": np.ones((2, 2)), "size": 1.0, "samples": 3}), *JAX_FILES.values()],
     ),
     "kernel": (read_kernel, [torch_bytes(kernel(3)), torch_bytes(kernel(3), legacy=True)]),
-    "checkpoint": (read_checkpoint, [torch_bytes(checkpoint()), torch_bytes(checkpoint(), legacy=True)]),
+    "checkpoint": (read_checkpoint, [torch_bytes(SMALL), torch_bytes(SMALL, legacy=True)]),
 }
 
 
@@ -445,7 +446,7 @@ INSTRUCTIONS = [op.code.encode("latin1") for op in pickletools.opcodes]
 
 @pytest.mark.parametrize("kind", SEEDS)
 @settings(
-    max_examples=3000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(number=st.integers(0, 1 << 32))
 def test_mutated_files_end_in_values_or_one_sentence(tmp_path, kind, number):

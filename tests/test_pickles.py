@@ -388,7 +388,7 @@ FRAGMENTS = [
 ]
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=2000, deadline=None, derandomize=True)
 @given(st.integers(0, 1 << 32))
 def test_mutated_pickles_end_in_a_value_or_one_sentence(number):
     source = random.Random(number)
@@ -399,7 +399,7 @@ def test_mutated_pickles_end_in_a_value_or_one_sentence(number):
     check(bytes(data))
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=2000, deadline=None, derandomize=True)
 @given(st.integers(0, 1 << 32))
 def test_arbitrary_programs_end_in_a_value_or_one_sentence(number):
     source = random.Random(number)
