@@ -90,12 +90,12 @@ settings() {
     esac
     RAW=$ROOT/data/raw/$FOLDER/$RAW
     stem=${RAW##*/}
-    GROUND_TRUTH=$ROOT/data/GTs/$FOLDER/${stem%.*}.npz
+    GROUND_TRUTH=$ROOT/data/GTs/$FOLDER/${stem%.*}_order_${ORDER}_${HALF_SIZE}_exact.npz
 }
 
 # ground_truth OPTIONS...: the modality's ground truth by mc_utils.py, later options before earlier ones.
 ground_truth() {
-    run mc_utils.py --path "$RAW" --save_path "$GROUND_TRUTH" --modality "$MODALITY" \
+    run mc_utils.py --path "$RAW" --save_path "$ROOT/data/GTs/$FOLDER" --modality "$MODALITY" \
         --method exact --half_size "$HALF_SIZE" --order "$ORDER" --margin "$MARGIN" "$@"
 }
 
@@ -106,10 +106,12 @@ filters() {
     shift 2
     for kernel in $KERNELS; do
         for size in $SIZES; do
-            # The shipped kernels have half size 1, and eval.py divides by --kernel_scale.
+            # Kernels have half size 1, and eval.py divides by --kernel_scale; without a path it takes the tent.
             scale=$(LC_ALL=C awk "BEGIN { print 1 / $size }")
-            run eval.py --model_path "$model" --kernel_path "$ROOT/trained_models/kernels/$kernel.npz" \
-                --kernel_scale "$scale" --modality "$MODALITY" --save_path "$folder/${kernel}_$size" "$@"
+            path=
+            if [ "$kernel" != tent ]; then path=$ROOT/trained_models/kernels/$kernel.npz; fi
+            run eval.py --model_path "$model" ${path:+--kernel_path "$path"} --kernel_scale "$scale" \
+                --modality "$MODALITY" --save_path "$folder/${kernel}_$size" "$@"
         done
     done
 }
@@ -130,7 +132,6 @@ train_and_filter() {
     next=unused
     if has --resume "$@"; then next=latest; fi
     name=$(option --experiment_name "$(basename "$($next "$summary/$FOLDER")")" "$@")
-    if ! has --num_steps "$@"; then set -- --time_budget 240 "$@"; fi
     run train.py --summary "$summary" --experiment_name "$name" "$@"
 
     output=$(unused "$ROOT/output/$FOLDER/$name")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The ground truth of the shipped video, in data/GTs, with a preview beside it.
-#   sh scripts/generate_gt_video.sh [options of mc_utils.py]     e.g. --path MINE --save_path MINE.npz --half_size 0.1
+#   sh scripts/generate_gt_video.sh [options of mc_utils.py]     e.g. --half_size 0.1 --path MINE --save_path FOLDER
 . "$(dirname -- "$0")/common.sh"
 
 settings video
-ground_truth --preview "${GROUND_TRUTH%.npz}.png" "$@"
+ground_truth --preview "${GROUND_TRUTH%/*}/preview.png" "$@"

@@ -186,7 +186,7 @@ def test_drivers_run_from_anywhere_and_pass_arguments_on(ready, tmp_path, place)
     assert ready.run(script, "--path", "my picture.png", "--seed=3", cwd=cwd)[0] == 0
     (asked,) = ready.asked("mc_utils.py")
     assert asked.endswith("<--path><my picture.png><--seed=3>")
-    assert f"<{ready.root}/data/GTs/images/astronaut.npz>" in asked
+    assert f"<--save_path><{ready.root}/data/GTs/images>" in asked
 
 
 @pytest.mark.parametrize("name", ["2d", "3d", "_video", "_audio", "_motion"])
@@ -197,6 +197,16 @@ def test_training_goes_from_the_signal_to_the_filters(ready, name):
     assert programs[:2] == ["mc_utils.py", "train.py"] and set(programs[2:]) == {"eval.py"}
     assert ready.asked("train.py")[0].endswith("<--field><siren>")
     assert "tensorboard.sh" in output.splitlines()[-1]
+
+
+def test_filters_are_tents_and_the_shipped_gaussian(ready):
+    assert ready.run("train2d.sh")[0] == 0
+    tent, gaussian = (
+        next(line for line in ready.asked("eval.py") if f"/{name}_0.4>" in line) for name in ("tent", "gaussian")
+    )
+    assert "<--kernel_scale><2.5>" in tent and "--kernel_path" not in tent
+    assert f"<--kernel_path><{ready.root}/trained_models/kernels/gaussian.npz><--kernel_scale><2.5>" in gaussian
+    assert f"<--signal><{ready.root}/data/raw/images/astronaut.png>" in tent
 
 
 def test_no_run_or_result_is_written_over(ready):
@@ -219,14 +229,15 @@ def test_options_of_the_user_win(ready):
     code, output, _ = ready.run("train2d.sh", *arguments)
     assert code == 0 and not ready.asked("mc_utils.py")
     (asked,) = ready.asked("train.py")
-    assert "--time_budget" not in asked and "my logs/mine/model_final.pth" in output
+    assert asked.endswith("".join(f"<{argument}>" for argument in arguments))
+    assert "my logs/mine/model_final.pth" in output
     # The ground truth may be another signal's: results are not measured against the shipped one.
     assert all("<--model_path><my logs/mine/model_final.pth>" in line for line in ready.asked("eval.py"))
     assert not any("--signal" in line for line in ready.asked("eval.py"))
 
 
 def test_existing_ground_truth_is_used(ready):
-    made = ready.root / "data/GTs/images/astronaut.npz"
+    made = ready.root / "data/GTs/images/astronaut_order_1_0.05_exact.npz"
     made.parent.mkdir(parents=True)
     made.touch()
     code, output, _ = ready.run("train2d.sh")
