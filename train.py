@@ -4,8 +4,11 @@ python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
 tensorboard --logdir logs
 """
 
+import contextlib
 import os
+import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ from signals.released import load_ground_truth
 from signals.signal import Signal
 from training.folder import RunError, RunFolder
 from training.lattice import LatticeTargets
-from training.loop import DivergedError, Hooks, Trainer
+from training.loop import SAVE_SECONDS, DivergedError, Hooks, Trainer
 from training.objective import Loss
 from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
 from training.pyramid import LOSSES
@@ -77,7 +80,10 @@ def resume_options(checkpoint: Checkpoint, asked: dict[str, Any], truth: GroundT
         raise RunError(
             "the ground truth has changed since this run began: start a new run with another --experiment_name"
         )
-    options = Options(**checkpoint.training["options"])
+    try:
+        options = Options(**checkpoint.training["options"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"current.pth is not the state of a run ({error}): start anew without --resume") from None
     changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
     if changed:
         raise RunError(
@@ -160,6 +166,23 @@ def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
     return kernel_picture(minimal_kernel(truth.order, truth.half_size))
 
 
+@contextlib.contextmanager
+def told_how_to_resume(trainer: Trainer, given: dict[str, Any]) -> Iterator[None]:
+    """What stops a run becomes one sentence; it says how to go on from current.pth with the options `given`."""
+    given |= {"summary": trainer.folder.path.parent, "experiment_name": trainer.folder.path.name}
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    command = shlex.join(["python", "train.py", *words, "--resume"])
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException(f"interrupted at step {trainer.step}, nothing lost; go on with: {command}") from None
+    except DivergedError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        named = f"{error.filename or trainer.folder.path}: {error.strerror or error}"
+        raise click.ClickException(f"cannot write {named}; mend that and go on with: {command}") from None
+
+
 @click.command()
 @click.option("--monte_carlo", required=True, type=click.Path(path_type=Path), help="Ground truth made by mc_utils.py.")
 @click.option("--order", type=int, default=None, help="Order of a ground truth of the authors' release (.npy).")
@@ -169,50 +192,52 @@ def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
 @click.option("--init_ckpt", type=click.Path(path_type=Path), default=None, help="Checkpoint to start from.")
 @click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, for --supervision autodiff.")
 @click.option("--resume", is_flag=True, help="Go on with the run of this name.")
-@click.option("--checkpoint_steps", default=0, show_default=True, help="Keep checkpoint_N.pth every so many steps.")
+@click.option(
+    "--checkpoint_steps",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Keep checkpoint_N.pth every so many steps.",
+)
+@click.option(
+    "--save_seconds", type=click.FloatRange(0), default=SAVE_SECONDS, show_default=True, help="Time between two saves."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @training_options
 @clear_errors
 def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: str, preset: str | None,
-         init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, device: str,
-         **asked: Any) -> None:  # fmt: skip
+         init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, save_seconds: float,
+         device: str, **asked: Any) -> None:  # fmt: skip
     """Train a repeated integral field; the run lives in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if asked["precision"] is not None:
         asked["precision"] = int(asked["precision"])
     place = pick_device(device)
     truth = load_ground_truth(monte_carlo, order)
     options = None if resume else resolve(asked, preset)
-    folder = RunFolder(summary, experiment_name, resume)
-    state = Checkpoint.load(folder.current) if resume else None
-    if state is not None:
-        options = resume_options(state, asked, truth)
-    console = Console(stderr=True)
-    with console.status("preparing lattices of the ground truth"):
-        targets = LatticeTargets(truth, place)
-        field = make_field(make_config(truth, targets, options), options, place)
-        objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
-        trainer = Trainer(field, objective, options, Origin.of(truth), folder)
-        objective.prepare(field, trainer.generator)
-    if warning := check_precision(field, targets):
-        click.echo(f"warning: {warning}", err=True)
-    if init_ckpt:
-        initialise(field, init_ckpt)
-    if state is not None:
-        trainer.restore(state)
-    folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
-    record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
-    record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
-    try:
-        with progress_bar(console) as bar:
-            trainer.run(make_hooks(record, bar, options), checkpoint_steps)
-    except KeyboardInterrupt:
-        run = f"--monte_carlo {monte_carlo} --summary {summary} --experiment_name {experiment_name}"
-        raise click.ClickException(
-            f"interrupted at step {trainer.step}, nothing lost; go on with: python train.py {run} --resume"
-        ) from None
-    except DivergedError as error:
-        raise click.ClickException(str(error)) from None
-    finish(trainer, record, trainer.elapsed)
+    with RunFolder(summary, experiment_name, resume) as folder:
+        state = Checkpoint.load(folder.current) if resume else None
+        if state is not None:
+            options = resume_options(state, asked, truth)
+        console = Console(stderr=True)
+        with console.status("preparing lattices of the ground truth"):
+            targets = LatticeTargets(truth, place)
+            field = make_field(make_config(truth, targets, options), options, place)
+            objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
+            trainer = Trainer(field, objective, options, Origin.of(truth), folder)
+            objective.prepare(field, trainer.generator)
+        if warning := check_precision(field, targets):
+            click.echo(f"warning: {warning}", err=True)
+        if init_ckpt:
+            initialise(field, init_ckpt)
+        if state is not None:
+            trainer.restore(state)
+        folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
+        record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
+        record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
+        with told_how_to_resume(trainer, {"monte_carlo": monte_carlo, "order": order, "signal": signal}):
+            with progress_bar(console) as bar:
+                trainer.run(make_hooks(record, bar, options), checkpoint_steps, save_seconds)
+            finish(trainer, record, trainer.elapsed)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,11 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk names no file by itself.
+            error.filename = str(path)
         raise
     _sync_folder(path.parent)
 

@@ -5,6 +5,7 @@ digest over all of it.
 """
 
 import hashlib
+import io
 import json
 import pickle
 import zipfile
@@ -82,8 +83,11 @@ class Checkpoint:
             "training": dict(self.training),
         }
         content["digest"] = digest_of(content)
+        # In memory first: torch's zip writer turns a full disk into an internal error that names nothing.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
         with atomic_write(path) as stream:
-            torch.save(content, stream)
+            stream.write(buffer.getbuffer())
         return Path(path)
 
     @classmethod

@@ -2,11 +2,15 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from files import atomic_write
+from files.folders import missing_folders, remove_empty
+
+LOCK = ".lock"
 
 
 class RunError(ValueError):
@@ -14,28 +18,75 @@ class RunError(ValueError):
 
 
 class RunFolder:
-    """Holds the folder's lock for as long as the run lives; nothing already in it is ever removed."""
+    """Holds the folder's lock for as long as the run lives; nothing that a run has written is ever removed.
+
+    As a context manager it takes a folder away again to which the run has written nothing.
+    """
 
     def __init__(self, summary: str | Path, name: str, resume: bool) -> None:
-        if not name or Path(name).name != name:
+        if name in ("", "..") or Path(name).name != name:
             raise RunError(f"--experiment_name {name!r} must be a plain folder name")
         self.path = Path(summary) / name
+        if not (self.path / LOCK).exists():
+            self._check(resume)
+        self._made = missing_folders(self.path)
+        self._lock = self._locked()
+        try:
+            # Again, now that no other run can come or go.
+            self._check(resume)
+        except RunError:
+            self.close()
+            raise
+        for part in self.path.glob(".*.part"):
+            part.unlink()
+
+    def _check(self, resume: bool) -> None:
+        """Refuse to resume nothing, or to start where something is."""
         if resume and not self.current.is_file():
             raise RunError(f"there is nothing to resume in {self.path}: no current.pth; start without --resume")
-        if not resume and self.path.exists() and any(self.path.iterdir()):
+        if not resume and self._written():
             raise RunError(
                 f"{self.path} already holds a run, which is never overwritten: "
                 "choose another --experiment_name, or go on with it by --resume"
             )
+
+    def _written(self) -> bool:
+        """Whether the folder holds more than a lock and the torn files of a killed run."""
+        if not self.path.exists():
+            return False
+        return not self.path.is_dir() or any(e.name != LOCK and e.suffix != ".part" for e in self.path.iterdir())
+
+    def _locked(self) -> TextIO:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock: TextIO = (self.path / ".lock").open("w")
+            lock = (self.path / LOCK).open("a")
         except OSError as error:
+            remove_empty(self._made)
             raise RunError(f"cannot write to {self.path} ({error.strerror}); choose another --summary") from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"another run is writing to {self.path}; choose another --experiment_name") from None
+            taken = True
+        else:
+            # A run that found nothing to do may just have removed the file this lock is on.
+            taken = os.fstat(lock.fileno()).st_nlink == 0
+        if taken:
+            lock.close()
+            raise RunError(f"another run is writing to {self.path}; choose another --experiment_name")
+        return lock
+
+    def close(self) -> None:
+        """Give the lock back; a folder that was made for this run and never written to goes with it."""
+        if self.path in self._made and not self._written():
+            (self.path / LOCK).unlink(missing_ok=True)
+            remove_empty(self._made)
+        self._lock.close()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def current(self) -> Path:

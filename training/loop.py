@@ -1,5 +1,6 @@
 """The training loop: steps until the budget is spent, and everything a killed run needs to go on."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from typing import Any
 
 import torch
 
+from files import ArchiveError
 from models.checkpoint import Checkpoint, Origin
 from models.field import Field
 from training.folder import RunFolder
+from training.interrupt import Interrupt
 from training.objective import Loss, Objective
 from training.optimise import build_optimisers, rate, set_rate
 from training.options import Options
@@ -23,7 +26,7 @@ Report = Callable[["Trainer", Loss, float], None]
 
 
 class DivergedError(RuntimeError):
-    """A loss that is not finite; the last good state stays on disk."""
+    """A loss or weights that are not finite; the last good state stays on disk."""
 
 
 @dataclass(frozen=True)
@@ -55,40 +58,45 @@ class Trainer:
         by_time = self.elapsed / self.options.time_budget if self.options.time_budget else 0.0
         return max(by_steps, by_time)
 
-    def run(self, hooks: Hooks, checkpoint_steps: int = 0) -> None:
-        """Train until the budget is spent; current.pth is renewed on the way and on interruption."""
+    def run(self, hooks: Hooks, checkpoint_steps: int = 0, save_seconds: float = SAVE_SECONDS) -> None:
+        """Train until the budget is spent; current.pth is there from the start and renewed every `save_seconds`.
+
+        Raises KeyboardInterrupt after Ctrl-C or SIGTERM, with everything saved, and DivergedError.
+        """
+        if not self.folder.current.is_file():
+            self.save()
         validated, saved, last = int(self.spent * VALIDATIONS), time.monotonic(), time.monotonic()
-        try:
-            while self.spent < 1.0:
+        with Interrupt() as interrupt:
+            while self.spent < 1.0 and not interrupt.asked:
                 loss = self.advance()
                 now = time.monotonic()
                 self.elapsed, last = self.elapsed + now - last, now
                 if self.step % REPORT_STEPS == 0 or self.spent >= 1.0:
-                    self._check(loss)
                     hooks.report(self, loss, self.elapsed)
                 if int(self.spent * VALIDATIONS) > validated and self.spent < 1.0:
                     validated = int(self.spent * VALIDATIONS)
-                    self.objective.finish(self.field)
+                    self.finish()
                     hooks.validate(self)
                 if checkpoint_steps and self.step % checkpoint_steps == 0:
-                    self._check(loss)
                     self.checkpoint().save(self.folder.numbered(self.step))
-                if now - saved > SAVE_SECONDS:
-                    self._check(loss)
+                if now - saved > save_seconds:
                     self.save()
                     saved = time.monotonic()
                 # Looking, saving and drawing do not count as training.
                 last = time.monotonic()
-        except KeyboardInterrupt:
             self.save()
-            raise
-        self.objective.finish(self.field)
-        self.save()
+        if interrupt.asked:
+            raise KeyboardInterrupt
 
     def advance(self) -> Loss:
-        """One step."""
+        """One step; raises DivergedError, before anything is changed, if its loss is not finite."""
         set_rate(self.optimisers, self.options.learn_rate * rate(self.options, self.step, self.spent))
-        loss = self.objective.loss(self.field, self.generator)
+        try:
+            loss = self.objective.loss(self.field, self.generator)
+        except torch.linalg.LinAlgError:
+            raise self._diverged("a least-squares problem has no solution") from None
+        if not math.isfinite(loss.total.item()):
+            raise self._diverged(f"the loss is {loss.total.item()}")
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -97,16 +105,23 @@ class Trainer:
         self.step += 1
         return loss
 
-    def _check(self, loss: Loss) -> None:
-        if not torch.isfinite(loss.total):
-            raise DivergedError(
-                f"the loss is {loss.total.item()} at step {self.step}; the last good state is {self.folder.current}. "
-                "Start again with a smaller --learn_rate"
-            )
+    def finish(self) -> None:
+        """Make the field whole; raises DivergedError where it is not finite, so that it is neither shown nor saved."""
+        try:
+            self.objective.finish(self.field)
+        except torch.linalg.LinAlgError:
+            raise self._diverged("a least-squares problem has no solution") from None
+        for name, value in self.field.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise self._diverged(f"{name} is not finite")
+
+    def _diverged(self, what: str) -> DivergedError:
+        good = f"the last good state is {self.folder.current}" if self.folder.current.is_file() else "nothing was saved"
+        return DivergedError(f"{what} after {self.step} steps; {good}: start anew with a smaller --learn_rate")
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on."""
-        self.objective.finish(self.field)
+        self.finish()
         training: dict[str, Any] = {
             "step": self.step,
             "elapsed": self.elapsed,
@@ -121,10 +136,14 @@ class Trainer:
         self.checkpoint().save(self.folder.current)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of the same run."""
-        self.field.load_state_dict(checkpoint.state)
-        for optimiser, state in zip(self.optimisers, checkpoint.training["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        self.generator.set_state(checkpoint.training["generator"])
-        self.step = checkpoint.training["step"]
-        self.elapsed = checkpoint.training["elapsed"]
+        """Go on from a checkpoint of the same run; raises ArchiveError for one that is not."""
+        training = checkpoint.training
+        try:
+            self.field.load_state_dict(checkpoint.state)
+            for optimiser, state in zip(self.optimisers, training["optimisers"], strict=True):
+                optimiser.load_state_dict(state)
+            self.generator.set_state(training["generator"])
+            self.step, self.elapsed = int(training["step"]), float(training["elapsed"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ArchiveError(f"{self.folder.current} is not the state of this run ({reason}): start anew") from None

@@ -1,0 +1,35 @@
+"""Folders for results: known to be writable before the work begins, and gone again if nothing came of it."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """`path` and those of its parents that are not there, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of `folders`, innermost first, that hold nothing."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def writable_folder(path: Path) -> Iterator[Path]:
+    """Make the folder `path`; on leaving, what was made and holds nothing is removed again.
+
+    Raises OSError where it cannot be made or nothing can be written to it.
+    """
+    made = missing_folders(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        yield path
+    finally:
+        remove_empty(made)
