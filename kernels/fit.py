@@ -25,7 +25,8 @@ CELLS = {1: (512, 4), 2: (512, 2), 3: (96, 1)}
 CHECK_POINTS = {1: 20001, 2: 601, 3: 81}
 # Weights below this share of the largest are rounding of zero.
 NO_WEIGHT = 1e-11
-FLAT = 0.03
+# Pruning may make the error of a kernel on a grid larger by this share.
+SLACK = 0.05
 LARGEST_TRIES = 8
 
 
@@ -51,14 +52,14 @@ def fit_kernel(
     count: int | Sequence[int] | None = None,
     error: float | None = None,
     smallest_gap: float | None = None,
-    flat: float = FLAT,
+    slack: float = SLACK,
 ) -> SparseKernel:
     """The sparse kernel of `order`, in all axes of the target, nearest to it in the L2 norm.
 
-    Either `count` Diracs per axis (one number or one per axis) or the fewest that bring the relative L2
-    error to `error`. `smallest_gap` between Diracs in units of the radius; parts of a non-separable
-    kernel flatter than `flat` of its peak carry no Diracs. Raises ValueError for an order outside 0..8,
-    too few Diracs or an error out of reach.
+    Either `count` Diracs per axis (one number or one per axis) or few enough for the relative L2 error
+    `error`. `smallest_gap` between Diracs in units of the radius; Diracs of non-separable kernels are
+    dropped where that makes the error larger by no more than `slack` (relative). Raises ValueError for
+    an order outside 0..8, too few Diracs or an error out of reach.
     """
     if int(order) != order or not 0 <= order <= LARGEST_ORDER:
         raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
@@ -74,7 +75,7 @@ def fit_kernel(
     axis_error = error
     for _ in range(LARGEST_TRIES):
         if factors is None:
-            kernel = _fit_grid(unit, order, Wish(counts, axis_error, smallest_gap), flat)
+            kernel = _fit_grid(unit, order, Wish(counts, axis_error, smallest_gap), slack)
         else:
             kernel = _fit_product(unit, factors, order, Wish(counts, axis_error, smallest_gap))
         reached = 0.0 if error is None else fit_errors(kernel, unit).relative_l2
@@ -84,7 +85,7 @@ def fit_kernel(
     raise ValueError(f"an error of {error:g} is out of reach for this kernel; the best fit had {reached:.3g}")
 
 
-def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, flat: float = 0.0) -> SparseKernel:
+def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, slack: float = 0.0) -> SparseKernel:
     """The best kernel whose Diracs lie on the tensor grid of the given knots [K_j] (domain units), one array per axis.
 
     Mass and moments of the target are kept exactly; raises ValueError for knots that are not increasing.
@@ -101,7 +102,7 @@ def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, flat: 
         means = means * (mass / sampled)
     moments = {(0,) * target.dim: mass, **target.moments}
     problem = SplineFit(bases, edges, means, moments)
-    coefficients = problem.solve_pruned(flat) if flat > 0 else problem.solve()
+    coefficients = problem.solve_pruned(slack) if slack > 0 else problem.solve()
     weights = along_all([basis.differences for basis in bases], coefficients)
     return _on_grid([basis.knots for basis in bases], weights, order)
 
@@ -159,11 +160,11 @@ def _fit_product(unit: Target, factors: list[Target], order: int, wish: Wish) ->
     return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, lawful))
 
 
-def _fit_grid(unit: Target, order: int, wish: Wish, flat: float) -> SparseKernel:
+def _fit_grid(unit: Target, order: int, wish: Wish, slack: float) -> SparseKernel:
     """One fit on the tensor grid of the knots of all axes."""
     edges, means = _sampled(unit)
     lines = [Line.of_axis(edges[j], means, j) for j in range(unit.dim)]
-    return best_weights(unit, wish.knots(lines, order), order, flat)
+    return best_weights(unit, wish.knots(lines, order), order, slack)
 
 
 def _sampled(target: Target) -> tuple[list[np.ndarray], np.ndarray]:

@@ -19,8 +19,10 @@ LARGEST_LOG = 12.0
 STARTS = 2
 LARGEST_COUNT = 257
 # Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
-LARGEST_REFINED = 40
-REFINED_CHANNELS = 12
+LARGEST_REFINED = 32
+# Up to this many, several starts are refined and the best is taken.
+LARGEST_THOROUGH = 20
+CONDENSED_CHANNELS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +47,11 @@ class Line:
         inner = self.means @ self.means.T
         return bool(np.abs(inner - inner[::-1, ::-1]).max() <= 1e-6 * np.abs(inner).max())
 
-    def leading(self, channels: int) -> "Line":
-        """The same line with its first channels only."""
-        return Line(self.edges, self.means[:, :channels])
+    def condensed(self) -> "Line":
+        """The same line in half as many cells and its first channels only, to move knots by."""
+        cells = len(self.means) // 2 * 2
+        pairs = (self.means[0:cells:2] + self.means[1:cells:2]) / 2
+        return Line(np.append(self.edges[0:cells:2], self.edges[-1]), pairs[:, :CONDENSED_CHANNELS])
 
     def alike(self, other: "Line") -> bool:
         """Whether two lines differ by no more than a factor, so that the same knots suit both."""
@@ -133,6 +137,7 @@ def best_knots(
     spacing = _spacing(line, count, smallest_gap)
     error = partial(_error, line, order, spacing)
     starts = sorted((spacing.free(knots) for knots in spread(line, order, count)), key=error)
+    thorough = thorough and count <= LARGEST_THOROUGH
     if count <= LARGEST_REFINED:
         starts = [refine(line, order, spacing, start) for start in starts[: STARTS if thorough else 1]]
         if thorough:
@@ -193,19 +198,19 @@ def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
     return Spacing(float(line.edges[0]), float(line.edges[-1]), count, gap, line.symmetric)
 
 
-def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: int = 25) -> np.ndarray:
+def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: int = 15) -> np.ndarray:
     """The free numbers of a spacing moved to an optimum by variable projection (Golub & Pereyra 1973).
 
     The coefficients are eliminated by a QR in every evaluation; only the logarithms of the gaps are unknowns.
     """
     if not len(start):
         return start
-    line = line.leading(REFINED_CHANNELS)
+    line = line.condensed()
 
     def misfit(free: np.ndarray) -> np.ndarray:
         return line.misfit(spacing.knots(free), order).ravel()
 
-    found = least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=steps, xtol=1e-5, ftol=1e-5)
+    found = least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=steps, xtol=1e-4, ftol=1e-3)
     return found.x
 
 

@@ -21,6 +21,12 @@ from kernels.splines import SplineBasis
 
 Moments = Mapping[tuple[int, ...], float]
 
+# Shares of the peak that neighbouring coefficients of a flat part may differ by, tried in this order.
+FLAT_SHARES = (0.1, 0.03, 0.01, 0.003, 0.001)
+LEAST_FROZEN = 0.2
+# Beyond this many unknowns, by dimension, a sparse factorisation takes longer than pruning is worth.
+LARGEST_FREE = {1: 30_000, 2: 30_000, 3: 4_000}
+
 
 @dataclass(frozen=True, eq=False)
 class SplineFit:
@@ -65,25 +71,39 @@ class SplineFit:
             z = z + (V.T @ np.linalg.solve(V @ V.T, gap)).reshape(z.shape)
         return along_all(inverses, z)
 
-    def solve_pruned(self, flat: float) -> np.ndarray:
-        """Coefficients that are constant wherever the full fit varies by less than `flat` of its peak.
+    def residual(self, coefficients: np.ndarray) -> float:
+        """|A c - G|."""
+        return float(np.linalg.norm(along_all(self.designs, coefficients) - self.samples))
+
+    def solve_pruned(self, slack: float) -> np.ndarray:
+        """Coefficients that are constant over as much of the grid as a residual larger by `slack` (relative) allows.
 
         Constant coefficients have no Diracs: the inside of a disk and the corners around it cost nothing.
-        The rest is a sparse least-squares problem, factored directly.
         """
-        frozen = flat_regions(self.solve(), flat)
+        full = self.solve()
+        allowed = (1.0 + slack) * self.residual(full)
+        for flat in FLAT_SHARES:
+            frozen = flat_regions(full, flat)
+            if np.isfinite(frozen).mean() < LEAST_FROZEN or np.isnan(frozen).sum() > LARGEST_FREE[frozen.ndim]:
+                break
+            pruned = self._solve_around(frozen)
+            if self.residual(pruned) <= allowed:
+                return pruned
+        return full
+
+    def _solve_around(self, frozen: np.ndarray) -> np.ndarray:
+        """The best coefficients where `frozen` is NaN, its values elsewhere: a sparse problem, factored directly."""
         free = np.isnan(frozen).ravel()
-        fixed = np.where(free, 0.0, frozen.ravel())
-        grams = [sparse.csr_array(_banded(design)) for design in self.designs]
-        normal = reduce(sparse.kron, grams).tocsr()
-        right = along_all([design.T for design in self.designs], self.samples).ravel() - normal @ fixed
+        c = np.where(free, 0.0, frozen.ravel())
+        normal = reduce(sparse.kron, [sparse.csr_array(design.T @ design) for design in self.designs]).tocsr()
+        right = along_all([design.T for design in self.designs], self.samples).ravel() - normal @ c
         factor = splu(normal[free][:, free].tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0)
-        rows = np.stack([reduce(np.multiply.outer, row).ravel() for row in self.moment_rows()])
-        c = factor.solve(right[free])
-        gap = np.array(list(self.moments.values())) - rows @ fixed - rows[:, free] @ c
-        dual = factor.solve(np.ascontiguousarray(rows[:, free].T))
-        fixed[free] = c + dual @ np.linalg.solve(rows[:, free] @ dual, gap)
-        return fixed.reshape(frozen.shape)
+        V = np.stack([reduce(np.multiply.outer, row).ravel() for row in self.moment_rows()])
+        gap = np.array(list(self.moments.values())) - V @ c
+        c[free] = factor.solve(right[free])
+        dual = factor.solve(np.ascontiguousarray(V[:, free].T))
+        c[free] += dual @ np.linalg.solve(V[:, free] @ dual, gap - V[:, free] @ c[free])
+        return c.reshape(frozen.shape)
 
 
 def flat_regions(coefficients: np.ndarray, flat: float) -> np.ndarray:
@@ -107,8 +127,3 @@ def along_all(matrices: Sequence[np.ndarray], tensor: np.ndarray) -> np.ndarray:
     for axis, matrix in enumerate(matrices):
         tensor = np.moveaxis(np.tensordot(matrix, tensor, axes=(1, axis)), 0, axis)
     return tensor
-
-
-def _banded(design: np.ndarray) -> np.ndarray:
-    """A^T A; entries of B-splines that share no cell are exactly 0."""
-    return design.T @ design

@@ -183,9 +183,7 @@ def outer(first: SparseKernel, second: SparseKernel) -> SparseKernel:
     """The product kernel g(x) h(y) on the coordinates of `first` followed by those of `second`."""
     if first.order != second.order:
         raise ValueError(f"only kernels of one order multiply, not {first.order} and {second.order}")
-    positions = np.hstack(
-        [np.repeat(first.positions, len(second), axis=0), np.tile(second.positions, (len(first), 1))]
-    )
+    positions = np.hstack([np.repeat(first.positions, len(second), axis=0), np.tile(second.positions, (len(first), 1))])
     axes = first.axes + tuple(first.dim + axis for axis in second.axes)
     return SparseKernel(positions, np.outer(first.weights, second.weights).ravel(), first.order, axes)
 

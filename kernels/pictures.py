@@ -1,0 +1,81 @@
+"""A kernel drawn as a picture: its light, at unit mass, is what a point becomes."""
+
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from kernels.target import Target
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+# A kernel's picture is reduced to this many pixels a side: far finer than any set of Diracs.
+LARGEST_SIDE = 512
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """The light [H, W] of a picture file: luminance times alpha, not negative.
+
+    Raises FileNotFoundError for a missing file and ValueError for one that is no picture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; check the path of the kernel's picture")
+    try:
+        pixels = np.asarray(imageio.imread(path))
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as a picture ({type(error).__name__})") from None
+    return light(pixels)
+
+
+def light(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [H, W], [H, W, 1..4] of any type as light [H, W], largest value 1; raises ValueError for all black."""
+    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
+    values = np.asarray(pixels, dtype=np.float64) / top
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[-1] not in (1, 2, 3, 4) or values.size == 0:
+        raise ValueError(f"a kernel's picture must be [H, W] or [H, W, 1 to 4], not {pixels.shape}")
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError("a kernel's picture must have finite values that are not negative")
+    colours = values[..., :3] @ np.array(LUMINANCE) if values.shape[-1] >= 3 else values[..., 0]
+    total = colours * values[..., -1] if values.shape[-1] in (2, 4) else colours
+    if not total.max() > 0:
+        raise ValueError("a kernel's picture must not be black all over")
+    return total / total.max()
+
+
+def picture(dim: int, kernel_image: str | Path, radius: float) -> Target:
+    """The kernel drawn in a picture file, for two filtered axes; raises as `read_picture` does."""
+    if dim != 2:
+        raise ValueError(f"a picture is a kernel of two filtered axes, not {dim}")
+    return picture_target(read_picture(kernel_image), radius)
+
+
+def picture_target(values: np.ndarray, radius: float) -> Target:
+    """The kernel of mass 1 drawn by light [H, W], its longer side 2 `radius` in domain units, its middle at 0.
+
+    Rows are the first filtered axis and columns the second; between pixel centres it is bilinear.
+    """
+    values = _reduced(values)
+    size = np.array(values.shape)
+    radii = radius * size / size.max()
+    pixel = 2 * radius / size.max()
+    values = values / (values.sum() * pixel**2)
+
+    def density(points: np.ndarray) -> np.ndarray:
+        places = (points + radii) / pixel - 0.5
+        found = map_coordinates(values, places.T, order=1, mode="nearest")
+        return np.where((np.abs(points) <= radii).all(axis=1), found, 0.0)
+
+    return Target(density, tuple(radii), 1.0)
+
+
+def _reduced(values: np.ndarray) -> np.ndarray:
+    """Light averaged over blocks so that no side is longer than LARGEST_SIDE, borders filled with black."""
+    block = -(-max(values.shape) // LARGEST_SIDE)
+    if block == 1:
+        return values
+    missing = [-side % block for side in values.shape]
+    padded = np.pad(values, [(gap // 2, gap - gap // 2) for gap in missing])
+    return padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block).mean(axis=(1, 3))
