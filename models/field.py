@@ -56,6 +56,7 @@ class FieldConfig:
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
         if (
             not self.axes
+            or not all(type(axis) is int for axis in self.axes)
             or sorted(set(self.axes)) != list(self.axes)
             or not 0 <= self.axes[0] <= self.axes[-1] < self.dim
         ):
