@@ -48,7 +48,7 @@ OPTION_HELP: dict[str, tuple[Any, str]] = {
     "num_layers": (int, "Hidden layers."),
     "pe": (int, "Bands of the positional encoding; -1: from the training kernel."),
     "norm_exp": (float, "Bands are divided by their frequency to this power."),
-    "omega_0": (float, "Frequency of sine layers."),
+    "omega_0": (float, "Frequency of sine layers; 0: from the training kernel."),
     "factor": (click.Choice(FACTORS), "Layers of a separable field's 1-D networks."),
     "core_size": (int, "Most entries of a separable field's core."),
     "poly_degree": (int, "Degree of the polynomial part, after differentiation."),

@@ -64,24 +64,35 @@ latest() (
     echo "$path"
 )
 
-# settings MODALITY: what is shipped for a modality, how its ground truth is made, and which filters are shown.
+# settings MODALITY: what is shipped for a modality, how its ground truth is made, how its separable field is trained
+# and which filters are shown, as KERNEL:HALF_SIZE. Half sizes of sound are of windows of 512 samples (32 ms).
 settings() {
     ORDER=1
-    HALF_SIZE=0.05
-    MARGIN=0.4
-    SIZES="0.05 0.1 0.2 0.4"
-    KERNELS="tent gaussian"
+    TRAINING=
     case $1 in
-        1 | image) MODALITY=image FOLDER=images RAW=astronaut.png ;;
-        2 | geometry) MODALITY=geometry FOLDER=geometry RAW=armadillo.off SIZES="0.05 0.1 0.2" ;;
-        3 | video) MODALITY=video FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 SIZES="0.1 0.3" ;;
+        1 | image)
+            MODALITY=image FOLDER=images RAW=astronaut.png HALF_SIZE=0.05 MARGIN=0.4
+            FILTERS="tent:0.05 tent:0.1 tent:0.2 tent:0.4 gaussian:0.05 gaussian:0.1 gaussian:0.2 gaussian:0.4"
+            ;;
+        2 | geometry)
+            MODALITY=geometry FOLDER=geometry RAW=armadillo.off HALF_SIZE=0.05 MARGIN=0.2
+            TRAINING="--num_channels 192 --core_size 200000 --num_steps 400"
+            FILTERS="tent:0.05 tent:0.1 tent:0.2 gaussian:0.2"
+            ;;
+        3 | video)
+            MODALITY=video FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 MARGIN=0.4
+            TRAINING="--core_size 900000 --num_steps 200"
+            FILTERS="tent:0.1 tent:0.3 gaussian:0.3"
+            ;;
         4 | audio)
-            MODALITY=audio FOLDER=audio RAW=speech_librivox_austen_16k.wav
-            HALF_SIZE=0.001 MARGIN=0.01 SIZES="0.001 0.002 0.004"
+            MODALITY=audio FOLDER=audio RAW=speech_librivox_austen_16k.wav HALF_SIZE=0.02 MARGIN=0.4
+            TRAINING="--factor sine --num_channels 256 --core_size 200000 --num_steps 100"
+            FILTERS="tent:0.02 tent:0.04 tent:0.08 gaussian:0.1 gaussian:0.4 dog:0.1 dog:0.4"
             ;;
         5 | motion)
-            MODALITY=motion FOLDER=motion RAW=01_01.bvh
-            HALF_SIZE=0.01 MARGIN=0.05 SIZES="0.01 0.02 0.04"
+            MODALITY=motion FOLDER=motion RAW=01_01.bvh HALF_SIZE=0.01 MARGIN=0.1
+            TRAINING="--factor sine --num_channels 512 --num_steps 50"
+            FILTERS="tent:0.01 tent:0.02 tent:0.04 gaussian:0.1"
             ;;
         *)
             echo "unknown modality '$1': one of image, geometry, video, audio, motion" >&2
@@ -104,15 +115,15 @@ filters() {
     model=$1
     folder=$2
     shift 2
-    for kernel in $KERNELS; do
-        for size in $SIZES; do
-            # Kernels have half size 1, and eval.py divides by --kernel_scale; without a path it takes the tent.
-            scale=$(LC_ALL=C awk "BEGIN { print 1 / $size }")
-            path=
-            if [ "$kernel" != tent ]; then path=$ROOT/trained_models/kernels/$kernel.npz; fi
-            run eval.py --model_path "$model" ${path:+--kernel_path "$path"} --kernel_scale "$scale" \
-                --modality "$MODALITY" --save_path "$folder/${kernel}_$size" "$@"
-        done
+    for filter in $FILTERS; do
+        kernel=${filter%:*}
+        size=${filter#*:}
+        # Kernels have half size 1, and eval.py divides by --kernel_scale; without a path it takes the tent.
+        scale=$(LC_ALL=C awk "BEGIN { print 1 / $size }")
+        path=
+        if [ "$kernel" != tent ]; then path=$ROOT/trained_models/kernels/$kernel.npz; fi
+        run eval.py --model_path "$model" ${path:+--kernel_path "$path"} --kernel_scale "$scale" \
+            --modality "$MODALITY" --save_path "$folder/${kernel}_$size" "$@"
     done
 }
 
@@ -132,7 +143,10 @@ train_and_filter() {
     next=unused
     if has --resume "$@"; then next=latest; fi
     name=$(option --experiment_name "$(basename "$($next "$summary/$FOLDER")")" "$@")
-    run train.py --summary "$summary" --experiment_name "$name" "$@"
+    # Another field has its own recipe, and a resumed run its own options.
+    if has --field "$@" || has --preset "$@" || has --resume "$@"; then TRAINING=; fi
+    # shellcheck disable=SC2086  # options without spaces, meant to be split
+    run train.py --summary "$summary" --experiment_name "$name" $TRAINING "$@"
 
     output=$(unused "$ROOT/output/$FOLDER/$name")
     filters "$summary/$name/model_final.pth" "$output" ${signal:+--signal "$signal"}

@@ -16,8 +16,8 @@ SCHEDULES = ("cosine", "step")
 class Options:
     """A run's resolved options; raises ValueError for values that cannot be meant.
 
-    num_steps or time_budget (seconds) of 0 means no such limit; pe of -1 and core_size choose themselves from
-    the training kernel and the signal. Learning rates follow `schedule` over the share of the budget spent.
+    num_steps or time_budget (seconds) of 0 means no such limit; pe of -1 and omega_0 of 0 choose themselves from
+    the training kernel. Learning rates follow `schedule` over the share of the budget spent.
     """
 
     field: str = "separable"
@@ -26,7 +26,7 @@ class Options:
     num_layers: int = 2
     pe: int = -1
     norm_exp: float = 1.0
-    omega_0: float = 15.0
+    omega_0: float = 0.0
     factor: str = "swish"
     core_size: int = 50_000
     poly_degree: int = 2
@@ -50,7 +50,7 @@ class Options:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"--{name} must be one of {', '.join(map(str, allowed))}, not {getattr(self, name)!r}")
         ranges = {"num_channels": (1, 8192), "num_layers": (1, 64), "pe": (-1, 24), "norm_exp": (0, 10)}
-        ranges |= {"omega_0": (1e-3, 1000), "core_size": (1, 1 << 26), "poly_degree": (0, 8), "learn_rate": (1e-9, 10)}
+        ranges |= {"omega_0": (0, 1000), "core_size": (1, 1 << 26), "poly_degree": (0, 8), "learn_rate": (1e-9, 10)}
         ranges |= {"schedule_step": (1, 1 << 40), "schedule_gamma": (1e-6, 1), "levels": (1, 16), "batch": (1, 1 << 26)}
         ranges |= {"num_steps": (0, 1 << 40), "time_budget": (0, 1e8), "seed": (0, (1 << 63) - 1)}
         for name, (low, high) in ranges.items():
@@ -66,10 +66,12 @@ class Options:
         return asdict(self)
 
 
+# Weights between sine layers are smaller by omega_0, and so are the steps they bear.
+SINE_RATE = 1e-4
 POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l1", "time_budget": 280.0}
 RECIPES: dict[str, dict[str, Any]] = {
     "separable": {"time_budget": 60.0},
-    "siren": POINTWISE | {"optimizer": "adam", "learn_rate": 1e-3},
+    "siren": POINTWISE | {"optimizer": "adam", "learn_rate": 1e-3, "omega_0": 15.0},
     "mlp": POINTWISE | {"pe": 6},
 }
 PRESETS: dict[str, dict[str, Any]] = {
@@ -102,4 +104,6 @@ def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
         merged["num_steps"] = 0
     if kind == "separable" and merged.get("supervision") != "projection":
         merged.setdefault("batch", 50_000)
+    if kind == "separable" and merged.get("factor") == "sine":
+        merged.setdefault("learn_rate", SINE_RATE)
     return Options(**merged)

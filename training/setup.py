@@ -18,6 +18,7 @@ from training.projection import ProjectionObjective, choose_ranks
 
 # Rounding noise above this share of the signal is not worth training on; above a tenth of it, worth a warning.
 LARGEST_NOISE = 0.1
+LARGEST_FREQUENCY = 1000.0
 
 
 class PrecisionError(ValueError):
@@ -29,7 +30,7 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
     shape = {
         "kind": options.field, "dim": truth.dim, "channels": truth.channels, "axes": truth.axes, "order": truth.order,
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
-        "omega_0": options.omega_0, "factor": options.factor, "poly_degree": options.poly_degree,
+        "omega_0": options.omega_0 or frequency_for(targets.h), "factor": options.factor, "poly_degree": options.poly_degree,
         "pe": bands_for(targets.h) if options.pe < 0 else options.pe,
     }  # fmt: skip
     if options.field == "separable":
@@ -45,6 +46,11 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
 def bands_for(h: float) -> int:
     """Bands up to the first zero 2 pi / h of the training kernel's spectrum: what lies beyond it hardly shows."""
     return max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
+
+
+def frequency_for(h: float) -> float:
+    """omega_0 of sine layers, 1 / h: two of them reach the first zero 2 pi / h of the training kernel's spectrum."""
+    return min(1.0 / h, LARGEST_FREQUENCY)
 
 
 def make_objective(targets: LatticeTargets, options: Options, truth: GroundTruth, signal: Signal | None) -> Objective:
