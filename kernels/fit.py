@@ -152,8 +152,8 @@ def _fit_product(unit: Target, factors: list[Target], order: int, wish: Wish) ->
     """The outer product of one fit per axis, with the mass (or first moment) of the target."""
     lines = []
     for factor in factors:
-        edges, means = _sampled(factor)
-        lines.append(Line(edges[0], means[:, None]))
+        (edges,), means = _sampled(factor)
+        lines.append(Line.of_axis(edges, means, 0))
     lawful = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
     knots = wish.knots(lines, order)
     kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(lawful, knots, strict=True)])

@@ -34,8 +34,14 @@ class Line:
 
     @classmethod
     def of_axis(cls, edges: np.ndarray, means: np.ndarray, axis: int, tail: float = 1e-4, channels: int = 48) -> "Line":
-        """One axis of the samples [M_1, ..., M_d], the others compressed to few channels by SVD."""
+        """One axis of the samples [M_1, ..., M_d] where they are not 0, the others compressed to few channels."""
         unfolded = np.moveaxis(means, axis, 0).reshape(means.shape[axis], -1)
+        (filled,) = np.nonzero(unfolded.any(axis=1))
+        if not len(filled):
+            raise ValueError("this target is zero everywhere")
+        unfolded, edges = unfolded[filled[0] : filled[-1] + 1], edges[filled[0] : filled[-1] + 2]
+        if means.ndim == 1:
+            return cls(edges, unfolded)
         # Singular values below 1e-4 of the largest are not needed, so the smaller product serves.
         squares, left = np.linalg.eigh(unfolded @ unfolded.T)
         kept = [i for i in np.argsort(-squares)[:channels] if squares[i] > tail**2 * squares[-1]]
