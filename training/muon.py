@@ -1,7 +1,8 @@
 """Muon in float32, matrices of one shape orthogonalised together.
 
 torch.optim.Muon iterates in bfloat16, which CPUs without such units run about 25 times slower than float32;
-the update is the same (Jordan et al. 2024; scale matched to AdamW's rms, Liu et al. 2025).
+the update is the same (Jordan et al. 2024; scale matched to AdamW's rms, Liu et al. 2025), and float64
+weights gain nothing from a more precise one.
 """
 
 from collections import defaultdict
@@ -14,7 +15,8 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Newton-Schulz iteration towards the nearest orthogonal matrices, [B, m, k] -> [B, m, k]."""
+    """Newton-Schulz iteration towards the nearest orthogonal matrices, [B, m, k] -> [B, m, k], in float32."""
+    matrices = matrices.float()
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
@@ -45,7 +47,7 @@ class Muon(torch.optim.Optimizer):
                 updates = [self._momentum(p, group["momentum"]) for p in matrices]
                 scale = 0.2 * max(shape) ** 0.5
                 for p, update in zip(matrices, orthogonalise(torch.stack(updates)), strict=True):
-                    p.add_(update, alpha=-group["lr"] * scale)
+                    p.add_(update.to(p.dtype), alpha=-group["lr"] * scale)
 
     def _momentum(self, p: Tensor, momentum: float) -> Tensor:
         """Nesterov's look-ahead of the running mean of gradients."""

@@ -10,7 +10,7 @@ solved exactly in every step (Golub & Pereyra 1973), and the core is T seen thro
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,16 +25,31 @@ from training.pyramid import levels
 LEVEL_WEIGHT = 4.0
 # Keeps the normal equations solvable where features coincide; far below any residual of interest.
 RIDGE = 1e-12
+# Rows a step looks at per feature. The phases of a lattice are close to each other, so that a few of them,
+# others in every step, teach as much as all of them and cost a third.
+ROWS_PER_FEATURE = 2
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What one filtered axis has to span: W [P L, R], phase by phase, the stencil that sees it, and S [R]."""
+    """What one filtered axis has to span, on P lattices of L points.
+
+    wanted W [P, L, R] and its singular values `sizes` [R]; `forms` [levels, L, L] are the quadratic forms
+    B_l' B_l per row of B_l, `form` [L, L] is their weighted sum and `weighed` [P, L, R] is W seen through it.
+    """
 
     axis: int
     stencil: Differences
-    wanted: list[Tensor]
+    wanted: Tensor
     sizes: Tensor
+    forms: Tensor
+    form: Tensor
+    weighed: Tensor
+
+    def at(self, phases: Tensor) -> "Direction":
+        """The same direction seen on some of the lattices."""
+        stencil = replace(self.stencil, first=self.stencil.first[phases])
+        return replace(self, stencil=stencil, wanted=self.wanted[phases], weighed=self.weighed[phases])
 
 
 class ProjectionObjective:
@@ -61,56 +76,55 @@ class ProjectionObjective:
         stencils = self.targets.stencils()
         for axis, (basis, rank) in enumerate(zip(self.bases, ranks, strict=True)):
             if isinstance(stencils[axis], Differences):
-                self._add_direction(axis, stencils[axis], basis, spectra[axis][1][:rank])
+                self.directions.append(self._direction(axis, stencils[axis], basis, spectra[axis][1][:rank]))
         self.finish(field)
 
-    def _add_direction(self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor) -> None:
+    def _direction(self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor) -> Direction:
         order = self.targets.order_of(axis).argsort()
-        self.directions.append(Direction(axis, stencil, self._levels(stencil, (basis * sizes)[order]), sizes))
-
-    def _levels(self, stencil: Differences, rows: Tensor) -> list[Tensor]:
-        """rows [P L, R] at every level of the pyramid, each [points, R]."""
-        lattice = (len(stencil.first), stencil.count)
-        return [level.flatten(0, 1) for level in levels(rows, [lattice], [stencil.n], self.count)]
+        wanted = (basis * sizes)[order].unflatten(0, (len(stencil.first), stencil.count))
+        forms = level_forms(stencil.count, stencil.n, self.count, wanted)
+        weights = LEVEL_WEIGHT ** torch.arange(len(forms), dtype=forms.dtype, device=forms.device)
+        form = torch.tensordot(weights, forms, dims=1)
+        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted)
 
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=field.dtype, device=field.device)
-        squares: list[Tensor] = []
+        squares = torch.zeros(self.count, dtype=field.dtype, device=field.device)
         queries = 0
-        for direction in self.directions:
-            residuals, _ = self._solve(field, direction)
-            means = [residual.square().sum() / len(residual) for residual in residuals]
-            total = total + 0.5 * torch.log(sum(LEVEL_WEIGHT**k * mean for k, mean in enumerate(means)))
-            squares = [a + b for a, b in zip(squares, means, strict=False)] or means
+        for whole in self.directions:
+            direction = whole.at(draw_phases(whole, field.config.num_channels, generator))
+            products = self._solve(field, direction)[0]
+            total = total + 0.5 * torch.log((direction.form * products).sum())
+            means = (direction.forms * products.detach()).sum(dim=(1, 2))
+            squares[: len(means)] += means
             queries += len(direction.stencil.nodes)
-        others = self.core.shape[-1] * self._others()
-        rms = [(square.detach() / others).sqrt() for square in squares]
-        return Loss(total, rms, self.targets.values[..., 0].numel(), queries)
+        squares = squares[squares > 0] / (self.core.shape[-1] * self._others())
+        return Loss(total, list(squares.sqrt()), self.targets.values[..., 0].numel(), queries)
 
     def _others(self) -> float:
         """Points per row of an axis, averaged over the filtered axes: turns sums over an axis into means."""
         sizes = [self.targets.values[..., 0].numel() / self.targets.values.shape[d.axis] for d in self.directions]
         return sum(sizes) / len(sizes)
 
-    def _solve(self, field: SeparableField, direction: Direction) -> tuple[list[Tensor], Tensor]:
-        """Residuals of every level under the best A, and A [H, R]; A is a constant to the gradient.
+    def _solve(self, field: SeparableField, direction: Direction) -> tuple[Tensor, Tensor]:
+        """Mean over the lattices of E E' [L, L], E [L, R] the residual under the best A, and A [H, R].
 
-        At the minimum over A the loss does not change with A, so its gradient needs no derivative of the solve.
+        A is a constant to the gradient: at the minimum over A the loss does not change with A. All levels
+        are quadratic forms of E, so none of them needs a residual of its own.
         """
-        factor = field.factors[direction.axis]
-        features = direction.stencil.combine(factor.network(direction.stencil.nodes.to(field.dtype)[:, None]), 0)
-        seen = self._levels(direction.stencil, features)
-        size = seen[0].detach().norm(dim=0).clamp_min(torch.finfo(field.dtype).tiny)
-        seen = [level / size for level in seen]
+        factor, stencil = field.factors[direction.axis], direction.stencil
+        features = stencil.combine(factor.network(stencil.nodes.to(field.dtype)[:, None]), 0)
+        shape = (len(stencil.first), stencil.count)
         with torch.no_grad():
-            gram = sum(LEVEL_WEIGHT**k * (phi.T @ phi) for k, phi in enumerate(seen))
-            right = sum(
-                LEVEL_WEIGHT**k * (phi.T @ w) for k, (phi, w) in enumerate(zip(seen, direction.wanted, strict=True))
-            )
-            gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-            solution = torch.linalg.solve(gram, right)
-        residuals = [w - phi @ solution for phi, w in zip(seen, direction.wanted, strict=True)]
-        return residuals, solution / size[:, None]
+            seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
+            gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
+            size = gram.diagonal().sqrt().clamp_min(torch.finfo(field.dtype).tiny)
+            gram = gram / size / size[:, None]
+            gram.diagonal().add_(RIDGE)
+            solution = torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
+        residual = direction.wanted.flatten(0, 1) - features @ solution
+        lattices_last = residual.unflatten(0, shape).transpose(0, 1).flatten(1)
+        return lattices_last @ lattices_last.T / shape[0], solution
 
     @torch.no_grad()
     def finish(self, field: SeparableField) -> None:
@@ -123,6 +137,21 @@ class ProjectionObjective:
             elif isinstance(factor, NetworkFactor):
                 factor.head.weight.copy_(solved[axis].T)
         field.core.copy_(self.core)
+
+
+def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
+    """The forms B_l' B_l / rows of B_l, [levels, L, L], of a lattice of L points, for at most `count` levels."""
+    eye = torch.eye(length, dtype=like.dtype, device=like.device)
+    averages = [level.reshape(-1, length) for level in levels(eye, [(1, length)], [n], count)]
+    return torch.stack([average.T @ average / len(average) for average in averages])
+
+
+def draw_phases(direction: Direction, features: int, generator: torch.Generator) -> Tensor:
+    """Evenly spaced lattices from a random first one: about ROWS_PER_FEATURE rows per feature."""
+    count, length = len(direction.stencil.first), direction.stencil.count
+    step = min(count, max(1, round(count * length / (ROWS_PER_FEATURE * features))))
+    first = int(torch.randint(step, (), generator=generator))
+    return torch.arange(first, count, step, device=direction.wanted.device)
 
 
 def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
