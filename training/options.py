@@ -68,7 +68,7 @@ class Options:
 
 # Weights between sine layers are smaller by omega_0, and so are the steps they bear.
 SINE_RATE = 1e-4
-POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l1", "time_budget": 280.0}
+POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l2", "time_budget": 280.0}
 RECIPES: dict[str, dict[str, Any]] = {
     "separable": {"time_budget": 60.0},
     "siren": POINTWISE | {"optimizer": "adam", "learn_rate": 1e-3, "omega_0": 15.0},
