@@ -28,6 +28,9 @@ RIDGE = 1e-12
 # Rows a step looks at per feature. The phases of a lattice are close to each other, so that a few of them,
 # others in every step, teach as much as all of them and cost a third.
 ROWS_PER_FEATURE = 2
+EPSILON = torch.finfo(torch.float64).eps
+# Singular values are divided by, even those of a signal that is 0 everywhere.
+SMALLEST = 1e-150
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,13 @@ class ProjectionObjective:
         for whole in self.directions:
             direction = whole.at(draw_phases(whole, field.config.num_channels, generator))
             products = self._solve(field, direction)[0]
-            total = total + 0.5 * torch.log((direction.form * products).sum())
+            # A signal that the polynomial part holds leaves nothing to learn, and a logarithm of 0 is no loss.
+            total = total + 0.5 * torch.log((direction.form * products).sum() + torch.finfo(total.dtype).tiny)
             means = (direction.forms * products.detach()).sum(dim=(1, 2))
             squares[: len(means)] += means
             queries += len(direction.stencil.nodes)
-        squares = squares[squares > 0] / (self.core.shape[-1] * self._others())
-        return Loss(total, list(squares.sqrt()), self.targets.values[..., 0].numel(), queries)
+        squares = squares[: max(len(d.forms) for d in self.directions)] / (self.core.shape[-1] * self._others())
+        return Loss(total, list(squares.clamp_min(0).sqrt()), self.targets.values[..., 0].numel(), queries)
 
     def _others(self) -> float:
         """Points per row of an axis, averaged over the filtered axes: turns sums over an axis into means."""
@@ -162,13 +166,12 @@ def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     unfolded = values.movedim(axis, 0).flatten(1)
     if unfolded.shape[1] < unfolded.shape[0]:
         vectors, sizes, _ = torch.linalg.svd(unfolded, full_matrices=False)
-        return vectors, sizes.clamp_min(sizes[0] * torch.finfo(torch.float64).eps)
+        return vectors, sizes.clamp_min(sizes[0] * EPSILON + SMALLEST)
     gram = torch.zeros(values.shape[axis], values.shape[axis], dtype=torch.float64, device=values.device)
     for slab in unfolded.split(1 << 18, dim=1):
         gram += slab @ slab.T
     squares, vectors = torch.linalg.eigh(gram)
-    floor = squares[-1] * torch.finfo(torch.float64).eps
-    return vectors.flip(1), squares.flip(0).clamp_min(floor).sqrt()
+    return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
 
 
 def choose_ranks(targets: LatticeTargets, limit: int, size: int, tolerance: float = 1e-6) -> tuple[int, ...]:
