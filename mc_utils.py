@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from files.folders import writable_folder
 from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_ORDER
 from modalities import find, for_path
@@ -197,7 +198,7 @@ def load_signal(path: Path, modality: Modality, axes: str | None, options: dict[
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="lattice", show_default=True, help="Monte Carlo draws.")
 @click.option("--boundary", type=click.Choice(list(BOUNDARIES)), default="clamp", show_default=True)
 @click.option("--margin", default=0.4, show_default=True, help="What is covered beyond [-1, 1], domain units.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True)
 @click.option("--backend", type=click.Choice(["numpy", "cupy"]), default="numpy", show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--modality", default=None, help="Name or number; default: by the file's extension.")
@@ -215,21 +216,23 @@ def main(path: Path, save_path: Path, order: int, half_size: float, method: str,
     file = target_file(save_path, path.stem, order, half_size, method, sample_number)
     if file.exists():
         raise ValueError(f"{file} exists and is never overwritten: remove it or choose another --save_path")
+    if method == "exact" and backend == "cupy":
+        raise ValueError("--backend cupy is for --method monte_carlo; the exact method runs on the CPU")
     signal = load_signal(path, kind, axes, loader)
     pads = pads_for(margin, signal.shape, signal.axes)
-    if method == "exact":
-        if backend == "cupy":
-            raise ValueError("--backend cupy is for --method monte_carlo; the exact method runs on the CPU")
-        sizes = [half_size] * len(signal.axes)
-        values = minimal_convolution(signal, order, sizes, boundary, pads, np.dtype(dtype))
-    else:
-        values = monte_carlo_convolution(
-            signal, order, half_size, boundary, pads, sample_number, seed, sampler, xp, np.dtype(dtype)
-        )
-    samples = sample_number if method == "monte_carlo" else 0
-    truth = GroundTruth(values, signal.axes, order, half_size, boundary, pads, method, samples, seed,
-                        kind.name, signal.name, signal.meta)  # fmt: skip
-    truth.save(file)
+    # Hours of sampling are not begun for a place that cannot be written to.
+    with writable_folder(file.parent):
+        if method == "exact":
+            sizes = [half_size] * len(signal.axes)
+            values = minimal_convolution(signal, order, sizes, boundary, pads, np.dtype(dtype))
+        else:
+            values = monte_carlo_convolution(
+                signal, order, half_size, boundary, pads, sample_number, seed, sampler, xp, np.dtype(dtype)
+            )
+        samples = sample_number if method == "monte_carlo" else 0
+        truth = GroundTruth(values, signal.axes, order, half_size, boundary, pads, method, samples, seed,
+                            kind.name, signal.name, signal.meta)  # fmt: skip
+        truth.save(file)
     click.echo(f"{file}: {' x '.join(map(str, truth.shape))} samples of {truth.channels}, order {order}, "
                f"half size {half_size:g}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
