@@ -7,12 +7,12 @@ no Diracs (Nsampi et al. 2023, section 4.3, where positions and weights are opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 
 import numpy as np
 
-from kernels.knots import Line, best_knots, knots_for_error
+from kernels.knots import Line, Report, best_knots, knots_for_error, no_report
 from kernels.leastsquares import SplineFit, along_all
 from kernels.separate import grid_density
 from kernels.sparse import LARGEST_ORDER, SparseKernel, outer
@@ -27,7 +27,9 @@ CHECK_POINTS = {1: 20001, 2: 601, 3: 81}
 NO_WEIGHT = 1e-11
 # Pruning may make the error of a kernel on a grid larger by this share.
 SLACK = 0.05
-LARGEST_TRIES = 8
+# A fit that misses its error is tried again with this many times the Diracs at least.
+LEAST_GROWTH = 1.03
+LARGEST_TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -53,35 +55,34 @@ def fit_kernel(
     error: float | None = None,
     smallest_gap: float | None = None,
     slack: float = SLACK,
+    report: Report = no_report,
 ) -> SparseKernel:
     """The sparse kernel of `order`, in all axes of the target, nearest to it in the L2 norm.
 
     Either `count` Diracs per axis (one number or one per axis) or few enough for the relative L2 error
     `error`. `smallest_gap` between Diracs in units of the radius; Diracs of non-separable kernels are
-    dropped where that makes the error larger by no more than `slack` (relative). Raises ValueError for
-    an order outside 0..8, too few Diracs or an error out of reach.
+    dropped where that makes the error larger by no more than `slack` (relative); `report` is told what
+    is tried. Raises ValueError for an order outside 0..8, too few Diracs or an error out of reach.
     """
     if int(order) != order or not 0 <= order <= LARGEST_ORDER:
         raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
-    if (count is None) == (error is None):
-        raise ValueError("give either the number of Diracs per axis or the error, not both")
-    if error is not None and not 0 < error < 1:
-        raise ValueError(f"the error must lie between 0 and 1, not {error}")
     if target.dim not in CELLS:
         raise ValueError(f"kernels are fitted in 1, 2 or 3 dimensions, not {target.dim}")
-    counts = [None] * target.dim if count is None else np.broadcast_to(count, (target.dim,)).tolist()
+    wish = Wish(_counts(count, target.dim), error, smallest_gap, report)
     unit = target.unit()
     factors = [unit] if unit.dim == 1 else unit.factors()
-    axis_error = error
+    lines = _lines(unit, factors)
+    knots = wish.knots(lines, order)
     for _ in range(LARGEST_TRIES):
-        if factors is None:
-            kernel = _fit_grid(unit, order, Wish(counts, axis_error, smallest_gap), slack)
-        else:
-            kernel = _fit_product(unit, factors, order, Wish(counts, axis_error, smallest_gap))
-        reached = 0.0 if error is None else fit_errors(kernel, unit).relative_l2
-        if error is None or reached <= error:
+        kernel = _product(unit, factors, knots, order) if factors else best_weights(unit, knots, order, slack)
+        if error is None:
             return kernel.scaled(target.radius)
-        axis_error = axis_error * min(0.9, 0.97 * error / reached)
+        reached = fit_errors(kernel, unit).relative_l2
+        report(f"{len(kernel)} Diracs: error {reached:.3g}, wanted {error:.3g}")
+        if reached <= error:
+            return kernel.scaled(target.radius)
+        more = max(LEAST_GROWTH, reached / error)
+        knots = replace(wish, counts=[math.ceil(len(t) * more) for t in knots], error=None).knots(lines, order)
     raise ValueError(f"an error of {error:g} is out of reach for this kernel; the best fit had {reached:.3g}")
 
 
@@ -126,6 +127,14 @@ def fit_errors(kernel: SparseKernel, target: Target) -> FitErrors:
     )
 
 
+def _counts(count: int | Sequence[int] | None, dim: int) -> list[int | None]:
+    """One wanted count per axis, or None for each."""
+    counts = [None] * dim if count is None else [count] * dim if np.ndim(count) == 0 else list(count)
+    if len(counts) != dim or any(c is not None and int(c) != c for c in counts):
+        raise ValueError(f"the number of Diracs must be one whole number or {dim} of them, not {count}")
+    return counts
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is asked of the knots of every axis: counts, or the error of the whole, and gaps no smaller than one."""
@@ -133,6 +142,13 @@ class Wish:
     counts: list[int | None]
     error: float | None
     smallest_gap: float | None
+    report: Report
+
+    def __post_init__(self) -> None:
+        if (self.counts[0] is None) == (self.error is None):
+            raise ValueError("give either the number of Diracs per axis or the error, not both")
+        if self.error is not None and not 0 < self.error < 1:
+            raise ValueError(f"the error must lie between 0 and 1, not {self.error}")
 
     def knots(self, lines: list[Line], order: int) -> list[np.ndarray]:
         """Knots for every axis; axes alike share theirs."""
@@ -142,29 +158,30 @@ class Wish:
             if twins:
                 knots.append(knots[twins[0]])
             elif self.counts[j] is None:
-                knots.append(knots_for_error(line, order, self.error / math.sqrt(len(lines)), self.smallest_gap))
+                share = self.error / math.sqrt(len(lines))
+                knots.append(knots_for_error(line, order, share, self.smallest_gap, self.report))
             else:
                 knots.append(best_knots(line, order, self.counts[j], self.smallest_gap))
         return knots
 
 
-def _fit_product(unit: Target, factors: list[Target], order: int, wish: Wish) -> SparseKernel:
-    """The outer product of one fit per axis, with the mass (or first moment) of the target."""
+def _lines(unit: Target, factors: list[Target] | None) -> list[Line]:
+    """What the knots of every axis have to span: the factor of a separable target, the samples of another."""
+    if factors is None:
+        edges, means = _sampled(unit)
+        return [Line.of_axis(edges[j], means, j) for j in range(unit.dim)]
     lines = []
     for factor in factors:
         (edges,), means = _sampled(factor)
         lines.append(Line.of_axis(edges, means, 0))
+    return lines
+
+
+def _product(unit: Target, factors: list[Target], knots: list[np.ndarray], order: int) -> SparseKernel:
+    """The outer product of one fit per axis, with the mass (or first moment) of the target."""
     lawful = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
-    knots = wish.knots(lines, order)
     kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(lawful, knots, strict=True)])
     return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, lawful))
-
-
-def _fit_grid(unit: Target, order: int, wish: Wish, slack: float) -> SparseKernel:
-    """One fit on the tensor grid of the knots of all axes."""
-    edges, means = _sampled(unit)
-    lines = [Line.of_axis(edges[j], means, j) for j in range(unit.dim)]
-    return best_weights(unit, wish.knots(lines, order), order, slack)
 
 
 def _sampled(target: Target) -> tuple[list[np.ndarray], np.ndarray]:

@@ -5,6 +5,7 @@ unfolded samples otherwise): the splines on the knots must span all of them, and
 product fit is at most the root of the sum of squares of the errors of its axes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -18,6 +19,14 @@ from kernels.splines import SplineBasis
 LARGEST_LOG = 12.0
 STARTS = 2
 LARGEST_COUNT = 257
+
+Report = Callable[[str], None]
+
+
+def no_report(_: str) -> None:
+    """Tells nobody."""
+
+
 # Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
 LARGEST_REFINED = 32
 # Up to this many, several starts are refined and the best is taken.
@@ -153,14 +162,18 @@ def best_knots(
     return spacing.knots(min(starts, key=error))
 
 
-def knots_for_error(line: Line, order: int, error: float, smallest_gap: float | None = None) -> np.ndarray:
+def knots_for_error(
+    line: Line, order: int, error: float, smallest_gap: float | None = None, report: Report = no_report
+) -> np.ndarray:
     """The fewest knots whose best spline is within `error` (relative L2) of the line.
 
-    Raises ValueError if that takes more than LARGEST_COUNT.
+    `report` is told what was tried. Raises ValueError if it takes more than LARGEST_COUNT.
     """
 
     def found(count: int) -> float:
-        return line.error(best_knots(line, order, count, smallest_gap, thorough=False), order)
+        reached = line.error(best_knots(line, order, count, smallest_gap, thorough=False), order)
+        report(f"{count} Diracs along an axis: error {reached:.3g}, its share is {error:.3g}")
+        return reached
 
     few, many = order + 1, order + 4
     while (reached := found(many)) > error:

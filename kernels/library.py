@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernels.fit import fit_kernel
+from kernels.knots import Report, no_report
 from kernels.minimal import minimal_kernel
 from kernels.recipes import FIRST, PARAMETERS, RECIPES, Recipe
 from kernels.separate import grid_density
@@ -32,12 +33,14 @@ def build(
     axes: Sequence[int] | None = None,
     count: int | None = None,
     error: float | None = None,
+    report: Report = no_report,
     **parameters: Any,
 ) -> SparseKernel:
     """The library's kernel `name` of `order`, acting in `axes` (default: all) of a `dim`-dimensional domain.
 
     Parameters are those of its recipe, lengths in domain units. `count` Diracs per axis or a relative L2
-    `error` replace the recipe's own count. Raises ValueError with one sentence for anything wrong.
+    `error` replace the recipe's own count; `report` is told what a fit tries. Raises
+    ValueError with one sentence for anything wrong.
     """
     axes = tuple(range(dim)) if axes is None else tuple(axes)
     chosen = recipe(name)
@@ -47,8 +50,8 @@ def build(
     size, shape = chosen.unit(values)
     # A picture may change while the process lives, so its fit is not kept.
     fit = _unit_kernel.__wrapped__ if "kernel_image" in values else _unit_kernel
-    kernel = fit(name, order, len(axes), count, error, shape).scaled(size).times(size**-chosen.differentiates)
-    return kernel.embedded(axes, dim)
+    kernel = fit(name, order, len(axes), count, error, shape, report)
+    return kernel.scaled(size).times(size**-chosen.differentiates).embedded(axes, dim)
 
 
 def target(name: str, dim: int, **parameters: Any) -> Target:
@@ -107,9 +110,15 @@ def _checked(name: str, chosen: Recipe, parameters: Mapping[str, Any], axes: tup
 
 @lru_cache(maxsize=128)
 def _unit_kernel(
-    name: str, order: int, axes: int, count: int | None, error: float | None, shape: tuple[tuple[str, Any], ...]
+    name: str,
+    order: int,
+    axes: int,
+    count: int | None,
+    error: float | None,
+    shape: tuple[tuple[str, Any], ...],
+    report: Report,
 ) -> SparseKernel:
     """The fit of a kernel at unit size, kept for the life of the process."""
     chosen, values = RECIPES[name], dict(shape)
     wanted = chosen.count(order, values) if count is None and error is None else count
-    return fit_kernel(chosen.shape(axes, **values), order, wanted, error, chosen.smallest_gap(order))
+    return fit_kernel(chosen.shape(axes, **values), order, wanted, error, chosen.smallest_gap(order), report=report)

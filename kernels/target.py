@@ -42,13 +42,18 @@ class Target:
         """d, the number of coordinates."""
         return len(self.radius)
 
+    def scaled(self, scale: float | Sequence[float]) -> "Target":
+        """The same kernel stretched by `scale` (one number, or one per axis), mass kept."""
+        stretch = np.broadcast_to(np.asarray(scale, dtype=np.float64), (self.dim,))
+        moments = {a: value * float(np.prod(stretch ** np.array(a))) for a, value in self.moments.items()}
+        radius = tuple(stretch * self.radius)
+        volume = float(np.prod(stretch))
+        return Target(lambda points: self.density(points / stretch) / volume, radius, self.mass, moments)
+
     def unit(self) -> "Target":
-        """The same kernel stretched to the box [-1, 1]^d, mass kept."""
-        radius = np.array(self.radius)
-        moments = {a: value / float(np.prod(radius ** np.array(a))) for a, value in self.moments.items()}
-        return Target(
-            lambda points: np.prod(radius) * self.density(points * radius), (1.0,) * self.dim, self.mass, moments
-        )
+        """The same kernel on the box [-1, 1]^d."""
+        box = self.scaled(1.0 / np.array(self.radius))
+        return Target(box.density, (1.0,) * self.dim, self.mass, box.moments)
 
     def on_grid(self, coordinates: Sequence[np.ndarray]) -> np.ndarray:
         """The density on a tensor grid of coordinates [M_j] -> [M_1, ..., M_d]; raises ValueError where not finite."""

@@ -1,0 +1,107 @@
+"""Fit a kernel by a few Diracs: weights by constrained least squares, positions by variable projection.
+
+python kernel_optimization.py --kernel gaussian --sigma 0.05 --count 13 --save_path output/kernels/gaussian
+python kernel_optimization.py --kernel image --kernel_image heart.png --radius 0.1 --error 0.05 --save_path output/heart
+
+Writes SAVE_PATH.npz (the kernel), SAVE_PATH.png (kernel, target, error and Diracs) and SAVE_PATH.json (its errors).
+From Python, `kernels.fit.fit_kernel` takes any function of points as its target.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from files import atomic_write
+from kernels import library
+from kernels.figure import save_figure
+from kernels.fit import fit_errors
+from kernels.recipes import PARAMETERS, RECIPES
+
+# A fit that is done sooner says nothing on its way.
+QUIET_SECONDS = 2.0
+
+
+def kernel_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One click option for every parameter of the library's kernels; none has a default."""
+    for name, parameter in reversed(PARAMETERS.items()):
+        takers = ", ".join(kernel for kernel, recipe in RECIPES.items() if name in recipe.parameters)
+        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({takers})."
+        command = click.option(f"--{name}", type=parameter.type, default=None, help=text)(command)
+    return command
+
+
+def output_files(save_path: Path, overwrite: bool) -> dict[str, Path]:
+    """The files to write, by suffix; raises ValueError where one is there and may not be replaced."""
+    stem = save_path.with_suffix("") if save_path.suffix == ".npz" else save_path
+    files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in ("npz", "png", "json")}
+    present = [str(path) for path in files.values() if path.exists()]
+    if present and not overwrite:
+        raise ValueError(f"{present[0]} is there already; choose another --save_path, or --overwrite")
+    return files
+
+
+def progress(start: float) -> Callable[[str], None]:
+    """Says what a fit tries, once it takes long."""
+
+    def report(text: str) -> None:
+        seconds = time.perf_counter() - start
+        if seconds > QUIET_SECONDS:
+            click.echo(f"{seconds:5.1f} s  {text}", err=True)
+
+    return report
+
+
+def optimise(kernel: str, order: int, dim: int | None, count: int | None, error: float | None, unit: bool,
+             save_path: Path, overwrite: bool, parameters: dict[str, Any]) -> None:  # fmt: skip
+    """Fit, measure and save one kernel of the library; raises ValueError or OSError."""
+    dim = library.recipe(kernel).axes[0] if dim is None else dim
+    files = output_files(save_path, overwrite)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    start = time.perf_counter()
+    fitted = library.build(kernel, order, dim, count=count, error=error, report=progress(start), **given)
+    seconds = time.perf_counter() - start
+    target = library.target(kernel, dim, **given)
+    if unit:
+        scale = 1.0 / float(fitted.radius.max())
+        fitted, target = fitted.scaled(scale), target.scaled(scale)
+    errors = fit_errors(fitted, target)
+    request = {"kernel": kernel, "parameters": given, "order": order, "dim": dim, "unit": unit}
+    facts = {**request, **errors.as_dict(), "radius": fitted.radius.tolist(), "seconds": round(seconds, 3)}
+    fitted.save(files["npz"])
+    save_figure(files["png"], fitted, target)
+    with atomic_write(files["json"]) as stream:
+        stream.write((json.dumps(facts, indent=2) + "\n").encode())
+    click.echo(
+        f"{kernel}: {errors.diracs} Diracs, relative L2 error {errors.relative_l2:.2%}, "
+        f"largest {errors.max_error:.2%} of the peak, mass {fitted.mass:.9g}, {seconds:.1f} s"
+    )
+    click.echo(f"wrote {', '.join(str(path) for path in files.values())}")
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--kernel", required=True, help=f"Kernel to fit: {', '.join(RECIPES)}.")
+@click.option("--order", type=int, default=1, help="Degree of the kernel's pieces: 0 constant, 1 linear, 2 quadratic.")
+@click.option("--dim", type=int, default=None, help="Axes the kernel filters; default: the fewest it can.")
+@click.option("--count", type=int, default=None, help="Diracs per axis; default: the kernel's usual number.")
+@click.option("--error", type=float, default=None, help="Relative L2 error to reach, instead of a count.")
+@click.option(
+    "--unit", is_flag=True, help="Stretch to half size 1, as eval.py --kernel_path with --kernel_scale likes it."
+)
+@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Where to write, without a suffix.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@kernel_parameters
+def main(kernel: str, order: int, dim: int | None, count: int | None, error: float | None, unit: bool,
+         save_path: Path, overwrite: bool, **parameters: Any) -> None:  # fmt: skip
+    """Fit a kernel by a few Diracs and save it with its figure and errors; lengths are in domain units."""
+    try:
+        optimise(kernel, order, dim, count, error, unit, save_path, overwrite, parameters)
+    except (ValueError, OSError) as problem:
+        raise click.ClickException(" ".join(str(problem).split())) from None
+
+
+if __name__ == "__main__":
+    main()
