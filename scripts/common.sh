@@ -65,33 +65,34 @@ latest() (
 )
 
 # settings MODALITY: what is shipped for a modality, how its ground truth is made, how its separable field is trained
-# and which filters are shown, as KERNEL:HALF_SIZE. Half sizes of sound are of windows of 512 samples (32 ms).
+# (so many STEPS, unless a budget is asked for, and the model comes out the same wherever it is made) and which filters
+# are shown, as KERNEL:HALF_SIZE. Half sizes of sound are of windows of 512 samples (32 ms).
 settings() {
     ORDER=1
-    TRAINING=
     case $1 in
         1 | image)
             MODALITY=image FOLDER=images RAW=astronaut.png HALF_SIZE=0.05 MARGIN=0.4
+            TRAINING='' STEPS=1000
             FILTERS="tent:0.05 tent:0.1 tent:0.2 tent:0.4 gaussian:0.05 gaussian:0.1 gaussian:0.2 gaussian:0.4"
             ;;
         2 | geometry)
             MODALITY=geometry FOLDER=geometry RAW=armadillo.off HALF_SIZE=0.05 MARGIN=0.2
-            TRAINING="--num_channels 192 --core_size 200000 --num_steps 400"
+            TRAINING="--num_channels 192 --core_size 200000" STEPS=500
             FILTERS="tent:0.05 tent:0.1 tent:0.2 gaussian:0.2"
             ;;
         3 | video)
             MODALITY=video FOLDER=videos RAW=bigbuckbunny_320x180.mp4 HALF_SIZE=0.1 MARGIN=0.4
-            TRAINING="--core_size 900000 --num_steps 200"
+            TRAINING="--core_size 900000" STEPS=500
             FILTERS="tent:0.1 tent:0.3 gaussian:0.3"
             ;;
         4 | audio)
             MODALITY=audio FOLDER=audio RAW=speech_librivox_austen_16k.wav HALF_SIZE=0.02 MARGIN=0.4
-            TRAINING="--factor sine --num_channels 256 --core_size 200000 --num_steps 100"
+            TRAINING="--factor sine --num_channels 256 --core_size 200000" STEPS=300
             FILTERS="tent:0.02 tent:0.04 tent:0.08 gaussian:0.1 gaussian:0.4 dog:0.1 dog:0.4"
             ;;
         5 | motion)
             MODALITY=motion FOLDER=motion RAW=01_01.bvh HALF_SIZE=0.01 MARGIN=0.1
-            TRAINING="--factor sine --num_channels 512 --num_steps 50"
+            TRAINING="--factor sine --num_channels 512" STEPS=150
             FILTERS="tent:0.01 tent:0.02 tent:0.04 gaussian:0.1"
             ;;
         *)
@@ -144,7 +145,11 @@ train_and_filter() {
     if has --resume "$@"; then next=latest; fi
     name=$(option --experiment_name "$(basename "$($next "$summary/$FOLDER")")" "$@")
     # Another field has its own recipe, and a resumed run its own options.
-    if has --field "$@" || has --preset "$@" || has --resume "$@"; then TRAINING=; fi
+    if has --field "$@" || has --preset "$@" || has --resume "$@"; then
+        TRAINING=
+    elif ! has --num_steps "$@" && ! has --time_budget "$@"; then
+        TRAINING="$TRAINING --num_steps $STEPS"
+    fi
     # shellcheck disable=SC2086  # options without spaces, meant to be split
     run train.py --summary "$summary" --experiment_name "$name" $TRAINING "$@"
 
