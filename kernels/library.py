@@ -54,10 +54,14 @@ def build(
     return kernel.scaled(size).times(size**-chosen.differentiates).embedded(axes, dim)
 
 
-def target(name: str, dim: int, **parameters: Any) -> Target:
-    """The exact kernel `name` in `dim` filtered axes, that `build` approximates; raises ValueError as `build` does."""
+def target(name: str, dim: int, axes: Sequence[int] | None = None, **parameters: Any) -> Target:
+    """The exact kernel `name` that `build` approximates, in the coordinates of its filtered axes alone.
+
+    Raises ValueError as `build` does.
+    """
+    axes = tuple(range(dim)) if axes is None else tuple(axes)
     chosen = recipe(name)
-    return chosen.shape(dim, **_checked(name, chosen, parameters, tuple(range(dim))))
+    return chosen.shape(len(axes), **_checked(name, chosen, parameters, axes))
 
 
 def from_options(
