@@ -55,17 +55,6 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def numbers(text: str, count: int, what: str) -> list[float]:
-    """One positive number, or `count` of them with commas in between, as `count` numbers; raises ValueError."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{what} must be a number or {count} numbers with commas, not {text!r}") from None
-    if len(values) not in (1, count) or not all(np.isfinite(v) and v > 0 for v in values):
-        raise ValueError(f"{what} must be one positive number or {count} of them with commas, not {text!r}")
-    return values * count if len(values) == 1 else values
-
-
 def load_options(skip: Iterable[str] = ()) -> Callable[[Command], Command]:
     """Click options for everything the modalities' loaders can be told, each once."""
 

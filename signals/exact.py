@@ -18,6 +18,7 @@ from scipy.signal import oaconvolve
 from kernels import SparseKernel
 from kernels.minimal import bspline, knot_spacing
 from kernels.separate import tensor_terms
+from kernels.target import Target
 from signals.signal import Signal, spacing
 
 Density = Callable[[np.ndarray], np.ndarray]
@@ -173,3 +174,22 @@ def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "cl
     reduced = SparseKernel(kernel.positions[:, kernel.axes], kernel.weights, kernel.order, range(len(kernel.axes)))
     taps_nd = fir_taps_nd(reduced.density, reduced.radius, steps)
     return convolve_signal_nd(signal, taps_nd, kernel.axes, boundary, pads)
+
+
+def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") -> np.ndarray:
+    """Convolution with an exact kernel, not a sparse one, on the signal's own grid, [N_1, ..., N_d, c], float64.
+
+    Separable targets are integrated axis by axis, others by Gauss points in every grid cell (a sharp edge inside a
+    cell costs accuracy there).
+    """
+    steps = [spacing(signal.shape[axis]) for axis in signal.axes]
+    pads = (0,) * signal.dim
+    factors = [target] if target.dim == 1 else target.factors()
+    if factors is None:
+        taps = fir_taps_nd(target.density, target.radius, steps)
+        return convolve_signal_nd(signal, taps, signal.axes, boundary, pads)
+    lines = [
+        fir_taps(lambda t, g=factor: g.density(t[:, None]), factor.radius[0], step)
+        for factor, step in zip(factors, steps, strict=True)
+    ]
+    return convolve_signal(signal, lines, signal.axes, boundary, pads)

@@ -1,0 +1,1 @@
+"""Filtering a signal with a trained field: which kernel, in which arithmetic, on which grid, and how good it is."""
