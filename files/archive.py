@@ -23,7 +23,7 @@ LARGEST_ARRAY = 1 << 34
 # that is black all over compresses 1000 times, and a bomb no better.
 ALWAYS_ALLOWED = 1 << 28
 LARGEST_RATIO = 100
-# Everything the readers of zip files and array headers were seen to raise on bytes that make no sense.
+# What the readers of zip files and array headers may raise on bytes that make no sense.
 READ_FAULTS = (
     zipfile.BadZipFile,
     zlib.error,

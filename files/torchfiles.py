@@ -61,7 +61,7 @@ class _Storages:
             self.known[key] = self.read(key, dtype, count)
         storage = self.known[key]
         if storage.dtype != dtype or len(storage) != count:
-            raise PickleError(f"it claims two things of storage {key[:20]!r}")
+            raise PickleError(f"its storage {key[:20]!r} is not as large as it claims")
         return storage
 
     def tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> np.ndarray:
@@ -118,11 +118,8 @@ def _read_zip(stream: IO[bytes], size: int) -> Any:
         if f"{roots[0]}byteorder" in archive.namelist() and archive.read(f"{roots[0]}byteorder") != b"little":
             raise PickleError("it was written on a big-endian machine")
 
-        def read(key: str, dtype: np.dtype, count: int) -> np.ndarray:
-            data = archive.read(f"{roots[0]}data/{key}")
-            if len(data) != count * dtype.itemsize:
-                raise PickleError(f"its storage {key[:20]!r} is not as large as it claims")
-            return np.frombuffer(data, dtype)
+        def read(key: str, dtype: np.dtype, _: int) -> np.ndarray:
+            return np.frombuffer(archive.read(f"{roots[0]}data/{key}"), dtype)
 
         pickled = archive.read(f"{roots[0]}data.pkl")
         return read_pickle(io.BytesIO(pickled), _Storages(Arrays(len(pickled)), read).vocabulary)

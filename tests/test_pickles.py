@@ -221,6 +221,7 @@ def array(shape: bytes, kind: bytes, data: bytes) -> bytes:
 
 
 EIGHT = b"C\x08" + b"\x00" * 8
+STATE = b"(K\x01" + integer(1) + b"\x85" + dtype("f8") + b"\x89" + EIGHT + b"tb"
 HOSTILE = {
     "objects": array(integer(1) + b"\x85", dtype("O8", "|", 63), b"]Na"),
     "objects from bytes": array(integer(1) + b"\x85", dtype("O8", "|", 63), EIGHT),
@@ -252,13 +253,14 @@ HOSTILE = {
     "data as a list": array(integer(1) + b"\x85", dtype("f8"), b"]K\x01a"),
     "no type": array(integer(1) + b"\x85", b"N", EIGHT),
     "a name as a type": array(integer(1) + b"\x85", b"cnumpy\ndtype\n", EIGHT),
-    "state twice": array(integer(1) + b"\x85", dtype("f8"), EIGHT) + b"(K\x01" + integer(1) + b"\x85Ntb",
+    "state twice": array(integer(1) + b"\x85", dtype("f8"), EIGHT) + STATE,
     "state of a finished array": b"cnumpy.core.numeric\n_frombuffer\n("
     + EIGHT
     + dtype("f8")
     + b"K\x01\x85"
     + text("C")
-    + b"tR(NNNNNtb",
+    + b"tR"
+    + STATE,
     "state of a list": b"]}b",
     "state of a name": b"cnumpy\nndarray\n}b",
     "state of a number": b"K\x01}b",
@@ -298,6 +300,12 @@ def test_hostile_pickles_are_refused_in_one_line(name):
     with pytest.raises(PickleError) as caught:
         read(HOSTILE[name] + b".")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["too large", "data as text", "data as a list", "objects from bytes"])
+def test_arrays_are_measured_before_numpy_sees_them(name):
+    with pytest.raises(PickleError, match=r"as large as it claims|objects"):
+        read(HOSTILE[name] + b".")
 
 
 def test_flags_of_a_pickled_type_are_not_believed():
