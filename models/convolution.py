@@ -14,14 +14,14 @@ from kernels import SparseKernel
 from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
 from models.field import Field
-from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencil
+from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencils
 
 # Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
 QUERIES_PER_OUTPUT = 1.5
 # Nodes this many per knot of the training kernel resolve everything the field has learned.
 NODES_PER_KNOT = 6
-FACTORED_NODES_PER_KNOT = 40
-FACTORED_NODES_PER_OUTPUT = 4
+FACTORED_NODES_PER_KNOT = 12
+FACTORED_NODES_PER_OUTPUT = 1.5
 
 Progress = Callable[[float], None]
 
@@ -69,24 +69,20 @@ def grid_stencils(
     terms = tensor_terms(kernel, tolerance=1e-7)
     if terms is None:
         return None
-    budgets = _node_budgets(field, kernel, coordinates, half_size)
-    return [_term_stencils(kernel, term, coordinates, budgets) for term in terms]
+    nodes = _node_budgets(field, kernel, coordinates, half_size)
+    rows: list[list[Stencil]] = [[Points(x) for x in coordinates] for _ in terms]
+    for index, axis in enumerate(kernel.axes):
+        # All terms have their Diracs at the same coordinates, so that their stencils share nodes.
+        positions, weights = terms[0][index][0], [term[index][1] for term in terms]
+        for row, stencil in zip(rows, _axis_stencils(coordinates[axis], positions, weights, nodes[axis]), strict=True):
+            row[axis] = stencil
+    return rows
 
 
-def _term_stencils(
-    kernel: SparseKernel,
-    term: Sequence[tuple[np.ndarray, np.ndarray]],
-    coordinates: Sequence[Tensor],
-    nodes: Sequence[int],
-) -> list[Stencil]:
-    stencils: list[Stencil] = [Points(x) for x in coordinates]
-    for axis, (positions, weights) in zip(kernel.axes, term, strict=True):
-        x = coordinates[axis]
-        if len(x) * len(positions) <= nodes[axis]:
-            stencils[axis] = direct_stencil(x, positions, weights)
-        else:
-            stencils[axis] = shared_stencil(x, positions, weights, nodes[axis])
-    return stencils
+def _axis_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
+    if len(x) * len(positions) <= nodes:
+        return [direct_stencil(x, positions, w) for w in weights]
+    return shared_stencils(x, positions, weights, nodes)
 
 
 def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
@@ -173,5 +169,4 @@ def _sum_term(
 
 def count_queries(field: Field, terms: Sequence[Sequence[Stencil]]) -> int:
     """Network evaluations `convolve_grid` needs for these stencils."""
-    shared = not field.factored and all(isinstance(s, Points | Weighted) for term in terms for s in term)
-    return field.queries(terms[0]) if shared else sum(field.queries(term) for term in terms)
+    return field.queries(terms[0])
