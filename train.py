@@ -19,10 +19,10 @@ import click
 import imageio.v3 as iio
 import numpy as np
 import torch
-from kernels.figure import kernel_picture
 from rich.console import Console
 
 from kernels import minimal_kernel
+from kernels.figure import kernel_picture
 from modalities import MODALITIES, find
 from models.checkpoint import Checkpoint, Origin
 from models.field import FACTORS, KINDS, Field
@@ -36,8 +36,8 @@ from training.loop import SAVE_SECONDS, DivergedError, Hooks, Trainer
 from training.objective import Loss
 from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
 from training.pyramid import LOSSES
-from training.record import Record, progress_bar
-from training.setup import check_precision, make_config, make_field, make_objective
+from training.record import Record, errors_told_once, progress_bar
+from training.setup import foresee_precision, make_config, make_field, make_objective
 from training.validation import Validation
 from utils import clear_errors, pick_device
 
@@ -225,16 +225,17 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
             objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
             trainer = Trainer(field, objective, options, Origin.of(truth), folder)
             objective.prepare(field, trainer.generator)
-        if warning := check_precision(field, targets):
+        if warning := foresee_precision(field, targets, objective, options):
             click.echo(f"warning: {warning}", err=True)
         if init_ckpt:
             initialise(field, init_ckpt)
         if state is not None:
             trainer.restore(state)
-        folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
-        record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
-        record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
-        with told_how_to_resume(trainer, {"monte_carlo": monte_carlo, "order": order, "signal": signal}):
+        given = {"monte_carlo": monte_carlo, "order": order, "signal": signal}
+        with told_how_to_resume(trainer, given), errors_told_once():
+            folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
+            record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
+            record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
             with progress_bar(console) as bar:
                 trainer.run(make_hooks(record, bar, options), checkpoint_steps, save_seconds)
             finish(trainer, record, trainer.elapsed)

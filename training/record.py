@@ -1,6 +1,8 @@
 """What a run shows while it lives: TensorBoard scalars, pictures and hyper-parameters, and a progress bar."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,17 @@ class Record:
         metrics: dict[str, Any] = {f"final/psnr_{size:g}": value for size, value in quality.items()}
         self.writer.add_hparams(options.to_dict(), metrics, run_name=".")
         self.writer.close()
+
+
+@contextlib.contextmanager
+def errors_told_once() -> Iterator[None]:
+    """Keep TensorBoard's thread from printing a write error that the next call raises in the foreground anyway."""
+    before = threading.excepthook
+    threading.excepthook = lambda what: None if isinstance(what.exc_value, OSError) else before(what)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def progress_bar(console: Console) -> Progress:
