@@ -64,5 +64,6 @@ class SineNetwork(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         features = points
         for layer in self.layers:
-            features = torch.sin(self.omega_0 * layer(features))
+            # omega_0 on the weights: there are fewer of them than activations.
+            features = torch.sin(F.linear(features, self.omega_0 * layer.weight, self.omega_0 * layer.bias))
         return features
