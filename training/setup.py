@@ -1,5 +1,6 @@
 """From ground truth and options to a trainer that is ready for its first step."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -13,12 +14,15 @@ from signals.signal import Signal
 from training.autodiff import AutodiffObjective
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, Objective, PointObjective
+from training.optimise import build_optimisers, set_rate
 from training.options import Options
 from training.projection import ProjectionObjective, choose_ranks
 
 # Rounding noise above this share of the signal is not worth training on; above a tenth of it, worth a warning.
 LARGEST_NOISE = 0.1
 LARGEST_FREQUENCY = 1000.0
+# A sine network starts with high frequencies, whose differences are large, and loses them in its first steps.
+TRIAL_STEPS = 4
 
 
 class PrecisionError(ValueError):
@@ -104,3 +108,20 @@ def check_precision(field: Field, targets: LatticeTargets) -> str | None:
     if noise > LARGEST_NOISE / 10:
         return f"rounding noise of float32 is {noise:.1%} of the signal at the training kernel; for more, {advice}"
     return None
+
+
+def foresee_precision(field: Field, targets: LatticeTargets, objective: Objective, options: Options) -> str | None:
+    """`check_precision` of the field as it is and of a copy of it after a few steps of training."""
+    warning = check_precision(field, targets)
+    if field.dtype == torch.float64 or isinstance(field, SeparableField):
+        return warning
+    tried, generator = copy.deepcopy(field), torch.Generator().manual_seed(options.seed)
+    optimisers = build_optimisers(tried, options)
+    set_rate(optimisers, options.learn_rate)
+    for _ in range(TRIAL_STEPS):
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        objective.loss(tried, generator).total.backward()
+        for optimiser in optimisers:
+            optimiser.step()
+    return check_precision(tried, targets) or warning
