@@ -6,6 +6,7 @@
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -20,11 +21,12 @@ import numpy as np
 from rich.console import Console
 
 from files import atomic_write
+from files.folders import writable_folder
 from filtering.choice import Choice, choose_kernel
 from filtering.reference import Reference, from_ground_truth, from_signal, measure, read_signal
 from filtering.run import check_border, filter_signal, in_precision
 from kernels.recipes import PARAMETERS, RECIPES
-from modalities import MODALITIES, find
+from modalities import find
 from modalities.modality import Modality
 from models.checkpoint import Checkpoint
 from models.convolution import check_kernel
@@ -33,6 +35,7 @@ from utils import clear_errors, pick_device
 
 # Which flag sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
+LARGEST_OUTPUT = 1 << 31
 
 
 def kernel_options(command: Any) -> Any:
@@ -48,18 +51,21 @@ def kernel_options(command: Any) -> Any:
 
 def output_shape(modality: Modality, native: Sequence[int], asked: dict[str, int | None]) -> tuple[int, ...]:
     """Samples per axis: as asked by --width, --height and --depth, else the signal's own."""
+    if len(native) != len(modality.axis_names):
+        raise ValueError(f"a field of {len(native)} coordinates is none of {modality.name}")
     pairs = zip(modality.axis_names, native, strict=True)
     sizes = [size if (flag := asked.get(SIZE_FLAGS.get(letter, ""))) is None else flag for letter, size in pairs]
     if min(sizes) < 1:
         raise ValueError("--width, --height and --depth must be at least 1")
+    if math.prod(sizes) > LARGEST_OUTPUT:
+        raise ValueError(f"{' x '.join(map(str, sizes))} samples are more than fit anywhere: ask for fewer")
     return tuple(sizes)
 
 
-def prepare_folder(path: Path) -> None:
-    """Make the folder for results; one that holds something is left as it is and refused."""
+def check_empty(path: Path) -> None:
+    """Refuse a folder for results that holds something: it is left as it is (ValueError)."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"{path} is not empty and is never overwritten: choose another --save_path")
-    path.mkdir(parents=True, exist_ok=True)
 
 
 def find_reference(
@@ -114,7 +120,7 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path
     place = pick_device(device)
     checkpoint = load_checkpoint(model_path)
     config, origin = checkpoint.config, checkpoint.origin
-    kind = find(modality) if modality else MODALITIES[origin.modality]
+    kind = find(modality or origin.modality)
     if kind.name != origin.modality:
         raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
     choice = choose_kernel(kernel_path, kernel_scale, named, config.order, config.dim, config.axes, click.echo)
@@ -124,20 +130,21 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path
     check_border(kernel, origin, lambda text: click.echo(text, err=True))
     shape = output_shape(kind, origin.shape, {"width": width, "height": height, "depth": depth})
     reference = find_reference(signal, gt_path, kind, choice, checkpoint)
-    prepare_folder(save_path)
-    field = in_precision(field, kernel, precision, accuracy, click.echo).to(place)
-    with Console(stderr=True).status("filtering"):
-        start = time.perf_counter()
-        result = filter_signal(field, kernel, shape, origin.half_size, block_size**2)
-        seconds = time.perf_counter() - start
-        own = result
-        if reference is not None and shape != reference.truth.shape[:-1]:
-            own = filter_signal(field, kernel, reference.truth.shape[:-1], origin.half_size, block_size**2)
-    meta = dict(origin.meta) | ({"signed": True} if choice.signed else {})
-    files = kind.save(result, save_path, meta)
-    report = {"seconds": seconds, "diracs": len(kernel), "radius": kernel.radius.tolist(), "mass": kernel.mass,
-              "order": kernel.order, "shape": list(result.shape)}  # fmt: skip
-    files += write_report(report, kind, own, reference, choice, meta, save_path)
+    check_empty(save_path)
+    with writable_folder(save_path):
+        field = in_precision(field, kernel, precision, accuracy, click.echo).to(place)
+        with Console(stderr=True).status("filtering"):
+            start = time.perf_counter()
+            result = filter_signal(field, kernel, shape, origin.half_size, block_size**2, click.echo)
+            seconds = time.perf_counter() - start
+            own = result
+            if reference is not None and shape != (size := reference.truth.shape[:-1]):
+                own = filter_signal(field, kernel, size, origin.half_size, block_size**2, click.echo)
+        meta = dict(origin.meta) | ({"signed": True} if choice.signed else {})
+        files = kind.save(result, save_path, meta)
+        report = {"seconds": seconds, "diracs": len(kernel), "radius": kernel.radius.tolist(), "mass": kernel.mass,
+                  "order": kernel.order, "shape": list(result.shape)}  # fmt: skip
+        files += write_report(report, kind, own, reference, choice, meta, save_path)
     click.echo(
         f"{len(kernel)} Diracs of radius {kernel.radius.max():.3g}, {' x '.join(map(str, shape))}: {seconds:.2f} s"
     )

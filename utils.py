@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from modalities import MODALITIES
+from models.memory import is_out_of_memory
 from signals.released import load_ground_truth
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -25,8 +26,13 @@ def clear_errors(command: Command) -> Command:
         except OSError as error:
             named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise click.ClickException(named) from None
-        except (ValueError, torch.cuda.OutOfMemoryError, MemoryError) as error:
-            raise click.ClickException(" ".join(str(error).split()) or "out of memory: ask for less at once") from None
+        except ValueError as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise click.ClickException(f"memory does not suffice; ask for less at once ({reason})") from None
 
     return guarded  # type: ignore[return-value]
 

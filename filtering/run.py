@@ -10,6 +10,7 @@ from kernels import SparseKernel
 from models.checkpoint import Origin
 from models.convolution import KernelError, check_reach, convolve_grid
 from models.field import Field
+from models.memory import in_smaller_blocks
 from models.precision import estimate_noise
 from models.separable import SeparableField
 from signals.signal import coordinates
@@ -45,18 +46,31 @@ def in_precision(field: Field, kernel: SparseKernel, precision: str, accuracy: f
     return field.double()
 
 
-def filter_signal(field: Field, kernel: SparseKernel, shape: Sequence[int], half_size: float, block: int) -> np.ndarray:
-    """The filtered signal on the regular grid of `shape` over [-1, 1]^d, [M_1, ..., M_d, c], float32."""
+def filter_signal(
+    field: Field, kernel: SparseKernel, shape: Sequence[int], half_size: float, block: int, say: Say
+) -> np.ndarray:
+    """The filtered signal on the regular grid of `shape` over [-1, 1]^d, [M_1, ..., M_d, c], float32.
+
+    A network sees `block` points at once, fewer where memory does not suffice; `say` hears of that.
+    """
+
+    def filtered(part: Sequence[torch.Tensor]) -> np.ndarray:
+        def work(size: int) -> np.ndarray:
+            return convolve_grid(field, kernel, part, half_size, size).float().cpu().numpy()
+
+        # A separable field is asked for whole axes, whatever the block.
+        return work(block) if field.factored else in_smaller_blocks(work, block, say)
+
     grid = [torch.as_tensor(coordinates(size)) for size in shape]
     free = [axis for axis in range(len(shape)) if axis not in kernel.axes]
     count = int(np.prod(shape)) * field.config.channels
     if count <= SLAB or not free:
-        return convolve_grid(field, kernel, grid, half_size, block).float().cpu().numpy()
+        return filtered(grid)
     rows = max(1, SLAB * shape[free[0]] // count)
     result = np.empty((*shape, field.config.channels), dtype=np.float32)
     for start in range(0, shape[free[0]], rows):
         part = list(grid)
         part[free[0]] = grid[free[0]][start : start + rows]
         where = (slice(None),) * free[0] + (slice(start, start + rows),)
-        result[where] = convolve_grid(field, kernel, part, half_size, block).float().cpu().numpy()
+        result[where] = filtered(part)
     return result
