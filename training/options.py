@@ -66,6 +66,8 @@ class Options:
         return asdict(self)
 
 
+# Exact heads leave the networks gradients that bear larger steps.
+PROJECTION_RATE = 1e-2
 # Weights between sine layers are smaller by omega_0, and so are the steps they bear.
 SINE_RATE = 1e-4
 POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l2", "time_budget": 280.0}
@@ -106,4 +108,6 @@ def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
         merged.setdefault("batch", 50_000)
     if kind == "separable" and merged.get("factor") == "sine":
         merged.setdefault("learn_rate", SINE_RATE)
+    if kind == "separable" and merged.get("supervision", "projection") == "projection":
+        merged.setdefault("learn_rate", PROJECTION_RATE)
     return Options(**merged)
