@@ -3,10 +3,11 @@
 The ground truth is an array T [M_1, ..., M_d, c]. Per filtered axis its leading singular directions
 W = U S [M_j, R_j] are what the differenced 1-D features Phi = D^n phi(x) [M_j, H] must span:
 
-    minimise over phi   log sum_l lambda_l min_A || B_l (W - Phi A) ||^2
+    minimise over phi   log min_A sum_l lambda_l || B_l (W - Phi A) ||^2 + epsilon || Phi' A ||^2
 
-B_l sees W through 2^l times the kernel (the residual pyramid), A [H, R_j] is a linear least-squares problem
-solved exactly in every step (Golub & Pereyra 1973), and the core is T seen through the directions U_j
+B_l sees W through 2^l times the kernel (the residual pyramid), Phi' are the features seen through a narrower
+kernel (a prior on what the training kernel cannot see), A [H, R_j] is a linear least-squares problem solved
+exactly in every step (Golub & Pereyra 1973), and the core is T seen through the directions U_j
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
@@ -28,6 +29,10 @@ RIDGE = 1e-12
 # Rows a step looks at per feature. The phases of a lattice are close to each other, so that a few of them,
 # others in every step, teach as much as all of them and cost a third.
 ROWS_PER_FEATURE = 2
+# The training kernel is blind near the zeros of its spectrum, where F could hold anything, and kernels with
+# Diracs closer than its own would see it: so what a FINER times narrower kernel sees is kept small, too.
+PRIOR = 2e-5
+FINER = 4
 EPSILON = torch.finfo(torch.float64).eps
 # Singular values are divided by, even those of a signal that is 0 everywhere.
 SMALLEST = 1e-150
@@ -96,12 +101,12 @@ class ProjectionObjective:
         queries = 0
         for whole in self.directions:
             direction = whole.at(draw_phases(whole, field.config.num_channels, generator))
-            products = self._solve(field, direction)[0]
+            products, _, prior = self._solve(field, direction)
             # A signal that the polynomial part holds leaves nothing to learn, and a logarithm of 0 is no loss.
-            total = total + 0.5 * torch.log((direction.form * products).sum() + torch.finfo(total.dtype).tiny)
+            total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)
             means = (direction.forms * products.detach()).sum(dim=(1, 2))
             squares[: len(means)] += means
-            queries += len(direction.stencil.nodes)
+            queries += len(direction.stencil.nodes) + len(narrow_stencil(direction.stencil).nodes)
         squares = squares[: max(len(d.forms) for d in self.directions)] / (self.core.shape[-1] * self._others())
         return Loss(total, list(squares.clamp_min(0).sqrt()), self.targets.values[..., 0].numel(), queries)
 
@@ -110,8 +115,8 @@ class ProjectionObjective:
         sizes = [self.targets.values[..., 0].numel() / self.targets.values.shape[d.axis] for d in self.directions]
         return sum(sizes) / len(sizes)
 
-    def _solve(self, field: SeparableField, direction: Direction) -> tuple[Tensor, Tensor]:
-        """Mean over the lattices of E E' [L, L], E [L, R] the residual under the best A, and A [H, R].
+    def _solve(self, field: SeparableField, direction: Direction) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean over the lattices of E E' [L, L], E [L, R] the residual under the best A, A [H, R], and the prior.
 
         A is a constant to the gradient: at the minimum over A the loss does not change with A. All levels
         are quadratic forms of E, so none of them needs a residual of its own.
@@ -119,16 +124,20 @@ class ProjectionObjective:
         factor, stencil = field.factors[direction.axis], direction.stencil
         features = stencil.combine(factor.network(stencil.nodes.to(field.dtype)[:, None]), 0)
         shape = (len(stencil.first), stencil.count)
+        narrow = narrow_stencil(stencil)
+        fine = narrow.combine(factor.network(narrow.nodes.to(field.dtype)[:, None]), 0)
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
             gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
+            gram = gram + PRIOR * shape[0] / len(fine) * (fine.T @ fine)
             size = gram.diagonal().sqrt().clamp_min(torch.finfo(field.dtype).tiny)
             gram = gram / size / size[:, None]
             gram.diagonal().add_(RIDGE)
             solution = torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
         residual = direction.wanted.flatten(0, 1) - features @ solution
         lattices_last = residual.unflatten(0, shape).transpose(0, 1).flatten(1)
-        return lattices_last @ lattices_last.T / shape[0], solution
+        energy = PRIOR / len(fine) * (fine @ solution).square().sum()
+        return lattices_last @ lattices_last.T / shape[0], solution, energy
 
     @torch.no_grad()
     def finish(self, field: SeparableField) -> None:
@@ -141,6 +150,13 @@ class ProjectionObjective:
             elif isinstance(factor, NetworkFactor):
                 factor.head.weight.copy_(solved[axis].T)
         field.core.copy_(self.core)
+
+
+def narrow_stencil(stencil: Differences) -> Differences:
+    """One lattice over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
+    spacing = stencil.spacing / FINER
+    shift = spacing * (stencil.n / 2) - stencil.spacing * (stencil.n / 2)
+    return Differences(stencil.first[:1] + shift, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
 
 
 def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:

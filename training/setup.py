@@ -34,8 +34,8 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
     shape = {
         "kind": options.field, "dim": truth.dim, "channels": truth.channels, "axes": truth.axes, "order": truth.order,
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
-        "omega_0": options.omega_0 or frequency_for(targets.h), "factor": options.factor, "poly_degree": options.poly_degree,
-        "pe": bands_for(targets.h) if options.pe < 0 else options.pe,
+        "omega_0": options.omega_0 or frequency_for(targets.h), "factor": options.factor,
+        "poly_degree": options.poly_degree, "pe": bands_for(targets.h) if options.pe < 0 else options.pe,
     }  # fmt: skip
     if options.field == "separable":
         ranks = choose_ranks(targets, options.num_channels, options.core_size)
