@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
@@ -52,9 +53,10 @@ class Line:
         if means.ndim == 1:
             return cls(edges, unfolded)
         # Singular values below 1e-4 of the largest are not needed, so the smaller product serves.
-        squares, left = np.linalg.eigh(unfolded @ unfolded.T)
-        kept = [i for i in np.argsort(-squares)[:channels] if squares[i] > tail**2 * squares[-1]]
-        return cls(edges, left[:, kept] * np.sqrt(squares[kept]))
+        last = len(unfolded) - 1
+        squares, left = eigh(unfolded @ unfolded.T, subset_by_index=(max(0, last + 1 - channels), last))
+        kept = squares > tail**2 * squares[-1]
+        return cls(edges, (left[:, kept] * np.sqrt(squares[kept]))[:, ::-1])
 
     @cached_property
     def symmetric(self) -> bool:

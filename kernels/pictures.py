@@ -22,7 +22,7 @@ def read_picture(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; check the path of the kernel's picture")
     try:
-        pixels = np.asarray(imageio.imread(path))
+        pixels = np.asarray(imageio.imread(path, plugin="pillow", index=0))
     except Exception as error:
         raise ValueError(f"{path} cannot be read as a picture ({type(error).__name__})") from None
     return light(pixels)

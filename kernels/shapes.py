@@ -177,8 +177,8 @@ def gabor(dim: int, sigma: float, frequency: float, angle: float) -> Target:
 
 def lanczos(dim: int, radius: float, lobes: float) -> Target:
     """The sinc windowed by its own main lobe, `lobes` zero crossings to either side, of mass 1 (Duchon 1979)."""
-    if int(lobes) != lobes or not 1 <= lobes <= 8:
-        raise ValueError(f"lanczos needs 1 to 8 whole lobes, not {lobes}")
+    if int(lobes) != lobes or not 2 <= lobes <= 8:
+        raise ValueError(f"lanczos needs 2 to 8 whole lobes, not {lobes}")
 
     def profile(x: np.ndarray) -> np.ndarray:
         return np.sinc(lobes * x / radius) * np.sinc(x / radius) * (np.abs(x) <= radius)

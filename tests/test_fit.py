@@ -1,0 +1,280 @@
+"""Fitted kernels: accuracy against their targets, laws kept exactly, knots, pruning and weights made lawful."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import SparseKernel, minimal_kernel, outer, shapes
+from kernels.fit import best_weights, fit_errors, fit_kernel
+from kernels.knots import Line, best_knots, prune
+from kernels.laws import lawful_weights
+from kernels.splines import SplineBasis
+from kernels.target import Target
+
+SIGMA = 1 / 3
+
+
+def hann(points: np.ndarray) -> np.ndarray:
+    """A smooth bump that ends without a step, of mass 1 on [-1, 1]."""
+    return np.prod((1 + np.cos(np.pi * points)) ** 2 / 3 * (np.abs(points) <= 1), axis=1)
+
+
+def lopsided_hill(points: np.ndarray) -> np.ndarray:
+    """Steep on the left and slow on the right; not of mass 1."""
+    x = points[:, 0]
+    return np.where(np.abs(x) <= 1, (1 + x) ** 2 * (1 - x) ** 4, 0.0)
+
+
+def truncated_gaussian(x: np.ndarray) -> np.ndarray:
+    """The Gaussian of sigma 1/3 on [-1, 1], written down independently of the library."""
+    return np.exp(-4.5 * x**2) / (SIGMA * math.sqrt(2 * math.pi) * math.erf(3 / math.sqrt(2)))
+
+
+@pytest.mark.parametrize(("count", "allowed"), [(9, 0.04), (13, 0.02)])
+def test_gaussian_of_order_one_is_within_the_papers_error(count, allowed):
+    kernel = fit_kernel(shapes.gaussian(1, SIGMA), 1, count)
+    x = np.linspace(-1, 1, 4001)
+    error = np.abs(kernel.density(x[:, None]) - truncated_gaussian(x)).max()
+    assert error <= allowed * truncated_gaussian(np.zeros(1))[0]
+    assert len(kernel) == count
+    assert abs(kernel.mass - 1) <= 1e-9
+    t, w = kernel.positions[:, 0], kernel.weights
+    for k in range(2):
+        assert abs(w @ t**k) <= 1e-12 * (np.abs(w) @ np.abs(t) ** k)
+    assert np.abs(kernel.density(np.array([[-1.5], [1.0001], [40.0]]))).max() < 1e-9
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_error_falls_like_the_order_says(order):
+    counts = [6, 12, 24]
+    errors = [fit_errors(fit_kernel(Target(hann, 1.0, 1.0), order, count), Target(hann, 1.0, 1.0)) for count in counts]
+    for measure in ("relative_l2", "max_error"):
+        found = [getattr(error, measure) for error in errors]
+        rate = math.log(found[0] / found[-1]) / math.log(counts[-1] / counts[0])
+        assert rate >= 0.95 * (order + 1), (measure, found)
+
+
+@settings(max_examples=5, deadline=None)
+@given(scale=st.floats(1e-3, 1e3), order=st.integers(0, 2))
+def test_fit_is_invariant_to_scaling(scale, order):
+    target = Target(lopsided_hill, 1.0)
+    kernel = fit_kernel(target, order, 8)
+    stretched = fit_kernel(target.scaled(scale), order, 8)
+    assert math.isclose(stretched.mass, kernel.mass, rel_tol=1e-9)
+    # Knots come out of an iteration that stops at a tolerance, so they agree less well than its equations.
+    np.testing.assert_allclose(stretched.positions / scale, kernel.positions, atol=1e-3)
+    errors = fit_errors(kernel, target), fit_errors(stretched, target.scaled(scale))
+    assert math.isclose(errors[0].relative_l2, errors[1].relative_l2, rel_tol=1e-3)
+
+
+def test_asymmetric_target_is_not_mirrored():
+    target = Target(lopsided_hill, 1.0)
+    kernel = fit_kernel(target, 1, 12)
+    errors = fit_errors(kernel, target)
+    assert errors.relative_l2 < 0.02
+    assert fit_errors(kernel, Target(lambda points: lopsided_hill(-points), 1.0)).relative_l2 > 0.5
+    # The integral of the polynomial itself: 64 B(3, 5) 2 = 128 / 105 by substitution.
+    assert math.isclose(kernel.mass, 128 / 105, rel_tol=1e-6)
+
+
+def test_prescribed_moments_are_exact():
+    target = Target(
+        lambda p: p[:, 0] * (1 - p[:, 0] ** 2) * (np.abs(p[:, 0]) <= 1), 1.0, 0.0, {(1,): -2.5, (3,): 0.125}
+    )
+    kernel = fit_kernel(target, 1, 10)
+    nodes, weights = np.polynomial.legendre.leggauss(6)
+    knots = kernel.positions[:, 0]
+    half = np.diff(knots)[:, None] / 2
+    x = knots[:-1, None] + half * (1 + nodes)
+    values = kernel.density(x.reshape(-1, 1)).reshape(x.shape) * half * weights
+    for degree, wanted in ((0, 0.0), (1, -2.5), (3, 0.125)):
+        assert abs((values * x**degree).sum() - wanted) < 1e-11
+
+
+def test_weights_are_the_best_at_their_positions():
+    knots = np.array([-1.0, -0.7, -0.2, 0.1, 0.4, 0.8, 1.0])
+    target = Target(hann, 1.0, 1.0)
+    kernel = best_weights(target, [knots], 1)
+    np.testing.assert_allclose(kernel.positions[:, 0], knots)
+    x = (np.arange(4000) + 0.5) / 2000 - 1
+    residual = kernel.density(x[:, None]) - hann(x[:, None])
+    for change in np.random.default_rng(0).standard_normal((6, 7)):
+        other = SparseKernel(knots[:, None], lawful_weights(knots[:, None], change, 1, (0,), mass=0.0), 1, (0,))
+        step = other.density(x[:, None])
+        # No lawful change of mass 0 lowers the error: the residual is orthogonal to all of them.
+        assert abs(residual @ step) <= 1e-3 * np.linalg.norm(residual) * np.linalg.norm(step)
+
+
+def test_separable_targets_become_outer_products():
+    target = Target(lambda p: hann(p[:, :1]) * lopsided_hill(p[:, 1:] / 2), (1.0, 2.0))
+    kernel = fit_kernel(target, 1, (9, 7))
+    assert len(kernel) == 63
+    line = fit_kernel(Target(hann, 1.0), 1, 9)
+    np.testing.assert_allclose(np.unique(kernel.positions[:, 0].round(9)), line.positions[:, 0], atol=1e-4)
+    assert fit_errors(kernel, target).relative_l2 < 0.06
+
+
+def test_alike_axes_share_their_knots_in_three_dimensions():
+    kernel = fit_kernel(Target(hann, (1.0,) * 3, 1.0), 1, 7)
+    coordinates = [np.unique(kernel.positions[:, j]) for j in range(3)]
+    assert len(kernel) == 343
+    for other in coordinates[1:]:
+        np.testing.assert_array_equal(coordinates[0], other)
+    assert abs(kernel.mass - 1) < 1e-9
+    assert fit_errors(kernel, Target(hann, (1.0,) * 3, 1.0)).relative_l2 < 0.06
+
+
+def test_tensor_grid_drops_the_diracs_of_flat_parts():
+    disk = shapes.disk(2, 1.0)
+    pruned = fit_kernel(disk, 1, 41)
+    full = fit_kernel(disk, 1, 41, slack=0.0)
+    assert len(pruned) < 0.7 * len(full) <= 0.7 * 41**2
+    assert fit_errors(pruned, disk).relative_l2 <= 1.06 * fit_errors(full, disk).relative_l2
+    # Flat means flat: the middle of the disk is one value, and there is nothing in the corners.
+    inner = pruned.density(np.random.default_rng(0).uniform(-0.3, 0.3, (200, 2)))
+    assert np.ptp(inner) < 1e-9
+    assert abs(inner.mean() - 1 / math.pi) < 0.02 / math.pi
+    assert np.abs(pruned.density(np.array([[0.9, 0.9], [-0.95, 0.9], [1.2, 0.0]]))).max() < 1e-9
+    assert abs(pruned.mass - 1) < 1e-9
+
+
+def test_mixed_moments_are_exact_on_a_tensor_grid():
+    target = shapes.laplacian(2, 0.25)
+    kernel = fit_kernel(target, 1, 13)
+    w, (x, y) = kernel.weights, kernel.positions.T
+    # The integral of x^a y^b g is sum w x^(a + 2) y^(b + 2) over the rising factorials.
+    assert abs(w @ (x**2 * y**2)) < 1e-11
+    assert math.isclose(w @ (x**4 * y**2) * 2 / (24 * 2), 2.0, rel_tol=1e-9)
+    assert math.isclose(w @ (x**2 * y**4) * 2 / (24 * 2), 2.0, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(("dim", "order"), [(1, 0), (1, 1), (2, 2)])
+def test_wanted_error_is_reached_with_few_diracs(dim, order):
+    target = Target(hann, (1.0,) * dim, 1.0)
+    steps: list[str] = []
+    kernel = fit_kernel(target, order, error=0.03, report=steps.append)
+    assert fit_errors(kernel, target).relative_l2 <= 0.03
+    per_axis = round(len(kernel) ** (1 / dim))
+    assert fit_errors(fit_kernel(target, order, per_axis - 3), target).relative_l2 > 0.03
+    assert steps
+
+
+def test_errors_are_those_of_the_density():
+    target = Target(hann, (1.0, 1.0), 1.0)
+    kernel = outer(minimal_kernel(1, 0.8), minimal_kernel(1, 0.9))
+    errors = fit_errors(kernel, target)
+    points = np.random.default_rng(1).uniform(-1, 1, (20000, 2))
+    difference = kernel.density(points) - hann(points)
+    assert math.isclose(errors.relative_l2, np.linalg.norm(difference) / np.linalg.norm(hann(points)), rel_tol=0.03)
+    assert math.isclose(errors.max_error, np.abs(difference).max() / (16 / 9), rel_tol=0.03)
+    assert (errors.diracs, errors.mass_error) == (9, abs(kernel.mass - 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"order": 9, "count": 13}, "order"),
+        ({"order": 1, "count": 2}, "at least 3"),
+        ({"order": 1, "count": (5, 5)}, "number of Diracs"),
+        ({"order": 1, "count": 5.5}, "number of Diracs"),
+        ({"order": 1}, "either"),
+        ({"order": 1, "count": 5, "error": 0.1}, "either"),
+        ({"order": 1, "error": 1.5}, "between 0 and 1"),
+        ({"order": 1, "count": 50, "smallest_gap": 0.1}, "do not fit"),
+    ],
+)
+def test_senseless_requests_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fit_kernel(Target(hann, 1.0, 1.0), **arguments)
+
+
+def test_targets_that_contradict_themselves_are_refused():
+    with pytest.raises(ValueError, match="not its mass"):
+        fit_kernel(Target(hann, 1.0, 3.0), 1, 7)
+    with pytest.raises(ValueError, match="zero everywhere"):
+        fit_kernel(Target(lambda points: np.zeros(len(points)), 1.0), 1, 7)
+    with pytest.raises(ValueError, match="finite"):
+        fit_kernel(Target(lambda points: np.full(len(points), np.nan), 1.0), 1, 7)
+    with pytest.raises(ValueError, match="one finite number"):
+        fit_kernel(Target(lambda points: 1.0, 1.0), 1, 7)
+    with pytest.raises(ValueError, match="radius"):
+        Target(hann, (1.0, 0.0))
+    with pytest.raises(ValueError, match="exponents"):
+        Target(hann, 1.0, 1.0, {(1, 0): 0.0})
+
+
+def test_pruning_drops_the_knot_that_is_missed_least():
+    x = np.linspace(-1, 1, 401)
+    kinks = np.array([-1.0, -0.5, 0.2, 0.6, 1.0])
+    line = Line(x, np.interp((x[1:] + x[:-1]) / 2, kinks, [0.0, 1.0, 0.3, 0.8, 0.0])[:, None])
+    found = prune(line, 1, np.sort(np.append(kinks, [-0.8, 0.35])), 5)
+    np.testing.assert_allclose(found, kinks, atol=1e-12)
+
+
+def test_knots_of_symmetric_targets_are_symmetric_and_end_with_them():
+    edges = np.linspace(-1, 1, 401)
+    middles = (edges[1:] + edges[:-1]) / 2
+    line = Line.of_axis(edges, np.where(np.abs(middles) < 0.5, np.cos(np.pi * middles), 0.0), 0)
+    knots = best_knots(line, 1, 8)
+    np.testing.assert_allclose(knots, -knots[::-1], atol=1e-15)
+    np.testing.assert_allclose(knots[[0, -1]], [-0.5, 0.5], atol=0.01)
+    even = np.linspace(knots[0], knots[-1], 8)
+    assert line.error(knots, 1) < 0.9 * line.error(even, 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.integers(0, 3), seed=st.integers(0, 10**6))
+def test_spline_basis_agrees_with_its_diracs(order, seed):
+    rng = np.random.default_rng(seed)
+    knots = np.cumsum(rng.uniform(0.1, 1.0, order + 7))
+    basis = SplineBasis(knots, order)
+    c = rng.standard_normal(basis.size)
+    kernel = SparseKernel(knots[:, None], basis.differences @ c, order, (0,))
+    x = rng.uniform(knots[0] - 1, knots[-1] + 1, 200)
+    np.testing.assert_allclose(basis.values(x) @ c, kernel.density(x[:, None]), atol=1e-6)
+    np.testing.assert_allclose(basis.coefficients(kernel.weights), c, atol=1e-6)
+    edges = np.sort(x[:40])
+    fine = edges[:-1, None] + np.diff(edges)[:, None] * (np.arange(400) + 0.5) / 400
+    sampled = (basis.values(fine.ravel()) @ c).reshape(fine.shape).mean(axis=1)
+    np.testing.assert_allclose(basis.averages(edges) @ c, sampled, atol=2e-2 if order == 0 else 1e-3)
+    inside = (x > knots[order]) & (x < knots[-order - 1])
+    np.testing.assert_allclose(basis.values(x[inside]).sum(axis=1), 1.0, rtol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.integers(0, 2), seed=st.integers(0, 10**6), noise=st.floats(1e-6, 1e-2))
+def test_lawful_weights_are_lawful_and_near(order, seed, noise):
+    rng = np.random.default_rng(seed)
+    kernel = outer(minimal_kernel(order, 0.7), minimal_kernel(order, 1.3))
+    spoiled = kernel.weights * (1 + noise * rng.uniform(-1, 1, len(kernel)))
+    found = lawful_weights(kernel.positions, spoiled, order, (0, 1), mass=1.0)
+    mended = SparseKernel(kernel.positions, found, order, (0, 1))
+    assert abs(mended.mass - 1) < 1e-9
+    assert np.abs(found / spoiled - 1).max() <= 20 * noise
+    # On these positions the laws leave one kernel only.
+    np.testing.assert_allclose(found, kernel.weights, rtol=1e-8)
+
+
+def test_lawful_weights_leave_lawful_ones_alone_and_change_least():
+    knots = np.linspace(-1, 1, 9)[:, None]
+    weights = np.array([1.0, -2.0, 0.5, 0.3, 1.5, -0.7, 0.0, 2.0, -1.0])
+    found = lawful_weights(knots, weights, 1, (0,))
+    np.testing.assert_allclose(lawful_weights(knots, found, 1, (0,)), found, rtol=1e-12)
+    assert found[6] == 0.0
+    change = np.linalg.norm((found - weights)[weights != 0] / weights[weights != 0])
+    for seed in range(5):
+        other = found + 0.1 * lawful_weights(knots, np.random.default_rng(seed).standard_normal(9) * weights, 1, (0,))
+        assert np.linalg.norm((other - weights)[weights != 0] / weights[weights != 0]) >= change
+
+
+def test_weights_that_no_law_allows_are_refused():
+    scattered = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    with pytest.raises(ValueError, match="share lines"):
+        lawful_weights(scattered, np.ones(20), 1, (0, 1))
+    with pytest.raises(ValueError, match="do not fit"):
+        lawful_weights(scattered, np.ones(19), 1, (0, 1))
+    with pytest.raises(ValueError, match="finite"):
+        lawful_weights(scattered, np.full(20, np.inf), 1, (0, 1))

@@ -1,0 +1,168 @@
+"""The program that fits kernels, the figures it draws, and the kernel that is shipped."""
+
+import json
+import math
+from pathlib import Path
+
+import imageio.v3 as imageio
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kernel_optimization import main
+from kernels import SparseKernel, minimal_kernel
+from kernels.figure import kernel_figure, kernel_picture, save_figure
+from kernels.library import build, target
+from kernels.recipes import PARAMETERS, RECIPES
+
+SHIPPED = Path(__file__).parents[1] / "trained_models" / "kernels" / "gaussian.npz"
+
+
+def run(*arguments: object):
+    """The program with these arguments."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_writes_kernel_figure_and_errors(tmp_path):
+    path = tmp_path / "new" / "gaussian"
+    result = run("--kernel", "gaussian", "--sigma", 0.05, "--count", 9, "--save_path", path)
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in path.parent.iterdir()) == ["gaussian.json", "gaussian.npz", "gaussian.png"]
+    kernel = SparseKernel.load(path.with_suffix(".npz"))
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert len(kernel) == facts["diracs"] == 9
+    assert facts["parameters"] == {"sigma": 0.05}
+    np.testing.assert_allclose(kernel.radius, facts["radius"])
+    assert facts["max_error"] <= 0.04
+    assert facts["mass_error"] <= 1e-9
+    assert facts["moment_defect"] <= 1e-12
+    assert facts["seconds"] > 0
+    assert imageio.imread(path.with_suffix(".png")).ndim == 3
+    assert "9 Diracs" in result.output
+
+
+def test_unit_kernels_have_half_size_one_and_a_suffix_is_not_doubled(tmp_path):
+    path = tmp_path / "disk.npz"
+    result = run("--kernel", "disk", "--radius", 0.3, "--count", 21, "--unit", "--save_path", path)
+    assert result.exit_code == 0, result.output
+    kernel = SparseKernel.load(path)
+    np.testing.assert_allclose(kernel.radius, 1.0, rtol=1e-12)
+    assert abs(kernel.mass - 1) < 1e-9
+    assert not (tmp_path / "disk.npz.npz").exists()
+
+
+def test_picture_and_error_are_targets_too(tmp_path):
+    pixels = np.zeros((24, 24), np.uint8)
+    pixels[4:20, 6:16] = 200
+    imageio.imwrite(tmp_path / "drawn.png", pixels)
+    result = run("--kernel", "image", "--kernel_image", tmp_path / "drawn.png", "--radius", 0.1, "--error", 0.1,
+                 "--save_path", tmp_path / "out")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out.json").read_text())["relative_l2"] <= 0.1
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    arguments = ("--kernel", "tent", "--half_size", 0.1, "--save_path", tmp_path / "tent")
+    (tmp_path / "tent.png").write_bytes(b"mine")
+    refused = run(*arguments)
+    assert refused.exit_code == 1
+    assert "tent.png is there already" in refused.output
+    assert [p.name for p in tmp_path.iterdir()] == ["tent.png"]
+    assert (tmp_path / "tent.png").read_bytes() == b"mine"
+    assert run(*arguments, "--overwrite").exit_code == 0
+    assert (tmp_path / "tent.png").read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--kernel", "gausian", "--sigma", "0.1"], "no kernel called 'gausian'"),
+        (["--kernel", "gaussian"], "gaussian needs sigma"),
+        (["--kernel", "gaussian", "--sigma", "-1"], "sigma must be positive"),
+        (["--kernel", "gaussian", "--sigma", "0.1", "--radius", "0.1"], "no parameter 'radius'"),
+        (["--kernel", "gaussian", "--sigma", "0.1", "--order", "9"], "order must be"),
+        (["--kernel", "gaussian", "--sigma", "0.1", "--count", "2"], "at least 3 Diracs"),
+        (["--kernel", "gaussian", "--sigma", "0.1", "--count", "9", "--error", "0.1"], "either"),
+        (["--kernel", "gaussian", "--sigma", "0.1", "--dim", "4"], "filtered axes"),
+        (["--kernel", "image", "--kernel_image", "nowhere.png", "--radius", "0.1"], "nowhere.png is not there"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_writes_nothing(tmp_path, arguments, message):
+    result = run(*arguments, "--save_path", tmp_path / "out")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.startswith("Error: ")
+    assert result.output.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_place_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run("--kernel", "tent", "--half_size", 0.1, "--save_path", tmp_path / "file" / "tent")
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+
+
+def test_help_names_every_kernel_and_parameter():
+    words = run("--help").output
+    assert all(f"--{name}" in words for name in PARAMETERS)
+    assert all(name in words.replace("\n", "") for name in RECIPES)
+
+
+def test_shipped_gaussian_keeps_its_word():
+    kernel = SparseKernel.load(SHIPPED)
+    assert (len(kernel), kernel.order, kernel.axes, kernel.dim) == (13, 1, (0,), 1)
+    np.testing.assert_allclose(kernel.radius, 1.0, rtol=1e-12)
+    assert abs(kernel.mass - 1) <= 1e-9
+    x = np.linspace(-1, 1, 4001)
+    exact = np.exp(-4.5 * x**2) * 3 / math.sqrt(2 * math.pi) / math.erf(3 / math.sqrt(2))
+    assert np.abs(kernel.density(x[:, None]) - exact).max() <= 0.02 * exact.max()
+    facts = json.loads(SHIPPED.with_suffix(".json").read_text())
+    assert math.isclose(
+        np.abs(kernel.density(x[:, None]) - exact).max() / exact.max(), facts["max_error"], rel_tol=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "exact", "panels"),
+    [
+        (minimal_kernel(2, 0.1), None, 2),
+        (minimal_kernel(1, 0.1), target("tent", 1, half_size=0.1), 3),
+        (minimal_kernel(1, 0.1, 3, (1,)), None, 2),
+        (minimal_kernel(1, (0.1, 0.2), 2), target("tent", 2, half_size=0.2), 7),
+        (minimal_kernel(0, 0.1, 3), None, 6),
+    ],
+)
+def test_figures_of_any_kernel(kernel, exact, panels):
+    figure = kernel_figure(kernel, exact)
+    # Pictures bring a colour bar each.
+    assert len(figure.axes) == panels
+    pixels = kernel_picture(kernel, exact)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[-1] == 3
+    assert pixels.std() > 10
+    assert not plt.get_fignums()
+
+
+def test_figure_shows_the_kernel_its_diracs_and_what_is_beyond():
+    kernel = minimal_kernel(1, 0.1)
+    curve, stems = kernel_figure(kernel).axes
+    x, y = curve.lines[0].get_data()
+    np.testing.assert_allclose(y, np.maximum(0, 1 - np.abs(x) / 0.1) / 0.1, atol=1e-9)
+    assert x.min() < -0.12
+    assert x.max() > 0.12
+    dots = stems.collections[-1].get_offsets()
+    np.testing.assert_allclose(dots, np.column_stack([kernel.positions[:, 0], kernel.weights]))
+
+
+def test_signed_kernels_get_diverging_colours(tmp_path):
+    signed = kernel_figure(build("log", 1, 2, sigma=0.1)).axes[0].images[0]
+    plain = kernel_figure(build("gaussian", 1, 2, sigma=0.1)).axes[0].images[0]
+    low, high = signed.get_clim()
+    assert low == -high
+    assert plain.get_clim()[0] == 0
+    assert signed.get_cmap().name != plain.get_cmap().name
+    with pytest.raises(ValueError, match="target of 1 axes"):
+        save_figure(tmp_path / "none.png", build("log", 1, 2, sigma=0.1), target("gaussian", 1, sigma=0.1))
+    assert not list(tmp_path.iterdir())
