@@ -4,19 +4,21 @@ python kernel_optimization.py --kernel gaussian --sigma 0.05 --count 13 --save_p
 python kernel_optimization.py --kernel image --kernel_image heart.png --radius 0.1 --error 0.05 --save_path output/heart
 
 Writes SAVE_PATH.npz (the kernel), SAVE_PATH.png (kernel, target, error and Diracs) and SAVE_PATH.json (its errors).
+With --sweep it plots the error of a kernel against its number of Diracs instead.
 From Python, `kernels.fit.fit_kernel` takes any function of points as its target.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from files import atomic_write
-from kernels import library
+from kernels import SparseKernel, library
+from kernels.convergence import save_sweep, sweep
 from kernels.figure import save_figure
 from kernels.fit import fit_errors
 from kernels.recipes import PARAMETERS, RECIPES
@@ -34,10 +36,10 @@ def kernel_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def output_files(save_path: Path, overwrite: bool) -> dict[str, Path]:
+def output_files(save_path: Path, suffixes: Sequence[str], overwrite: bool) -> dict[str, Path]:
     """The files to write, by suffix; raises ValueError where one is there and may not be replaced."""
     stem = save_path.with_suffix("") if save_path.suffix == ".npz" else save_path
-    files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in ("npz", "png", "json")}
+    files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in suffixes}
     present = [str(path) for path in files.values() if path.exists()]
     if present and not overwrite:
         raise ValueError(f"{present[0]} is there already; choose another --save_path, or --overwrite")
@@ -59,7 +61,7 @@ def optimise(kernel: str, order: int, dim: int | None, count: int | None, error:
              save_path: Path, overwrite: bool, parameters: dict[str, Any]) -> None:  # fmt: skip
     """Fit, measure and save one kernel of the library; raises ValueError or OSError."""
     dim = library.recipe(kernel).axes[0] if dim is None else dim
-    files = output_files(save_path, overwrite)
+    files = output_files(save_path, ("npz", "png", "json"), overwrite)
     given = {name: value for name, value in parameters.items() if value is not None}
     start = time.perf_counter()
     fitted = library.build(kernel, order, dim, count=count, error=error, report=progress(start), **given)
@@ -82,22 +84,44 @@ def optimise(kernel: str, order: int, dim: int | None, count: int | None, error:
     click.echo(f"wrote {', '.join(str(path) for path in files.values())}")
 
 
+def compare(kernel: str, dim: int | None, save_path: Path, overwrite: bool, parameters: dict[str, Any]) -> None:
+    """Errors of one kernel against its number of Diracs, for orders 0 to 2; raises ValueError or OSError."""
+    dim = library.recipe(kernel).axes[0] if dim is None else dim
+    files = output_files(save_path, ("png", "json"), overwrite)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    say = progress(time.perf_counter())
+
+    def build(order: int, count: int) -> SparseKernel:
+        say(f"order {order}, {count} Diracs per axis")
+        return library.build(kernel, order, dim, count=count, **given)
+
+    found = sweep(build, library.target(kernel, dim, **given))
+    save_sweep(files["png"], files["json"], found)
+    click.echo(f"wrote {', '.join(str(path) for path in files.values())}")
+
+
 @click.command(context_settings={"show_default": True})
 @click.option("--kernel", required=True, help=f"Kernel to fit: {', '.join(RECIPES)}.")
-@click.option("--order", type=int, default=1, help="Degree of the kernel's pieces: 0 constant, 1 linear, 2 quadratic.")
+@click.option("--order", type=int, default=1, help="Degree of its pieces: 0 constant, 1 linear, 2 quadratic.")
 @click.option("--dim", type=int, default=None, help="Axes the kernel filters; default: the fewest it can.")
 @click.option("--count", type=int, default=None, help="Diracs per axis; default: the kernel's usual number.")
 @click.option("--error", type=float, default=None, help="Relative L2 error to reach, instead of a count.")
 @click.option(
     "--unit", is_flag=True, help="Stretch to half size 1, as eval.py --kernel_path with --kernel_scale likes it."
 )
+@click.option("--sweep", "sweeping", is_flag=True, help="Plot the error against the number of Diracs, orders 0 to 2.")
 @click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Where to write, without a suffix.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @kernel_parameters
 def main(kernel: str, order: int, dim: int | None, count: int | None, error: float | None, unit: bool,
-         save_path: Path, overwrite: bool, **parameters: Any) -> None:  # fmt: skip
+         sweeping: bool, save_path: Path, overwrite: bool, **parameters: Any) -> None:  # fmt: skip
     """Fit a kernel by a few Diracs and save it with its figure and errors; lengths are in domain units."""
     try:
+        if sweeping:
+            if count is not None or error is not None or unit:
+                raise ValueError("--sweep tries numbers of its own: leave --count, --error and --unit out")
+            compare(kernel, dim, save_path, overwrite, parameters)
+            return
         optimise(kernel, order, dim, count, error, unit, save_path, overwrite, parameters)
     except (ValueError, OSError) as problem:
         raise click.ClickException(" ".join(str(problem).split())) from None

@@ -30,7 +30,7 @@ def no_report(_: str) -> None:
 
 # Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
 LARGEST_REFINED = 32
-# Up to this many, several starts are refined and the best is taken.
+# Up to this many, or for a single channel, several starts are refined and the best is taken.
 LARGEST_THOROUGH = 20
 CONDENSED_CHANNELS = 6
 
@@ -154,7 +154,7 @@ def best_knots(
     spacing = _spacing(line, count, smallest_gap)
     error = partial(_error, line, order, spacing)
     starts = sorted((spacing.free(knots) for knots in spread(line, order, count)), key=error)
-    thorough = thorough and count <= LARGEST_THOROUGH
+    thorough = thorough and (count <= LARGEST_THOROUGH or line.means.shape[1] == 1)
     if count <= LARGEST_REFINED:
         starts = [refine(line, order, spacing, start) for start in starts[: STARTS if thorough else 1]]
         if thorough:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from kernel_optimization import main
 from kernels import SparseKernel, minimal_kernel
+from kernels.convergence import save_sweep, sweep
 from kernels.figure import kernel_figure, kernel_picture, save_figure
 from kernels.library import build, target
 from kernels.recipes import PARAMETERS, RECIPES
@@ -60,6 +61,22 @@ def test_picture_and_error_are_targets_too(tmp_path):
                  "--save_path", tmp_path / "out")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "out.json").read_text())["relative_l2"] <= 0.1
+
+
+def test_sweep_falls_like_the_orders_say(tmp_path, monkeypatch):
+    monkeypatch.setattr("kernel_optimization.sweep", lambda build, exact: sweep(build, exact, (6, 24)))
+    monkeypatch.setattr("kernel_optimization.save_sweep", lambda *args: save_sweep(*args, (6, 24)))
+    result = run("--kernel", "cubic", "--half_size", 0.1, "--sweep", "--save_path", tmp_path / "v1.2")
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["v1.2.json", "v1.2.png"]
+    rows = json.loads((tmp_path / "v1.2.json").read_text())
+    for order in range(3):
+        first, last = rows[f"order {order}"]
+        assert last["relative_l2"] <= 1.1 * first["relative_l2"] * (6 / 24) ** (order + 1)
+    assert (
+        run("--kernel", "cubic", "--half_size", 0.1, "--sweep", "--count", 5, "--save_path", tmp_path / "n").exit_code
+        == 1
+    )
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):
