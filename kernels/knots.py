@@ -16,23 +16,22 @@ from scipy.optimize import least_squares
 
 from kernels.splines import SplineBasis
 
-# Logarithms of gap ratios beyond this mean a gap that is the smallest allowed one.
-LARGEST_LOG = 12.0
+# Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
+LARGEST_REFINED = 32
+# Up to this many, or for a single channel, several starts are refined and the best is taken.
+LARGEST_THOROUGH = 20
 STARTS = 2
 LARGEST_COUNT = 257
+# Channels that knots are moved by; the rest hardly differs in where it bends.
+CONDENSED_CHANNELS = 6
+# Logarithms of gap ratios beyond this mean a gap that is the smallest allowed one.
+LARGEST_LOG = 12.0
 
 Report = Callable[[str], None]
 
 
 def no_report(_: str) -> None:
     """Tells nobody."""
-
-
-# Above this many Diracs an axis is spread well enough, and moving them one by one costs too much.
-LARGEST_REFINED = 32
-# Up to this many, or for a single channel, several starts are refined and the best is taken.
-LARGEST_THOROUGH = 20
-CONDENSED_CHANNELS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,15 +209,6 @@ def prune(line: Line, order: int, knots: np.ndarray, count: int) -> np.ndarray:
     return knots
 
 
-def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
-    """Room for `count` knots between the ends of the line."""
-    length = float(line.edges[-1] - line.edges[0])
-    gap = length / (count - 1) / 4 if smallest_gap is None else smallest_gap
-    if gap * (count - 1) >= length:
-        raise ValueError(f"{count} Diracs do not fit in a length of {length:g} with gaps of {gap:g}")
-    return Spacing(float(line.edges[0]), float(line.edges[-1]), count, gap, line.symmetric)
-
-
 def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: int = 15) -> np.ndarray:
     """The free numbers of a spacing moved to an optimum by variable projection (Golub & Pereyra 1973).
 
@@ -233,6 +223,15 @@ def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: i
 
     found = least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=steps, xtol=1e-4, ftol=1e-3)
     return found.x
+
+
+def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
+    """Room for `count` knots between the ends of the line."""
+    length = float(line.edges[-1] - line.edges[0])
+    gap = length / (count - 1) / 4 if smallest_gap is None else smallest_gap
+    if gap * (count - 1) >= length:
+        raise ValueError(f"{count} Diracs do not fit in a length of {length:g} with gaps of {gap:g}")
+    return Spacing(float(line.edges[0]), float(line.edges[-1]), count, gap, line.symmetric)
 
 
 def _error(line: Line, order: int, spacing: Spacing, free: np.ndarray) -> float:

@@ -21,7 +21,7 @@ STEEP = (0.01, 0.01, 0.03, 0.06)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the library's kernels: `kind` is length, frequency, number, axis or path."""
+    """One parameter of the library's kernels: `kind` is length, frequency, number, coordinate or path."""
 
     kind: str
     help: str
@@ -29,7 +29,7 @@ class Parameter:
     @property
     def type(self) -> type:
         """The Python type of its value on a command line."""
-        return {"path": str, "axis": int}.get(self.kind, float)
+        return {"path": str, "coordinate": int}.get(self.kind, float)
 
     def checked(self, name: str, value: Any) -> Any:
         """The value as its type, or ValueError where it cannot be one."""
@@ -57,7 +57,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "angle": Parameter("number", "degrees counter-clockwise from the direction of the columns"),
         "lobes": Parameter("number", "lobes of the sinc to either side"),
         "degree": Parameter("number", "polynomial degree of the B-spline"),
-        "axis": Parameter("axis", "coordinate that the derivative is taken in"),
+        "axis": Parameter("coordinate", "coordinate that the derivative is taken in"),
         "kernel_image": Parameter("path", "picture of the kernel"),
     }
 )

@@ -19,8 +19,9 @@ class Target:
 
     density: points [N, d] in domain units -> [N]; radius: support per axis in domain units, one number
     serves all; `mass` is its exact integral (None: as sampled); `moments` are further integrals of
-    prod_j x_j^a_j g, by exponents (a_1, ..., a_d), that a fit keeps exactly. Raises ValueError for a
-    radius that is not positive or exponents that do not fit.
+    prod_j x_j^a_j g, by exponents (a_1, ..., a_d), that a fit keeps exactly (a product of 1-D fits: those
+    that are 0 and the first that is not). Raises ValueError for a radius that is not positive or exponents
+    that do not fit.
     """
 
     density: Callable[[np.ndarray], np.ndarray]
