@@ -93,10 +93,11 @@ def test_a_changed_byte_is_refused_or_changes_nothing(saved):
 
 def test_every_number_is_covered_by_the_digest(saved):
     content = module.read_plain(saved)
-    digest = content.pop("digest")
-    assert digest == digest_of(content)
+    # Written anew, so that the zip file's own checksums are right.
     content["state"]["core"][0, 0] += 1e-12
-    assert digest != digest_of(content)
+    torch.save(content, saved)
+    with pytest.raises(ArchiveError, match="digest"):
+        Checkpoint.load(saved)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
@@ -215,21 +216,20 @@ def test_weights_that_are_not_finite_are_refused(saved, value):
 
 
 @pytest.mark.parametrize(
-    "content",
+    "state, words",
     [
-        {"format": FORMAT, "state": torch.zeros(1).expand(1 << 36)},
-        {"format": FORMAT, "state": [torch.zeros(1000)] * 1000},
-        {"format": FORMAT, "state": SELF},
-        {"format": FORMAT, "state": LAUGHS},
-        {"format": FORMAT, "step": 10**5000},
+        (torch.zeros(1).expand(1 << 36), "larger than its storage"),
+        ([torch.zeros(1000)] * 1000, "bomb"),
+        (SELF, "recursion"),
+        (LAUGHS, "bomb"),
+        (10**5000, "damaged"),
     ],
     ids=["expanded", "repeated", "self", "laughs", "huge number"],
 )
-def test_files_that_unfold_without_end_are_refused(tmp_path, content):
-    with (tmp_path / "model.pth").open("wb") as stream:
-        torch.save(content, stream)
+def test_files_that_unfold_without_end_are_refused(tmp_path, state, words):
+    torch.save({"format": FORMAT, "state": state}, tmp_path / "model.pth")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ArchiveError, match=r"model\.pth"):
+    with pytest.raises(ArchiveError, match=words):
         Checkpoint.load(tmp_path / "model.pth")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
