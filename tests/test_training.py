@@ -14,6 +14,7 @@ from models import build_field
 from models.convolution import convolve_points
 from signals.exact import minimal_convolution
 from training import projection
+from training.autodiff import AutodiffObjective, derivative
 from training.lattice import LatticeTargets
 from training.muon import Muon, orthogonalise
 from training.objective import LatticeObjective, PointObjective, batch_shape, fit_polynomial, polynomial_values
@@ -453,3 +454,30 @@ def test_a_validated_field_is_compared_on_the_signals_grid():
     wanted = convolve_points(field, training_kernel(truth), points).reshape(9, 12, 2)
     np.testing.assert_allclose(predicted, wanted.numpy(), atol=1e-8)
     assert validation.measure(field)[0.2] == psnr(predicted, truth.core)
+
+
+@pytest.mark.parametrize("axes, order", [((0, 1), 1), ((1,), 2)])
+def test_derivatives_undo_the_integrations_of_the_polynomial_part(axes, order):
+    field = random_field(field_config("mlp", 2, 2, axes=axes, order=order))
+    points = torch.rand(7, 2, dtype=torch.float64, generator=generator())
+    powers = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    wanted = sum(field.polynomial.coefficients[tuple(k)] * (points**k).prod(dim=1, keepdim=True) for k in powers)
+    torch.testing.assert_close(derivative(field.polynomial, field.config.n)(points), wanted)
+
+
+@pytest.mark.parametrize("kind", ["siren", "separable"])
+def test_autodiff_supervises_what_fine_differences_measure(kind):
+    signal = smooth_signal((20, 16), 2)
+    truth = exact_truth(signal, 1, 0.2, 0.3)
+    field, targets = random_field(field_config(kind, 2, 2, num_channels=6)), targets_of(truth)
+    objective = AutodiffObjective(targets, signal, truth.margin, "clamp", 200, "l2")
+    uniform = torch.rand(200, 2, dtype=torch.float64, generator=generator(5))
+    points = torch.as_tensor(truth.bounds[:, 0]) + uniform * torch.as_tensor(truth.bounds[:, 1] - truth.bounds[:, 0])
+    # The smallest minimal kernel that differences can bear is close to a Dirac.
+    seen = convolve_points(field, minimal_kernel(1, 2e-3, 2), points)
+    places = (points.clamp(-1, 1) + 1) / 2 * torch.tensor([19.0, 15.0], dtype=torch.float64)
+    read = RegularGridInterpolator([np.arange(20), np.arange(16)], signal.values)
+    residual = seen - torch.as_tensor(read(places.numpy()))
+    loss = objective.loss(field, generator(5))
+    assert float(loss.total.detach()) == pytest.approx(float(residual.square().mean()), rel=1e-3)
+    assert (loss.points, loss.queries) == (200, 200)
