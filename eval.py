@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,19 @@ from rich.console import Console
 
 from files import atomic_write
 from files.folders import writable_folder
-from filtering.choice import Choice, choose_kernel
-from filtering.reference import Reference, from_ground_truth, from_signal, measure, read_signal
-from filtering.run import check_border, filter_signal, in_precision
+from filtering.choice import Choice, choose_kernel, numbers
+from filtering.plan import Blended, Constant, Plan, Scaled, Setting, described
+from filtering.reference import Reference, from_ground_truth, read_signal
+from filtering.run import check_border, in_precision
+from filtering.varying import read_map
 from kernels.recipes import PARAMETERS, RECIPES
 from modalities import find
 from modalities.modality import Modality
 from models.checkpoint import Checkpoint
 from models.convolution import check_kernel
+from models.field import FieldConfig
 from models.released import load_checkpoint
-from utils import clear_errors, pick_device
+from utils import clear_errors, pick_device, progress_bar
 
 # Which flag sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
@@ -69,24 +72,45 @@ def check_empty(path: Path) -> None:
 
 
 def find_reference(
-    signal: Path | None, gt_path: Path | None, modality: Modality, choice: Choice, checkpoint: Checkpoint
+    signal: Path | None, gt_path: Path | None, modality: Modality, plan: Plan, checkpoint: Checkpoint
 ) -> Reference | None:
     """What the result is measured against: --gt_path, the exact convolution of --signal, or nothing."""
     if gt_path is not None:
-        return from_ground_truth(gt_path, choice.kernel)
+        if not isinstance(plan, Constant) or isinstance(plan, Scaled):
+            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
+        return from_ground_truth(gt_path, plan.widest)
     if signal is None:
         return None
-    return from_signal(read_signal(signal, modality, choice.kernel, checkpoint), choice, checkpoint.origin.boundary)
+    return plan.reference(read_signal(signal, modality, plan.widest, checkpoint), checkpoint.origin.boundary)
+
+
+def make_plan(
+    choose: Callable[[dict[str, Any]], Choice], named: dict[str, Any], config: FieldConfig, maps: dict[str, Any]
+) -> Plan:
+    """One kernel, one of varying size (--scale_map), or some of varying angle (--angle_map)."""
+    if maps["scale_map"] and maps["angle_map"]:
+        raise ValueError("--scale_map and --angle_map do not go together: choose one")
+    if maps["angle_map"]:
+        if named.get("kernel") is None or named.get("angle") is not None:
+            raise ValueError("--angle_map turns a --kernel that has an angle: name one, and give no --angle of its own")
+        values = read_map(maps["angle_map"], config.dim, 1)
+        count = maps["angles"]
+        return Blended(tuple(choose(named | {"angle": 180.0 * k / count}) for k in range(count)), values)
+    choice = choose(named)
+    if maps["scale_map"]:
+        span = tuple(numbers(maps["scale_range"], 2, "--scale_range"))
+        return Scaled(choice, read_map(maps["scale_map"], config.dim, len(config.axes)), span)
+    return Constant(choice)
 
 
 def write_report(
-    report: dict[str, Any], modality: Modality, own: np.ndarray | None, reference: Reference | None, choice: Choice,
-    meta: Any, folder: Path,
+    report: dict[str, Any], modality: Modality, own: np.ndarray, reference: Reference | None, plan: Plan, meta: Any,
+    folder: Path,
 ) -> list[Path]:  # fmt: skip
-    """metrics.json and, where the truth is known, comparison.png of the result `own` on its grid; their paths."""
+    """metrics.json and, where the signal is known, comparison.png of the result `own` on its grid; their paths."""
     files = [folder / "metrics.json"]
-    if reference is not None and own is not None:
-        report |= measure(modality, own, reference, choice.kernel, meta)
+    if reference is not None:
+        report |= plan.measure(modality, own, reference, meta)
         for name, value in report["whole"].items():
             click.echo(f"{name}: {value:.6g}")
         modality.compare(reference.before, own, reference.truth, folder / "comparison.png", meta)
@@ -111,11 +135,16 @@ def write_report(
 @click.option("--precision", type=click.Choice(["auto", "32", "64"]), default="auto", show_default=True)
 @click.option("--accuracy", default=60.0, show_default=True, help="dB that rounding may not limit (with auto).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--scale_map", type=click.Path(path_type=Path), default=None, help="Map of the kernel's size (0..1).")
+@click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
+@click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
+@click.option("--angles", type=click.IntRange(2, 180), default=12, show_default=True, help="Kernels blended by angle.")
 @kernel_options
 @clear_errors
 def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path: Path, modality: str | None,
          block_size: int, signal: Path | None, gt_path: Path | None, precision: str, accuracy: float, device: str,
-         width: int | None, height: int | None, depth: int | None, **named: Any) -> None:  # fmt: skip
+         width: int | None, height: int | None, depth: int | None, scale_map: Path | None, scale_range: str,
+         angle_map: Path | None, angles: int, **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is."""
     place = pick_device(device)
     checkpoint = load_checkpoint(model_path)
@@ -123,31 +152,37 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path
     kind = find(modality or origin.modality)
     if kind.name != origin.modality:
         raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
-    choice = choose_kernel(kernel_path, kernel_scale, named, config.order, config.dim, config.axes, click.echo)
-    kernel = choice.kernel
+
+    def choose(parameters: dict[str, Any]) -> Choice:
+        return choose_kernel(kernel_path, kernel_scale, parameters, config.order, config.dim, config.axes, click.echo)
+
+    maps = {"scale_map": scale_map, "scale_range": scale_range, "angle_map": angle_map, "angles": angles}
+    plan = make_plan(choose, named, config, maps)
     field = checkpoint.build()
-    check_kernel(field, kernel)
-    check_border(kernel, origin, lambda text: click.echo(text, err=True))
+    for kernel in plan.kernels:
+        check_kernel(field, kernel)
+    check_border(plan.widest, origin, lambda text: click.echo(text, err=True))
     shape = output_shape(kind, origin.shape, {"width": width, "height": height, "depth": depth})
-    reference = find_reference(signal, gt_path, kind, choice, checkpoint)
+    reference = find_reference(signal, gt_path, kind, plan, checkpoint)
     check_empty(save_path)
     with writable_folder(save_path):
-        field = in_precision(field, kernel, precision, accuracy, click.echo).to(place)
-        with Console(stderr=True).status("filtering"):
+        field = in_precision(field, plan.widest, precision, accuracy, click.echo).to(place)
+        with progress_bar(Console(stderr=True)) as bar:
+            task = bar.add_task("filtering", total=1.0, note="")
+            setting = Setting(origin.half_size, block_size**2, click.echo, lambda p: bar.update(task, completed=p))
             start = time.perf_counter()
-            result = filter_signal(field, kernel, shape, origin.half_size, block_size**2, click.echo)
+            result = plan.filter(field, shape, setting)
             seconds = time.perf_counter() - start
-            own = result
-            if reference is not None and shape != (size := reference.truth.shape[:-1]):
-                own = filter_signal(field, kernel, size, origin.half_size, block_size**2, click.echo)
-        meta = dict(origin.meta) | ({"signed": True} if choice.signed else {})
+            own = result if reference is None or shape == reference.before.shape[:-1] else None
+            if own is None:
+                own = plan.filter(field, reference.before.shape[:-1], setting)
+        meta = dict(origin.meta) | ({"signed": True} if plan.signed else {})
         files = kind.save(result, save_path, meta)
-        report = {"seconds": seconds, "diracs": len(kernel), "radius": kernel.radius.tolist(), "mass": kernel.mass,
-                  "order": kernel.order, "shape": list(result.shape)}  # fmt: skip
-        files += write_report(report, kind, own, reference, choice, meta, save_path)
-    click.echo(
-        f"{len(kernel)} Diracs of radius {kernel.radius.max():.3g}, {' x '.join(map(str, shape))}: {seconds:.2f} s"
-    )
+        report = {"seconds": seconds, **described(plan), "shape": list(result.shape)}
+        files += write_report(report, kind, own, reference, plan, meta, save_path)
+    many = f"{len(plan.kernels)} kernels of " if len(plan.kernels) > 1 else ""
+    size = " x ".join(map(str, shape))
+    click.echo(f"{many}{len(plan.widest)} Diracs, radius {plan.widest.radius.max():.3g}, {size}: {seconds:.2f} s")
     for file in files:
         click.echo(f"  {file}")
 

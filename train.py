@@ -36,10 +36,10 @@ from training.loop import SAVE_SECONDS, DivergedError, Hooks, Trainer
 from training.objective import Loss
 from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
 from training.pyramid import LOSSES
-from training.record import Record, errors_told_once, progress_bar
+from training.record import Record, errors_told_once
 from training.setup import foresee_precision, make_config, make_field, make_objective
 from training.validation import Validation
-from utils import clear_errors, pick_device
+from utils import clear_errors, pick_device, progress_bar
 
 OPTION_HELP: dict[str, tuple[Any, str]] = {
     "field": (click.Choice(KINDS), "Kind of field."),
@@ -148,7 +148,7 @@ def finish(trainer: Trainer, record: Record, seconds: float) -> None:
         trainer.field.config, trainer.origin, {k: v.float() for k, v in trainer.field.state_dict().items()}
     )
     final.save(trainer.folder.final)
-    quality = record.validate(trainer.step, trainer.field)
+    quality = record.validate(trainer.step, trainer.field, last=True)
     parameters = sum(p.numel() for p in trainer.field.parameters())
     trainer.folder.write_json("metrics.json", {
         "psnr": {f"{size:g}": round(value, 2) for size, value in quality.items()}, "steps": trainer.step,

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from modalities import MODALITIES
 from models.memory import is_out_of_memory
@@ -74,3 +76,17 @@ def load_options(skip: Iterable[str] = ()) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with a note (rate, loss, PSNR) and the time left; one that ends within seconds leaves no trace."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=2,
+    )

@@ -18,11 +18,16 @@ from signals.signal import Signal, crop, spacing
 @dataclass(frozen=True, eq=False)
 class Reference:
     """On the signal's own grid [N_1, ..., N_d, c]: the signal, its convolution with the sparse kernel, and with
-    the exact kernel that one approximates, where it approximates one."""
+    the exact kernel that one approximates, where it approximates one.
+
+    Where the whole truth is too dear, it is None and `exact` [P, c] holds it at the flat indices `rows` [P].
+    """
 
     before: np.ndarray
-    truth: np.ndarray
+    truth: np.ndarray | None
     ideal: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    exact: np.ndarray | None = None
 
 
 def from_ground_truth(path: Path, kernel: SparseKernel) -> Reference:

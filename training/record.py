@@ -1,14 +1,13 @@
-"""What a run shows while it lives: TensorBoard scalars, pictures and hyper-parameters, and a progress bar."""
+"""What a run shows while it lives: TensorBoard scalars, pictures and hyper-parameters."""
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.field import Field
@@ -18,6 +17,8 @@ from training.validation import Validation, psnr
 
 # Draws prediction, truth and error as one picture [H, W, 3] in [0, 1]; a modality's business.
 Draw = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# A picture is followed by this many times as long without one: some take seconds to draw.
+PICTURE_PAUSE = 10.0
 
 
 class Record:
@@ -27,6 +28,7 @@ class Record:
         self.writer = SummaryWriter(str(folder), purge_step=step or None)
         self.validation = validation
         self.draw = draw
+        self.picture_due = 0.0
 
     def describe(self, options: Options, kernel_picture: np.ndarray, parameters: int) -> None:
         """Hyper-parameters and the training kernel with its Diracs."""
@@ -43,17 +45,18 @@ class Record:
         self.writer.add_scalar("learn_rate", learn_rate, step)
         self.writer.add_scalar("samples_per_second", samples_per_second, step)
 
-    def validate(self, step: int, field: Field) -> dict[float, float]:
-        """PSNR at every validated half size, with a picture of the finest; half size -> dB."""
+    def validate(self, step: int, field: Field, last: bool = False) -> dict[float, float]:
+        """PSNR at every validated half size, half size -> dB; now and then, and at `last`, a picture of the finest."""
         quality = {}
         for index, level in enumerate(self.validation.levels):
             prediction = self.validation.predict(field, level.half_size)
             quality[level.half_size] = psnr(prediction, level.truth)
             self.writer.add_scalar(f"psnr/{level.half_size:g}", quality[level.half_size], step)
-            if index == 0 and self.draw:
-                self.writer.add_image(
-                    "prediction, truth, error", self.draw(prediction, level.truth), step, dataformats="HWC"
-                )
+            if index == 0 and self.draw and (last or time.monotonic() >= self.picture_due):
+                start = time.monotonic()
+                picture = self.draw(prediction, level.truth)
+                self.writer.add_image("prediction, truth, error", picture, step, dataformats="HWC")
+                self.picture_due = time.monotonic() + PICTURE_PAUSE * (time.monotonic() - start)
         self.writer.flush()
         return quality
 
@@ -73,17 +76,3 @@ def errors_told_once() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar with rate, loss, PSNR and time left."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        refresh_per_second=2,
-    )
