@@ -14,11 +14,11 @@ from kernels import SparseKernel
 from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
 from models.field import Field
-from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencils
+from models.stencil import NEIGHBOURS, Points, Stencil, Weighted, direct_stencil, shared_stencils
 
 # Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
 QUERIES_PER_OUTPUT = 1.5
-# Nodes this many per knot of the training kernel resolve everything the field has learned.
+# Nodes this many per knot of the training kernel resolve everything that kernel shows of the field.
 NODES_PER_KNOT = 6
 FACTORED_NODES_PER_KNOT = 12
 FACTORED_NODES_PER_OUTPUT = 1.5
@@ -86,15 +86,20 @@ def _axis_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarra
 
 
 def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
-    """Shared nodes per axis: fine enough for what the field has learned, few enough to pay."""
+    """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay.
+
+    Errors of interpolation fall with the node distance to the power NEIGHBOURS and grow with sum |w|.
+    """
     h = knot_spacing(field.config.order, half_size)
+    minimal = (2.0 / h) ** (kernel.n * len(kernel.axes))
+    fineness = (np.abs(kernel.weights).sum() / minimal) ** (1 / NEIGHBOURS)
     factored = field.factored
     growth = FACTORED_NODES_PER_OUTPUT if factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
     per_knot = FACTORED_NODES_PER_KNOT if factored else NODES_PER_KNOT
     budgets = []
     for axis, x in enumerate(coordinates):
         reach = float(x.max() - x.min()) + 2 * kernel.radius[axis]
-        budgets.append(max(int(growth * len(x)), int(per_knot * reach / h)))
+        budgets.append(max(int(growth * len(x)), int(fineness * per_knot * reach / h)))
     return budgets
 
 
