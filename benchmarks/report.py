@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 Parts = dict[str, dict[str, Any]]
 
 
@@ -15,12 +14,13 @@ def load_results(folder: Path) -> Parts:
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
-def insert(text: str, section: str) -> str:
-    """`text` with what is between the markers replaced by `section`; unchanged where there are no markers."""
-    if BEGIN not in text or END not in text:
+def insert(text: str, section: str, name: str = "benchmarks") -> str:
+    """`text` with what is between the markers of `name` replaced by `section`; unchanged where there are no markers."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if begin not in text or end not in text:
         return text
-    before, rest = text.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{section.strip()}\n{END}{rest.split(END, 1)[1]}"
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}\n{section.strip()}\n{end}{rest.split(end, 1)[1]}"
 
 
 def render(parts: Parts, figures: Sequence[Path], docs: Path, base: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import torch
 
-from benchmarks import filtering, machine, montecarlo, quality, scaling, throughput
+from benchmarks import filtering, gallery, machine, montecarlo, quality, scaling, throughput
 from benchmarks.figures import draw_figures
 from benchmarks.measure import Settings
 from benchmarks.report import insert, load_results, render
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "throughput": throughput.run,
     "scaling": scaling.run,
     "quality": quality.run,
+    "kernels": gallery.run,
 }
 
 
@@ -51,7 +52,10 @@ def publish(results: Path, docs: Path, readme: Path) -> None:
     text = render(parts, draw_figures(parts, docs), docs, results)
     write(results / "results.md", text)
     if readme.is_file():
-        write(readme, insert(readme.read_text(), render(parts, sorted(docs.glob("*.png")), docs, readme.parent)))
+        content = insert(readme.read_text(), render(parts, sorted(docs.glob("*.png")), docs, readme.parent))
+        if "kernels" in parts:
+            content = insert(content, gallery.render(parts["kernels"]["data"]), "kernels")
+        write(readme, content)
 
 
 @click.command()

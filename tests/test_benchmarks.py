@@ -16,6 +16,8 @@ from kernels import minimal_kernel
 from models.convolution import convolve_points
 from signals.exact import kernel_convolution
 
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+
 MACHINE = {"cpu": "a processor", "cores": 2, "threads": 2, "load": 0.5, "python": "3.12.1", "date": "2025-01-01",
            "versions": {"torch": "2.9"}, "seed": 0, "seconds": 12.0}  # fmt: skip
 COMPARED = {
@@ -62,7 +64,7 @@ def test_the_report_is_drawn_from_json_and_put_between_the_readmes_markers(tmp_p
     for figure in figures:
         assert f"](docs/{figure.name})" in text
         assert figure.stat().st_size < 100_000
-    readme = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     inserted = report.insert(readme, text)
     assert inserted.startswith("before\n")
     assert inserted.endswith("after\n")
@@ -70,7 +72,7 @@ def test_the_report_is_drawn_from_json_and_put_between_the_readmes_markers(tmp_p
     assert report.insert(inserted, text) == inserted
 
 
-@pytest.mark.parametrize("text", ["", "no markers", report.END + report.BEGIN[:-1]])
+@pytest.mark.parametrize("text", ["", "no markers", END + BEGIN[:-1]])
 def test_a_readme_without_markers_stays_as_it_is(text):
     assert report.insert(text, "section") == text
 
