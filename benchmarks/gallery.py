@@ -30,6 +30,7 @@ MODEL = ROOT / "trained_models" / "images" / "model.pth"
 PICTURE = ROOT / "data" / "raw" / "images" / "astronaut.png"
 HEART = ROOT / "data" / "raw" / "kernels" / "heart.png"
 RADII = (0.1, 0.2, 0.4)
+TEASER = ("Gaussian", "heart from a picture", "motion blur", "difference of Gaussians")
 WANTED_PSNR, WANTED_SNR = 35.0, 25.0
 
 
@@ -77,6 +78,7 @@ def run(settings: Settings) -> dict[str, Any]:
                 shown[label] = (kernel, found)
     if not settings.quick:
         draw(shown, ROOT / "docs" / "kernels.png")
+        draw_teaser(signal.core, shown, ROOT / "docs" / "teaser.png")
     return {"rows": rows, "bars": [bar.to_dict() for bar in _bars(rows)]}
 
 
@@ -114,6 +116,33 @@ def draw(shown: dict[str, tuple[SparseKernel, np.ndarray]], path: Path) -> None:
         axes[2 * row + 1, column].imshow(np.clip(found[::2, ::2], 0, 1))
     with atomic_write(path) as stream:
         figure.savefig(stream, format="png", dpi=90)
+
+
+def draw_teaser(picture: np.ndarray, shown: dict[str, tuple[SparseKernel, np.ndarray]], path: Path) -> None:
+    """The photograph, the same field under four kernels, and the kernels with their Diracs."""
+    figure = Figure(figsize=(11, 4.1), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 1 + len(TEASER), height_ratios=(2, 1.15))
+    for axis in axes.flat:
+        axis.axis("off")
+    axes[0, 0].imshow(np.clip(picture, 0, 1))
+    axes[0, 0].set_title("signal", fontsize=9)
+    for column, label in enumerate(TEASER, start=1):
+        kernel, found = shown[label]
+        if library.is_signed(kernel):
+            found = 0.5 + 0.5 * found / np.quantile(np.abs(found), 0.995)
+        axes[0, column].imshow(np.clip(found, 0, 1))
+        axes[0, column].set_title(label, fontsize=9)
+        reach = float(kernel.radius.max()) * 1.1
+        values = grid_density(kernel, [np.linspace(-reach, reach, 201)] * 2)
+        limit = np.abs(values).max()
+        box = (-reach, reach, reach, -reach)
+        axes[1, column].imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=box)
+        size = 14 * np.abs(kernel.weights) / np.abs(kernel.weights).max()
+        axes[1, column].scatter(kernel.positions[:, 1], kernel.positions[:, 0], s=size, c="black", linewidths=0)
+        axes[1, column].set_title(f"{len(kernel)} Diracs", fontsize=8)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", dpi=100)
 
 
 def render(data: dict[str, Any]) -> str:
