@@ -149,8 +149,9 @@ class LatticeTargets:
 
 def _resampled(values: np.ndarray, axis: int, x: np.ndarray, at: np.ndarray) -> np.ndarray:
     """`values` along one axis carried from samples x to positions `at` by an interpolating spline."""
-    degree = min(5, (len(x) - 1) // 2 * 2 + 1 if len(x) > 2 else len(x) - 1)
-    if degree < 1:
+    if len(x) < 2:
         return values.take(np.zeros(len(at), dtype=int), axis=axis)
+    # The largest odd degree that so many samples fix.
+    degree = min(5, (len(x) - 2) // 2 * 2 + 1)
     at = np.clip(at, x[0], x[-1])
     return make_interp_spline(x, values, k=degree, axis=axis)(at).astype(values.dtype)
