@@ -98,7 +98,7 @@ def compare(
         tasks[f"{kind} points"] = lambda field=field: convolve_points(field, kernel, points)
         tasks[f"{kind} grid"] = lambda field=field: convolve_grid(field, kernel, grid, HALF_SIZE, BLOCK)
     with torch.no_grad():
-        seconds = interleaved(tasks, settings.choose(5, 1))
+        seconds = interleaved(tasks, settings.choose(3, 1))
         found = {}
         for kind, field in fields.items():
             whole = tasks[f"{kind} grid"]().numpy()
@@ -140,7 +140,7 @@ def _over(
             name: lambda field=field, kernel=kernel: convolve_grid(field, kernel, grid, HALF_SIZE, BLOCK)
             for name, kernel in kernels.items()
         }
-        found[kind] = interleaved(tasks, settings.choose(15 if field.factored else 4, 1))
+        found[kind] = interleaved(tasks, settings.choose(15 if field.factored else 3, 1))
     return found
 
 
