@@ -1,5 +1,7 @@
 """Checkpoints: what was saved comes back, and nothing else does."""
 
+import contextlib
+import errno
 import io
 import os
 import pickle
@@ -64,6 +66,30 @@ def test_a_field_comes_back_bit_by_bit(tmp_path, kind, dtype):
     assert torch.equal(built(points), field(points))
     for name, value in field.state_dict().items():
         assert torch.equal(value, built.state_dict()[name])
+
+
+class FullDisk(io.RawIOBase):
+    """A file on a disk with room for `left` more bytes."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self.left -= len(data)
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(data)
+
+
+@pytest.mark.parametrize("left", [0, 600, 1000, 5000, 10**6])
+def test_a_disk_that_fills_up_at_any_place_is_named_as_such(tmp_path, monkeypatch, left):
+    wide = random_field(field_config("mlp", 2, num_channels=300))
+    monkeypatch.setattr(module, "atomic_write", lambda path: contextlib.closing(FullDisk(left)))
+    with pytest.raises(OSError, match="No space"):
+        checkpoint_of(wide).save(tmp_path / "model.pth")
 
 
 def test_training_state_comes_back(saved):
