@@ -19,7 +19,8 @@ def load_released(path: str | Path) -> tuple[SparseKernel, float]:
     The authors sum w_i F(x + t_i), so their positions come with the opposite sign; lengths in units of the
     kernel's half size. Raises FileNotFoundError or ArchiveError.
     """
-    positions, weights, radius = read_kernel(path)
-    positions = -(positions / radius)[:, None]
+    # The authors scale the positions as stored, whatever radius the file names.
+    positions, weights, _ = read_kernel(path)
+    positions = -positions[:, None]
     defect = float(np.abs(moment_equations(positions, ORDER, (0,)) @ weights).max() / np.abs(weights).sum())
     return SparseKernel(positions, lawful_weights(positions, weights, ORDER, (0,)), ORDER, (0,)), defect
