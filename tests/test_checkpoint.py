@@ -84,7 +84,7 @@ class FullDisk(io.RawIOBase):
         return len(data)
 
 
-@pytest.mark.parametrize("left", [0, 600, 1000, 5000, 10**6])
+@pytest.mark.parametrize("left", [0, 600, 1000, 5000, 500_000])
 def test_a_disk_that_fills_up_at_any_place_is_named_as_such(tmp_path, monkeypatch, left):
     wide = random_field(field_config("mlp", 2, num_channels=300))
     monkeypatch.setattr(module, "atomic_write", lambda path: contextlib.closing(FullDisk(left)))
