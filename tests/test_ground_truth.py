@@ -100,6 +100,7 @@ def test_values_must_be_finite(value):
         ("pads", np.array([1.0, np.nan])),
         ("meta", np.array("{")),
         ("meta", np.array("[1]")),
+        ("meta", np.array("[]")),
         ("meta", np.array("[" * 100_000)),
         ("axes", np.array([], int)),
         ("values", np.zeros(())),
