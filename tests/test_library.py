@@ -247,8 +247,13 @@ def test_picture_is_kept_upright_and_of_unit_mass(comma):
     # Pixel (row 4, column 6) is bright, (8, 12) dim, their mirror images dark.
     places = np.array([[4.0, 6.0], [8.0, 12.0], [4.0, 13.0], [8.0, 7.0]])
     pixel = 0.4 / 20
-    values = kernel.density((places + 0.5) * pixel - np.array([0.12, 0.2]))
+    centres = (places + 0.5) * pixel - np.array([0.12, 0.2])
     light = 30 + 18 * 100 / 255
+    np.testing.assert_allclose(exact.density(centres), np.array([1.0, 100 / 255, 0, 0]) / light / pixel**2, atol=1e-9)
+    # Bilinear: half the light on the border between a bright and a dark pixel.
+    border = np.array([[4.5, 3.0]]) * pixel - np.array([0.12, 0.2])
+    np.testing.assert_allclose(exact.density(border), 0.5 / light / pixel**2, rtol=1e-9)
+    values = kernel.density(centres)
     np.testing.assert_allclose(values[:2], np.array([1.0, 100 / 255]) / light / pixel**2, rtol=0.1)
     assert np.abs(values[2:]).max() < 0.05 * values[0]
 
