@@ -43,7 +43,7 @@ def choose_kernel(
     if kernel is not None:
         if path or scale:
             raise ValueError("--kernel has its size in its own parameters: leave --kernel_path and --kernel_scale out")
-        return Choice(kernel, library.target(named["kernel"], len(axes), **asked))
+        return Choice(kernel, library.target(named["kernel"], dim, axes, **asked))
     factors = [1.0 / value for value in numbers(scale or str(DEFAULT_SCALE), len(axes), "--kernel_scale")]
     if not path:
         return Choice(minimal_kernel(order, factors, dim, axes))
