@@ -9,9 +9,9 @@ BUDGETS = (15.0, 30.0, 60.0)
 LONG = (120.0, 300.0)
 # Options of every method and the budgets it is given; each budget is a run of its own, as schedules end with it.
 METHODS: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
-    "separable, projection": ({"field": "separable"}, BUDGETS),
-    "separable, lattice": ({"field": "separable", "supervision": "lattice"}, (15.0, 60.0)),
-    "mlp, lattice": ({"field": "mlp"}, (15.0, 30.0, 60.0)),
+    "separable, projection": ({"field": "separable"}, (15.0, 60.0)),
+    "separable, lattice": ({"field": "separable", "supervision": "lattice"}, (60.0,)),
+    "mlp, lattice": ({"field": "mlp"}, BUDGETS),
     "siren, lattice": ({"field": "siren"}, (15.0, 60.0)),
     "mlp, lattice, Adam": ({"field": "mlp", "optimizer": "adam"}, (30.0,)),
     "mlp, points": ({"field": "mlp", "supervision": "points"}, (30.0,)),
