@@ -17,14 +17,14 @@ from scipy.signal import oaconvolve
 
 from kernels import SparseKernel
 from kernels.minimal import bspline, knot_spacing
-from kernels.separate import tensor_terms
+from kernels.separate import tensor_terms, weight_grid
+from kernels.sparse import ramp
 from kernels.target import Target
 from signals.signal import Signal, spacing
 
 Density = Callable[[np.ndarray], np.ndarray]
-# Values of one slab, and outer products beyond which a d-dimensional filter is the shorter way.
+# Values that are filtered at once.
 SLAB = 1 << 24
-LARGEST_SPLIT = 64
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
@@ -62,16 +62,45 @@ def kernel_taps(positions: np.ndarray, weights: np.ndarray, order: int, step: fl
     return fir_taps(density, float(factor.radius[0]), step, positions)
 
 
-def fir_taps_nd(density: Density, radius: Sequence[float], steps: Sequence[float], nodes: int = 4) -> np.ndarray:
-    """Taps of hat * g for a density g [N, d] -> [N] that is no product, by quadrature of every grid cell.
+def sparse_taps(kernel: SparseKernel, steps: Sequence[float]) -> np.ndarray:
+    """Taps [2 r_1 + 1, ...] of hat * g over the filtered axes of a sparse kernel that is no product.
 
-    `radius` and `steps` per axis, in domain units; the error is that of `nodes` Gauss points per cell and axis.
+    hat * ramp^p is a second difference of ramp^(p + 2), so the taps follow from the Diracs alone; `steps` are
+    the sample spacings of those axes, in domain units.
     """
+    gridded = weight_grid(kernel)
+    positions = kernel.positions[:, list(kernel.axes)].T if gridded is None else gridded[0]
+    bends = [bent_hats(t, kernel.order, step) for t, step in zip(positions, steps, strict=True)]
+    if gridded is None:
+        return _sum_products(kernel.weights, bends)
+    values = gridded[1]
+    for axis, factor in enumerate(bends):
+        values = np.moveaxis(np.tensordot(factor, values, axes=(1, axis)), 0, axis)
+    return values
+
+
+def bent_hats(t: np.ndarray, order: int, step: float) -> np.ndarray:
+    """hat * ramp^p / p! of Diracs at t [K], at the whole multiples of `step` that they reach, [2 r + 1, K]."""
+    reach = int(np.ceil(np.abs(t).max() / step - 1e-9)) + 1
+    y = step * np.arange(-reach, reach + 1)[:, None] - t
+    return (ramp(y + step, order + 2) - 2 * ramp(y, order + 2) + ramp(y - step, order + 2)) / step
+
+
+def _sum_products(weights: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndarray:
+    """sum_k w_k of the outer products of the columns k of `factors` [M_j, K] -> [M_1, ..., M_d]."""
+    if len(factors) == 1:
+        return factors[0] @ weights
+    if len(factors) == 2:
+        return (factors[0] * weights) @ factors[1].T
+    return np.stack([_sum_products(weights * row, factors[1:]) for row in factors[0]])
+
+
+def target_taps(target: Target, steps: Sequence[float], nodes: int = 4) -> np.ndarray:
+    """Taps of hat * g for an exact kernel that is no product, by `nodes` Gauss points per grid cell and axis."""
     u, w = np.polynomial.legendre.leggauss(nodes)
-    reach = [int(np.ceil(r / s - 1e-9)) + 1 for r, s in zip(radius, steps, strict=True)]
+    reach = [int(np.ceil(r / s - 1e-9)) + 1 for r, s in zip(target.radius, steps, strict=True)]
     axes = [s * (np.arange(-m, m)[:, None] + (u + 1) / 2).ravel() for m, s in zip(reach, steps, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    values = density(points.reshape(-1, len(axes))).reshape(points.shape[:-1])
+    values = target.on_grid(axes)
     for axis, (m, s) in enumerate(zip(reach, steps, strict=True)):
         values = np.moveaxis(values, axis, -1)
         values = values.reshape(*values.shape[:-1], 2 * m, nodes) * (w * s / 2)
@@ -159,21 +188,15 @@ def minimal_convolution(
 def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "clamp") -> np.ndarray:
     """Exact convolution with any sparse kernel on the signal's own grid, [N_1, ..., N_d, c], float64.
 
-    Sums of few outer products are filtered axis by axis; others by one d-dimensional filter, whose taps are
-    quadrature (exact to about 1e-6 of the peak, as pieces meet inside cells).
+    Products are filtered axis by axis, others by one d-dimensional filter.
     """
     steps = [spacing(signal.shape[axis]) for axis in kernel.axes]
     pads = (0,) * signal.dim
     terms = tensor_terms(kernel)
-    if terms is not None and len(terms) <= LARGEST_SPLIT:
-        total = np.zeros((*signal.shape, signal.channels))
-        for term in terms:
-            taps = [kernel_taps(t, w, kernel.order, step) for (t, w), step in zip(term, steps, strict=True)]
-            total += convolve_signal(signal, taps, kernel.axes, boundary, pads)
-        return total
-    reduced = SparseKernel(kernel.positions[:, kernel.axes], kernel.weights, kernel.order, range(len(kernel.axes)))
-    taps_nd = fir_taps_nd(reduced.density, reduced.radius, steps)
-    return convolve_signal_nd(signal, taps_nd, kernel.axes, boundary, pads)
+    if terms is None or len(terms) > 1:
+        return convolve_signal_nd(signal, sparse_taps(kernel, steps), kernel.axes, boundary, pads)
+    taps = [kernel_taps(t, w, kernel.order, step) for (t, w), step in zip(terms[0], steps, strict=True)]
+    return convolve_signal(signal, taps, kernel.axes, boundary, pads)
 
 
 def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") -> np.ndarray:
@@ -186,7 +209,7 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") 
     pads = (0,) * signal.dim
     factors = [target] if target.dim == 1 else target.factors()
     if factors is None:
-        taps = fir_taps_nd(target.density, target.radius, steps)
+        taps = target_taps(target, steps)
         return convolve_signal_nd(signal, taps, signal.axes, boundary, pads)
     lines = [
         fir_taps(lambda t, g=factor: g.density(t[:, None]), factor.radius[0], step)
