@@ -47,7 +47,7 @@ def kernels_of(radius: float) -> dict[str, tuple[str, dict[str, Any]]]:
         "Laplacian of Gaussian": ("log", {"sigma": r / 4}),
         "disk": ("disk", {"radius": r}),
         "ring": ("ring", {"radius": r, "thickness": r / 3}),
-        "Gabor": ("gabor", {"sigma": r / 3, "frequency": 1.5 / r, "angle": 30.0}),
+        "Gabor": ("gabor", {"sigma": r / 3, "frequency": 1.0 / r, "angle": 30.0}),
         "Lanczos": ("lanczos", {"radius": r, "lobes": 2}),
         "motion blur": ("motion", {"length": 1.6 * r, "thickness": r / 4, "angle": 30.0}),
         "4:1 Gaussian at 30 degrees": ("anisotropic", {"sigma": r / 3, "sigma_across": r / 12, "angle": 30.0}),
