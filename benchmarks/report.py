@@ -66,7 +66,7 @@ def filtering(data: dict[str, Any]) -> str:
                 duration(entry["seconds_grid"]), f"{entry['speed_up']:,.0f} x",
                 f"{entry['queries_per_output']:.3g}", f"{entry['agreement']:.0f} dB",
                 f"{entry['accuracy_direct']:.1f} / {entry['accuracy_grid']:.1f} dB",
-                "" if entry["peak_memory_mb"] is None else f"{entry['peak_memory_mb']:.0f} MB",
+                "" if not entry["peak_memory_mb"] else f"{entry['peak_memory_mb']:.0f} MB",
             ])  # fmt: skip
     head = ["kernel, field", "Dirac by Dirac", "axis by axis", "on the grid", "faster", "queries per output"]
     head += ["agreement", "accuracy direct / grid", "memory"]
