@@ -76,8 +76,8 @@ settings() {
             FILTERS="tent:0.05 tent:0.1 tent:0.2 tent:0.4 gaussian:0.05 gaussian:0.1 gaussian:0.2 gaussian:0.4"
             ;;
         2 | geometry)
-            MODALITY=geometry FOLDER=geometry RAW=armadillo.off HALF_SIZE=0.05 MARGIN=0.2
-            TRAINING="--num_channels 192 --core_size 200000" STEPS=500
+            MODALITY=geometry FOLDER=geometry RAW=armadillo.off HALF_SIZE=0.05 MARGIN=0.25
+            TRAINING="--core_size 200000" STEPS=500
             FILTERS="tent:0.05 tent:0.1 tent:0.2 gaussian:0.2"
             ;;
         3 | video)
