@@ -223,7 +223,7 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
             targets = LatticeTargets(truth, place)
             field = make_field(make_config(truth, targets, options), options, place)
             objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
-            trainer = Trainer(field, objective, options, Origin.of(truth), folder)
+            trainer = Trainer(field, objective, options, Origin.of(truth, targets.margin), folder)
             objective.prepare(field, trainer.generator)
         if warning := foresee_precision(field, targets, objective, options):
             click.echo(f"warning: {warning}", err=True)

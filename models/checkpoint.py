@@ -65,9 +65,10 @@ class Origin:
         return bool(self.meta.get("released"))
 
     @classmethod
-    def of(cls, truth: GroundTruth) -> "Origin":
-        """The facts of a ground truth."""
-        facts = (truth.half_size, truth.margin, truth.boundary, truth.shape, truth.modality, truth.source)
+    def of(cls, truth: GroundTruth, covered: float | None = None) -> "Origin":
+        """The facts of a ground truth; `covered` is how much of its margin was trained on (default: all of it)."""
+        margin = truth.margin if covered is None else max(0.0, min(covered, truth.margin))
+        facts = (truth.half_size, margin, truth.boundary, truth.shape, truth.modality, truth.source)
         return cls(*facts, truth.digest, dict(truth.meta))
 
 

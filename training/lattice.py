@@ -91,6 +91,11 @@ class LatticeTargets:
         """c, values per point."""
         return self.values.shape[-1]
 
+    @property
+    def margin(self) -> float:
+        """What whole lattices cover beyond [-1, 1] in every filtered axis, in domain units: less than the truth's."""
+        return -1.0 - max(axis.origin for axis in self.axes if axis.n)
+
     def draw(self, generator: torch.Generator, shape: Sequence[tuple[int, int]]) -> Batch:
         """A random batch of (P_j, L_j) per axis: P_j phases of L_j neighbouring points (P_j = 1 if not filtered)."""
         rows, stencils, lattices = [], [], []
