@@ -132,6 +132,28 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) ->
     return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
+def load_array(path: str | Path) -> np.ndarray:
+    """The one array of numbers in an `.npy` file, never unpickled.
+
+    Raises FileNotFoundError, or ArchiveError for anything but a whole file of numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; check the path")
+    try:
+        with path.open("rb") as stream:
+            shape, fortran, dtype = read_header(stream)
+            size = path.stat().st_size - stream.tell()
+            if dtype.kind not in "fiub" or dtype.itemsize * math.prod(shape) != size:
+                raise ArchiveError(f"{path} is no .npy file of plain numbers, or it is truncated; save it again")
+            flat = np.frombuffer(stream.read(size), dtype)
+    except ArchiveError:
+        raise
+    except READ_FAULTS as error:
+        raise ArchiveError(f"{path} is damaged or no .npy file ({type(error).__name__}); save it again") from None
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """(shape, Fortran order?, dtype) of the `.npy` data at the position of `stream`, which is left at its values.
 

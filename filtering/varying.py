@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
+from files import load_array
 from kernels import SparseKernel
 from modalities.image import IMAGE
 from models.convolution import Progress, convolve_points
@@ -26,7 +27,7 @@ CHECKED_POINTS = 1024
 def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     """A map in [0, 1], [M_1, ..., M_d, 1 or `axes`]: a picture's lightness, or an `.npy` array; raises ValueError."""
     if path.suffix == ".npy":
-        values = _read_array(path)
+        values = load_array(path).astype(np.float64)
         values = values[..., None] if values.ndim == dim else values
     else:
         values = IMAGE.load(path).values[..., :3].mean(axis=-1, keepdims=True)
@@ -43,16 +44,6 @@ def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     places = np.meshgrid(*lines, indexing="ij")
     channels = [map_coordinates(values[..., c], places, order=1, mode="nearest") for c in range(values.shape[-1])]
     return np.stack(channels, axis=-1)
-
-
-def _read_array(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; check the path of the map")
-    try:
-        values = np.load(path, allow_pickle=False, mmap_mode="r")
-        return np.asarray(values, dtype=np.float64)
-    except (ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError) as error:
-        raise ValueError(f"{path} is not an array of numbers ({' '.join(str(error).split())}); save it anew") from None
 
 
 def grid_points(shape: Sequence[int]) -> torch.Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from files import atomic_write, load_archive
+from files import atomic_write, load_archive, load_array
 from modalities.inputs import bounded, existing_file
 
 MESH_EXTENSIONS = (".obj", ".ply", ".off", ".stl")
@@ -78,7 +78,7 @@ def read_grid(path: Path) -> np.ndarray:
     Never unpickles. Raises FileNotFoundError or ValueError.
     """
     path = existing_file(path, "a grid of signed distances", ADVICE)
-    grid = _only_array(path) if path.suffix.lower() == ".npz" else _mapped(path)
+    grid = _only_array(path) if path.suffix.lower() == ".npz" else load_array(path)
     if grid.ndim == 4 and grid.shape[-1] == 1:
         grid = grid[..., 0]
     if grid.ndim != 3 or min(grid.shape) < 2 or grid.dtype.kind not in "fiu":
@@ -88,14 +88,6 @@ def read_grid(path: Path) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{path} has values that are NaN or infinite; mend the grid first")
     return values
-
-
-def _mapped(path: Path) -> np.ndarray:
-    """The array of a .npy file, mapped: a claimed shape larger than the file fails without being allocated."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, TypeError, OverflowError):
-        raise ValueError(f"{path} is not a .npy file of plain numbers, or it is truncated; save it again") from None
 
 
 def _only_array(path: Path) -> np.ndarray:
