@@ -144,7 +144,7 @@ def load_array(path: str | Path) -> np.ndarray:
         with path.open("rb") as stream:
             shape, fortran, dtype = read_header(stream)
             size = path.stat().st_size - stream.tell()
-            if dtype.kind not in "fiub" or dtype.itemsize * math.prod(shape) != size:
+            if dtype.kind not in "fiubc" or dtype.itemsize * math.prod(shape) != size:
                 raise ArchiveError(f"{path} is no .npy file of plain numbers, or it is truncated; save it again")
             flat = np.frombuffer(stream.read(size), dtype)
     except ArchiveError:

@@ -27,7 +27,10 @@ CHECKED_POINTS = 1024
 def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     """A map in [0, 1], [M_1, ..., M_d, 1 or `axes`]: a picture's lightness, or an `.npy` array; raises ValueError."""
     if path.suffix == ".npy":
-        values = load_array(path).astype(np.float64)
+        values = load_array(path)
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{path} holds {values.dtype}; a map needs plain numbers")
+        values = values.astype(np.float64)
         values = values[..., None] if values.ndim == dim else values
     else:
         values = IMAGE.load(path).values[..., :3].mean(axis=-1, keepdims=True)
