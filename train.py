@@ -49,7 +49,8 @@ OPTION_HELP: dict[str, tuple[Any, str]] = {
     "pe": (int, "Bands of the positional encoding; -1: from the training kernel."),
     "norm_exp": (float, "Bands are divided by their frequency to this power."),
     "omega_0": (float, "Frequency of sine layers; 0: from the training kernel."),
-    "factor": (click.Choice(FACTORS), "Layers of a separable field's 1-D networks."),
+    "factor": (click.Choice(FACTORS), "Factors of a separable field: networks of swish or sine layers, or splines."),
+    "knots": (float, "Knots of spline factors per distance of the training kernel's Diracs."),
     "core_size": (int, "Most entries of a separable field's core."),
     "poly_degree": (int, "Degree of the polynomial part, after differentiation."),
     "optimizer": (click.Choice(OPTIMIZERS), "Muon on hidden matrices with Adam on the rest, or Adam on all."),
@@ -142,7 +143,7 @@ def make_hooks(record: Record, bar: Any, options: Options) -> Hooks:
     return Hooks(report, validate)
 
 
-def finish(trainer: Trainer, record: Record, seconds: float) -> None:
+def finish(trainer: Trainer, record: Record, prepared: float) -> None:
     """The final checkpoint, stored in float32, its quality and what to do next."""
     final = Checkpoint(
         trainer.field.config, trainer.origin, {k: v.float() for k, v in trainer.field.state_dict().items()}
@@ -152,13 +153,14 @@ def finish(trainer: Trainer, record: Record, seconds: float) -> None:
     parameters = sum(p.numel() for p in trainer.field.parameters())
     trainer.folder.write_json("metrics.json", {
         "psnr": {f"{size:g}": round(value, 2) for size, value in quality.items()}, "steps": trainer.step,
-        "seconds": round(seconds, 1), "parameters": parameters, "bytes": trainer.folder.final.stat().st_size,
+        "seconds": round(trainer.elapsed, 1), "preparation": round(prepared, 1), "parameters": parameters, "bytes": trainer.folder.final.stat().st_size,
         "threads": torch.get_num_threads(), "torch": torch.__version__, "options": trainer.options.to_dict(),
     })  # fmt: skip
     record.close(trainer.options, quality)
     for size, value in quality.items():
         click.echo(f"half size {size:g}: {value:.1f} dB on the whole signal")
-    click.echo(f"{trainer.folder.final}: {parameters} parameters, {trainer.step} steps in {seconds:.0f} s")
+    trained = "no steps" if trainer.solved else f"{trainer.step} steps in {trainer.elapsed:.0f} s"
+    click.echo(f"{trainer.folder.final}: {parameters} parameters, prepared in {prepared:.1f} s, {trained}")
 
 
 def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
@@ -218,13 +220,14 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
         state = Checkpoint.load(folder.current) if resume else None
         if state is not None:
             options = resume_options(state, asked, truth)
-        console = Console(stderr=True)
+        console, start = Console(stderr=True), time.monotonic()
         with console.status("preparing lattices of the ground truth"):
             targets = LatticeTargets(truth, place)
             field = make_field(make_config(truth, targets, options), options, place)
             objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
             trainer = Trainer(field, objective, options, Origin.of(truth, targets.margin), folder)
             objective.prepare(field, trainer.generator)
+        prepared = time.monotonic() - start
         if warning := foresee_precision(field, targets, objective, options):
             click.echo(f"warning: {warning}", err=True)
         if init_ckpt:
@@ -238,7 +241,7 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
             record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
             with progress_bar(console) as bar:
                 trainer.run(make_hooks(record, bar, options), checkpoint_steps, save_seconds)
-            finish(trainer, record, trainer.elapsed)
+            finish(trainer, record, prepared)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Scaled(Constant):
                 f"warning: the kernel shrinks to a radius of {narrowest:.3g}, below the training kernel's "
                 f"{setting.half_size:.3g}: details that fine are not in the field"
             )
-        return filter_varying(field, self.choice.kernel, factors, setting.block, setting.progress)
+        return filter_varying(field, self.choice.kernel, factors, setting.block, setting.progress, setting.half_size)
 
     def reference(self, signal: Signal, boundary: str) -> Reference:
         factors = self._factors(resampled(self.values, signal.shape))

@@ -55,14 +55,21 @@ def grid_points(shape: Sequence[int]) -> torch.Tensor:
 
 
 def filter_varying(
-    field: Field, kernel: SparseKernel, factors: np.ndarray, block: int, progress: Progress | None = None
+    field: Field,
+    kernel: SparseKernel,
+    factors: np.ndarray,
+    block: int,
+    progress: Progress | None = None,
+    half_size: float | None = None,
 ) -> np.ndarray:
     """The signal filtered by `kernel` stretched by `factors` [M_1, ..., M_d, a] (a is 1, or one per filtered axis).
 
-    Returns [M_1, ..., M_d, c], float32; costs K queries an output, as a constant kernel does.
+    Returns [M_1, ..., M_d, c], float32; costs K queries an output, as a constant kernel does. `half_size` is the
+    training kernel's, in domain units.
     """
     shape = factors.shape[:-1]
-    result = convolve_points(field, kernel, grid_points(shape), per_point(factors, kernel), block, progress)
+    points, scale = grid_points(shape), per_point(factors, kernel)
+    result = convolve_points(field, kernel, points, scale, block, progress, half_size)
     return result.reshape(*shape, -1).float().cpu().numpy()
 
 

@@ -14,7 +14,8 @@ from kernels import SparseKernel
 from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
 from models.field import Field
-from models.stencil import NEIGHBOURS, Points, Stencil, Weighted, direct_stencil, shared_stencils
+from models.interpolation import NEIGHBOURS
+from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencils
 
 # Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
 QUERIES_PER_OUTPUT = 1.5
@@ -85,21 +86,25 @@ def _axis_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarra
     return shared_stencils(x, positions, weights, nodes)
 
 
-def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
-    """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay.
+def _node_distance(field: Field, kernel: SparseKernel, half_size: float, scale: float = 1.0) -> float:
+    """How far apart shared nodes may lie for `kernel`, shrunk to `scale`, to see all that it shows of the field.
 
     Errors of interpolation fall with the node distance to the power NEIGHBOURS and grow with sum |w|.
     """
     h = knot_spacing(field.config.order, half_size)
-    minimal = (2.0 / h) ** (kernel.n * len(kernel.axes))
+    minimal = (2.0 * scale / h) ** (kernel.n * len(kernel.axes))
     fineness = (np.abs(kernel.weights).sum() / minimal) ** (1 / NEIGHBOURS)
-    factored = field.factored
-    growth = FACTORED_NODES_PER_OUTPUT if factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
-    per_knot = FACTORED_NODES_PER_KNOT if factored else NODES_PER_KNOT
+    return h / (fineness * (FACTORED_NODES_PER_KNOT if field.factored else NODES_PER_KNOT))
+
+
+def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
+    """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay."""
+    step = _node_distance(field, kernel, half_size)
+    growth = FACTORED_NODES_PER_OUTPUT if field.factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
     budgets = []
     for axis, x in enumerate(coordinates):
         reach = float(x.max() - x.min()) + 2 * kernel.radius[axis]
-        budgets.append(max(int(growth * len(x)), int(fineness * per_knot * reach / h)))
+        budgets.append(max(int(growth * len(x)), int(reach / step)))
     return budgets
 
 
@@ -129,14 +134,19 @@ def convolve_points(
     scale: Tensor | None = None,
     block: int = 1 << 16,
     progress: Progress | None = None,
+    half_size: float | None = None,
 ) -> Tensor:
     """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64, K queries a point.
 
     `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
-    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` hears the share done.
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` hears the share done. Where the
+    training kernel's `half_size` is told, factors that are asked more often than a table has rows become tables.
     """
     terms = tensor_terms(kernel, tolerance=1e-7) if field.factored else None
-    rows = max(1, block // len(kernel))
+    if half_size is not None and field.factored and len(points):
+        field = _tabulated(field, kernel, points, scale, half_size)
+    asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
+    rows = max(1, block // asked)
     results = []
     for start in range(0, len(points), rows):
         x = points[start : start + rows].to(device=field.device, dtype=torch.float64)
@@ -148,6 +158,18 @@ def convolve_points(
         if progress:
             progress(min(1.0, (start + rows) / len(points)))
     return torch.cat(results) if results else torch.zeros(0, field.config.channels, dtype=torch.float64)
+
+
+def _tabulated(field: Field, kernel: SparseKernel, points: Tensor, scale: Tensor | None, half_size: float) -> Field:
+    """The field with its factors as tables over all that is asked of them, where that costs fewer queries."""
+    least, most = (1.0, 1.0) if scale is None else (float(scale.min()), float(scale.max()))
+    reach = torch.as_tensor(kernel.radius * most)
+    low, high = points.amin(dim=0).cpu() - reach, points.amax(dim=0).cpu() + reach
+    step = _node_distance(field, kernel, half_size, least)
+    counts = [2 * NEIGHBOURS + int(extent / step) for extent in (high - low).tolist()]
+    if max(counts) >= len(points):
+        return field
+    return field.tabulated(list(zip(low.tolist(), high.tolist(), strict=True)), counts)
 
 
 def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor | None) -> Tensor:

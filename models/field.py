@@ -16,7 +16,7 @@ from models.polynomial import PolynomialPart
 from models.stencil import Stencil
 
 KINDS = ("separable", "siren", "mlp")
-FACTORS = ("swish", "sine")
+FACTORS = ("swish", "sine", "spline")
 CORES = ("cp", "tucker")
 
 
@@ -24,8 +24,9 @@ CORES = ("cp", "tucker")
 class FieldConfig:
     """Everything that fixes a field's shape; raises ValueError for values no field can have.
 
-    tables [d]: rows of a lookup table that replaces the network of an axis that is not filtered (0: a network);
-    ranks [d]: features per axis of a separable field (one number for all with the 'cp' core).
+    tables [d]: rows of a lookup table that replaces the factor of an axis that is not filtered (0: no table);
+    ranks [d]: features per axis of a separable field (one number for all with the 'cp' core); knots [d]:
+    coefficients per axis of 'spline' factors, which lie on [-1 - reach, 1 + reach] (domain units).
     """
 
     kind: str
@@ -42,6 +43,8 @@ class FieldConfig:
     core: str = "cp"
     ranks: tuple[int, ...] = ()
     tables: tuple[int, ...] = ()
+    knots: tuple[int, ...] = ()
+    reach: float = 0.0
     poly_degree: int = 2
 
     def __post_init__(self) -> None:
@@ -61,9 +64,9 @@ class FieldConfig:
             or not 0 <= self.axes[0] <= self.axes[-1] < self.dim
         ):
             raise ValueError(f"filtered axes {self.axes} do not fit a field of {self.dim} coordinates")
-        if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10:
-            raise ValueError(f"omega_0 {self.omega_0} or norm_exp {self.norm_exp} is out of range")
-        for name, low, high in (("ranks", 1, 8192), ("tables", 0, 1 << 24)):
+        if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10 or not 0 <= self.reach <= 100:
+            raise ValueError(f"omega_0 {self.omega_0}, norm_exp {self.norm_exp} or reach {self.reach} is out of range")
+        for name, low, high in (("ranks", 1, 8192), ("tables", 0, 1 << 24), ("knots", 0, 1 << 24)):
             values = getattr(self, name)
             if values and (len(values) != self.dim or not all(isinstance(v, int) and low <= v <= high for v in values)):
                 raise ValueError(f"{name} must be {self.dim} whole numbers from {low} to {high}, not {values}")
@@ -71,6 +74,10 @@ class FieldConfig:
             raise ValueError(f"the 'cp' core has one rank for all axes, not {self.ranks}; use the 'tucker' core")
         if any(rows and axis in self.axes for axis, rows in enumerate(self.tables)):
             raise ValueError("only axes that are not filtered can be tables")
+        if self.kind == "separable" and self.factor == "spline":
+            pairs = zip(self.knots, self.tables or (0,) * self.dim, strict=False)
+            if not self.knots or any(knots < 4 and not rows for knots, rows in pairs):
+                raise ValueError("spline factors need four knots or more in every axis without a table")
 
     @property
     def n(self) -> tuple[int, ...]:
@@ -128,6 +135,13 @@ class Field(nn.Module):
         for stencils in terms[1:]:
             total = total + self.grid(stencils)
         return total
+
+    def tabulated(self, bounds: Sequence[tuple[float, float]], counts: Sequence[int]) -> "Field":
+        """A field that answers the same from values at counts [d] even steps over bounds [d], where it can; or itself.
+
+        For very many scattered queries with factors that are dear to ask.
+        """
+        return self
 
     def queries(self, stencils: Sequence[Stencil]) -> int:
         """Network evaluations that `grid` costs: points of the tensor grid of nodes."""

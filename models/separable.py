@@ -5,48 +5,16 @@ float32 is enough where a network of all coordinates drowns. A tensor grid costs
 The core C is diagonal ('cp', one rank) or dense ('tucker', a rank per axis).
 """
 
+import copy
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from models.factors import NetworkFactor, Tabulated, build_factor
 from models.field import Field, FieldConfig
-from models.networks import SineNetwork, SwishNetwork
 from models.stencil import Stencil
-
-
-class NetworkFactor(nn.Module):
-    """U: x [N] -> [N, R], a 1-D network; `scale` [R] gives its n-th differences unit size at the start."""
-
-    def __init__(self, config: FieldConfig, rank: int) -> None:
-        super().__init__()
-        width, layers = config.num_channels, config.num_layers
-        if config.factor == "sine":
-            self.network: nn.Module = SineNetwork(1, width, layers, config.omega_0)
-        else:
-            self.network = SwishNetwork(1, width, layers, config.pe, config.norm_exp)
-        self.head = nn.Linear(width, rank, bias=False)
-        self.register_buffer("scale", torch.ones(rank))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.network(x[:, None])) * self.scale
-
-
-class TableFactor(nn.Module):
-    """U: x [N] -> [N, R] read off a table with a row per sample of [-1, 1], linearly in between."""
-
-    def __init__(self, rows: int, rank: int) -> None:
-        super().__init__()
-        self.rows = nn.Parameter(torch.randn(rows, rank))
-        self.register_buffer("scale", torch.ones(rank))
-
-    def forward(self, x: Tensor) -> Tensor:
-        last = len(self.rows) - 1
-        place = ((x + 1) / 2 * last).clamp(0, last)
-        low = place.floor().clamp(max=max(last - 1, 0)).long()
-        part = (place - low)[:, None]
-        return (self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part) * self.scale
 
 
 class SeparableField(Field):
@@ -56,11 +24,8 @@ class SeparableField(Field):
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__(config)
-        ranks, tables = config.ranks or (128,) * config.dim, config.tables or (0,) * config.dim
-        self.factors = nn.ModuleList(
-            TableFactor(rows, rank) if rows else NetworkFactor(config, rank)
-            for rank, rows in zip(ranks, tables, strict=True)
-        )
+        ranks = config.ranks or (128,) * config.dim
+        self.factors = nn.ModuleList(build_factor(config, axis, rank) for axis, rank in enumerate(ranks))
         shape = ranks[:1] if config.core == "cp" else ranks
         self.core = nn.Parameter(torch.randn(*shape, config.channels) / math.sqrt(math.prod(shape)))
 
@@ -77,7 +42,7 @@ class SeparableField(Field):
         return total
 
     def _samples(self, stencils: Sequence[Stencil]) -> list[Tensor]:
-        return [u(s.nodes.to(self.dtype)) for u, s in zip(self.factors, stencils, strict=True)]
+        return [u(s.nodes) for u, s in zip(self.factors, stencils, strict=True)]
 
     def _seen(self, samples: Sequence[Tensor], stencils: Sequence[Stencil]) -> Tensor:
         """Factors [N_j, R_j] through their stencils -> [M_1, ..., M_d, c]."""
@@ -120,16 +85,25 @@ class SeparableField(Field):
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         factors, powers = [], []
         for axis, (u, x, w) in enumerate(zip(self.factors, nodes, weights, strict=True)):
-            values = u(x.reshape(-1).to(self.dtype)).unflatten(0, x.shape).double()
-            factors.append((values * w.double()[..., None]).sum(dim=1))
+            factors.append(u.combined(x, w))
             basis = self.polynomial.basis(x.reshape(-1), axis).unflatten(0, x.shape)
             powers.append((basis * w.double()[..., None]).sum(dim=1))
         return self._products(factors).double() + self.polynomial.product(powers)
 
     @torch.no_grad()
+    def tabulated(self, bounds: Sequence[tuple[float, float]], counts: Sequence[int]) -> "SeparableField":
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)
+        twin.factors = nn.ModuleList(
+            Tabulated(u, low, high, count) if isinstance(u, NetworkFactor) else u
+            for u, (low, high), count in zip(self.factors, bounds, counts, strict=True)
+        )
+        return twin
+
+    @torch.no_grad()
     def rescale(self, stencils: Sequence[Stencil], size: Tensor) -> None:
         for factor, stencil in zip(self.factors, stencils, strict=True):
-            values = stencil.combine(factor(stencil.nodes.to(self.dtype)), 0)
+            values = stencil.combine(factor(stencil.nodes), 0)
             factor.scale.div_(values.square().mean(dim=0).sqrt().clamp_min(torch.finfo(self.dtype).tiny))
         rms = self.network_grid(stencils).flatten(0, -2).square().mean(dim=0).sqrt()
         self.core.mul_((size / rms).to(self.dtype))

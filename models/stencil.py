@@ -5,7 +5,6 @@ n-th differences and whole convolutions along an axis are stencils; training, fi
 exact integral field all ask the same question: a stencil per axis -> values [M_1, ..., M_d, c].
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,7 @@ import torch
 from torch import Tensor
 
 from kernels.minimal import difference_weights
-
-# Lagrange interpolation of degree 7 keeps the moments of every order the library knows.
-NEIGHBOURS = 8
+from models.interpolation import NEIGHBOURS, interpolation, scatter
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,50 +93,16 @@ def shared_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray, nodes:
 
 def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
     """`shared_stencil` for several kernels with the same positions, which then have the same nodes."""
-    targets = (x.detach().cpu().numpy()[:, None] - positions).astype(np.float64)
-    low, high = targets.min(), targets.max()
+    targets = x.detach().double()[:, None] - torch.tensor(positions, dtype=torch.float64, device=x.device)
+    low, high = float(targets.min()), float(targets.max())
     nodes = max(int(nodes), 2 * NEIGHBOURS)
     step = max(high - low, 1e-9) / (nodes - NEIGHBOURS)
     start = low - step * (NEIGHBOURS // 2 - 0.5)
-    lattice = torch.as_tensor(start + step * np.arange(nodes), dtype=torch.float64, device=x.device)
-    first, coefficients = interpolation(targets, start, step, nodes)
-    matrices = [_scattered(first, coefficients * w[:, None], nodes) for w in weights]
-    return [Weighted(lattice, torch.as_tensor(matrix, device=x.device)) for matrix in matrices]
-
-
-def interpolation_matrix(targets: np.ndarray, weights: np.ndarray, start: float, step: float, count: int) -> np.ndarray:
-    """Matrix [M, count] that takes samples at start + step i to sum_k weights_k f(targets [M, K]), by interpolation.
-
-    Targets beyond the samples get the value of the nearest one.
-    """
-    first, coefficients = interpolation(targets, start, step, count)
-    return _scattered(first, coefficients * weights[:, None], count)
-
-
-def interpolation(targets: np.ndarray, start: float, step: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every target [M, K] the first of its neighbours among samples start + step i, and their weights [M, K, W]."""
-    width = min(NEIGHBOURS, count)
-    place = np.clip((targets - start) / step, 0, count - 1)
-    first = np.clip(np.floor(place).astype(int) - (width // 2 - 1), 0, count - width)
-    return first, lagrange(place - first, width)
-
-
-def _scattered(first: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:
-    """Matrix [M, count] with coefficients [M, K, W] added up at columns first [M, K] + 0..W-1."""
-    rows = count * np.arange(len(first))[:, None, None]
-    index = rows + first[..., None] + np.arange(coefficients.shape[-1])
-    return np.bincount(index.ravel(), coefficients.ravel(), len(first) * count).reshape(-1, count)
-
-
-def lagrange(place: np.ndarray, width: int) -> np.ndarray:
-    """Weights [..., width] with which samples at 0, 1, ..., width - 1 give the value at `place` [...]."""
-    gaps = place[..., None] - np.arange(width)
-    weights = np.ones_like(gaps)
-    # Products of all gaps but one: those before it times those after it.
-    np.cumprod(gaps[..., :-1], axis=-1, out=weights[..., 1:])
-    after = np.cumprod(gaps[..., :0:-1], axis=-1)[..., ::-1]
-    weights[..., :-1] *= after
-    return weights / [math.prod(k - o for o in range(width) if o != k) for k in range(width)]
+    lattice = start + step * torch.arange(nodes, dtype=torch.float64, device=x.device)
+    first, local = interpolation((targets - start) / step, nodes)
+    return [
+        Weighted(lattice, scatter(first, local * torch.tensor(w, device=x.device)[:, None], nodes)) for w in weights
+    ]
 
 
 def noise_gain(stencil: Stencil) -> float:

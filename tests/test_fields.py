@@ -35,6 +35,20 @@ CONFIGS = {
     "tucker of swish": field_config("separable", 2, 7, core="tucker", ranks=(5, 3)),
     "tucker of sine": field_config("separable", 3, 1, core="tucker", ranks=(2, 5, 3), factor="sine"),
     "tucker with tables": field_config("separable", 3, 3, axes=(0,), core="tucker", ranks=(4, 3, 2), tables=(0, 9, 7)),
+    "cp of splines": field_config("separable", 2, 3, factor="spline", knots=(9, 12), reach=0.7),
+    "tucker of splines": field_config(
+        "separable",
+        3,
+        2,
+        axes=(0, 2),
+        order=0,
+        core="tucker",
+        ranks=(4, 3, 2),
+        tables=(0, 7, 0),
+        factor="spline",
+        knots=(8, 0, 11),
+        reach=0.6,
+    ),
     "cp, middle axis": field_config("separable", 3, 1, axes=(1,), order=0),
 }
 pointwise = [name for name in CONFIGS if CONFIGS[name].kind != "separable"]
@@ -186,7 +200,8 @@ def test_scattered_points_with_a_scale_of_their_own(field):
     stretch[:, list(config.axes)] = scale
     close(convolve_points(field, kernel, points, scale), brute_force(field, kernel, points, stretch), 1e-8)
     shown = []
-    convolve_points(field, kernel, points, block=2 * len(kernel), progress=shown.append)
+    asked = sum(len(np.unique(t)) for t in kernel.positions[:, config.axes].T) if field.factored else len(kernel)
+    convolve_points(field, kernel, points, block=2 * asked, progress=shown.append)
     assert shown == [0.4, 0.8, 1.0]
     assert convolve_points(field, kernel, points[:0]).shape == (0, config.channels)
 
@@ -308,6 +323,10 @@ def test_kernels_the_field_cannot_answer_for_are_refused(kernel, words):
         {"ranks": (3, 4)},
         {"core": "tucker", "ranks": (3, 0)},
         {"tables": (4, 0)},
+        {"factor": "spline"},
+        {"factor": "spline", "knots": (5, 3)},
+        {"factor": "spline", "knots": (5, 5), "reach": float("inf")},
+        {"knots": (5,)},
         {"poly_degree": 9},
     ],
 )

@@ -52,8 +52,15 @@ class Trainer:
         self.elapsed = 0.0
 
     @property
+    def solved(self) -> bool:
+        """Whether nothing descends: all of the field is solved for, and no step is to be taken."""
+        return not self.optimisers
+
+    @property
     def spent(self) -> float:
         """Share of the budget spent, by steps or by seconds, whichever is nearer its end."""
+        if self.solved:
+            return 1.0
         by_steps = self.step / self.options.num_steps if self.options.num_steps else 0.0
         by_time = self.elapsed / self.options.time_budget if self.options.time_budget else 0.0
         return max(by_steps, by_time)

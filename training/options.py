@@ -28,6 +28,7 @@ class Options:
     norm_exp: float = 1.0
     omega_0: float = 0.0
     factor: str = "swish"
+    knots: float = 6.0
     core_size: int = 50_000
     poly_degree: int = 2
     optimizer: str = "muon"
@@ -52,7 +53,7 @@ class Options:
         ranges = {"num_channels": (1, 8192), "num_layers": (1, 64), "pe": (-1, 24), "norm_exp": (0, 10)}
         ranges |= {"omega_0": (0, 1000), "core_size": (1, 1 << 26), "poly_degree": (0, 8), "learn_rate": (1e-9, 10)}
         ranges |= {"schedule_step": (1, 1 << 40), "schedule_gamma": (1e-6, 1), "levels": (1, 16), "batch": (1, 1 << 26)}
-        ranges |= {"num_steps": (0, 1 << 40), "time_budget": (0, 1e8), "seed": (0, (1 << 63) - 1)}
+        ranges |= {"knots": (0.1, 64), "num_steps": (0, 1 << 40), "time_budget": (0, 1e8), "seed": (0, (1 << 63) - 1)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"--{name} must lie in {low}..{high}, not {getattr(self, name)}")
@@ -60,6 +61,8 @@ class Options:
             raise ValueError("give a budget: --num_steps N or --time_budget SECONDS")
         if self.supervision == "projection" and self.field != "separable":
             raise ValueError(f"--supervision projection solves separable fields only; use lattice with {self.field}")
+        if self.factor == "spline" and self.field == "separable" and self.supervision != "projection":
+            raise ValueError("splines are solved for, not descended on: --factor spline needs --supervision projection")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or a JSON file."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from models.separable import NetworkFactor, SeparableField, TableFactor
+from models.separable import SeparableField
 from models.stencil import Differences
 from training.lattice import LatticeTargets
 from training.objective import Loss, fit_polynomial, polynomial_values
@@ -74,7 +74,7 @@ class ProjectionObjective:
     def prepare(self, field: SeparableField, generator: torch.Generator) -> None:
         fit_polynomial(field, self.targets)
         rest = self.targets.values.double() - polynomial_values(field, self.targets).double()
-        ranks = [len(factor.scale) for factor in field.factors]
+        ranks = [factor.rank for factor in field.factors]
         spectra = [singular_directions(rest, axis) for axis in range(rest.ndim - 1)]
         self.bases = [basis[:, :rank] for (basis, _), rank in zip(spectra, ranks, strict=True)]
         self.core = rest
@@ -122,10 +122,10 @@ class ProjectionObjective:
         are quadratic forms of E, so none of them needs a residual of its own.
         """
         factor, stencil = field.factors[direction.axis], direction.stencil
-        features = stencil.combine(factor.network(stencil.nodes.to(field.dtype)[:, None]), 0)
+        features = stencil.combine(factor.features(stencil.nodes), 0)
         shape = (len(stencil.first), stencil.count)
         narrow = narrow_stencil(stencil)
-        fine = narrow.combine(factor.network(narrow.nodes.to(field.dtype)[:, None]), 0)
+        fine = narrow.combine(factor.features(narrow.nodes), 0)
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
             gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
@@ -144,11 +144,7 @@ class ProjectionObjective:
         """Write the solved heads, the tables and the core into the field."""
         solved = {d.axis: self._solve(field, d)[1] / d.sizes for d in self.directions}
         for axis, factor in enumerate(field.factors):
-            factor.scale.fill_(1.0)
-            if isinstance(factor, TableFactor):
-                factor.rows.copy_(self.bases[axis])
-            elif isinstance(factor, NetworkFactor):
-                factor.head.weight.copy_(solved[axis].T)
+            factor.set_heads(solved.get(axis, self.bases[axis]))
         field.core.copy_(self.core)
 
 

@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -23,6 +24,8 @@ LARGEST_NOISE = 0.1
 LARGEST_FREQUENCY = 1000.0
 # A sine network starts with high frequencies, whose differences are large, and loses them in its first steps.
 TRIAL_STEPS = 4
+# Splines are solved for with dense matrices of their knots.
+LARGEST_SPLINE = 6000
 
 
 class PrecisionError(ValueError):
@@ -42,9 +45,29 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
         if options.supervision == "projection":
             tables = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
             shape |= {"core": "tucker", "ranks": ranks, "tables": tables}
+            if options.factor == "spline":
+                shape |= knots_for(targets, options.knots)
         else:
             shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
     return FieldConfig(**shape)
+
+
+def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
+    """Knots of spline factors per filtered axis and how far they reach: `per_step` of them for each distance h of the
+    training kernel's Diracs, but no more than the signal has samples.
+
+    More than some six would show what the training kernel is blind to; training queries lie n h / 2 beyond the margin.
+    """
+    filtered = [axis for axis in targets.axes if axis.n]
+    reach = max(-1.0 - axis.origin for axis in filtered) + targets.h * targets.n / 2
+    steps = 2 * (1 + reach) / targets.h
+    counts = [max(8, round(min(per_step, axis.phases) * steps)) if axis.n else 0 for axis in targets.axes]
+    if max(counts) > LARGEST_SPLINE:
+        raise ValueError(
+            f"{max(counts)} knots along one axis are more than the {LARGEST_SPLINE} that are solved for at once: "
+            "use a smaller --knots or --factor swish"
+        )
+    return {"knots": tuple(counts), "reach": reach}
 
 
 def bands_for(h: float) -> int:

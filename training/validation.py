@@ -15,7 +15,7 @@ from kernels import minimal_kernel
 from kernels.minimal import knot_spacing
 from models.convolution import convolve_grid
 from models.field import Field
-from models.stencil import interpolation_matrix
+from models.interpolation import interpolation, scatter
 from signals.ground_truth import GroundTruth
 from signals.signal import coordinates, spacing
 
@@ -55,8 +55,9 @@ class Validation:
         for axis, x in enumerate(self.grid):
             samples = self.truth.coordinates(axis)
             offsets, weights = (positions, comb) if axis in self.truth.axes else (np.zeros(1), np.ones(1))
-            step = spacing(self.truth.shape[axis])
-            matrix = interpolation_matrix(x[:, None] - offsets, weights, float(samples[0]), step, len(samples))
+            place = (x[:, None] - offsets - samples[0]) / spacing(self.truth.shape[axis])
+            first, local = interpolation(torch.as_tensor(place), len(samples))
+            matrix = scatter(first, local * torch.as_tensor(weights)[:, None], len(samples)).numpy()
             values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
         return Level(self.truth.half_size * factor, values)
 
