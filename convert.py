@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from files.folders import refuse_existing
 from kernels.released import load_released as load_kernel
 from models.released import load_released as load_checkpoint
 from signals.released import load_released as load_ground_truth
@@ -21,8 +22,7 @@ from utils import clear_errors
 @clear_errors
 def main(path: Path, kind: str, save_path: Path, order: int | None) -> None:
     """Read a released file, running nothing in it, and write it in this repository's format."""
-    if save_path.exists():
-        raise ValueError(f"{save_path} exists and is never overwritten: choose another --save_path")
+    refuse_existing(save_path)
     match kind:
         case "checkpoint":
             load_checkpoint(path).save(save_path)

@@ -25,14 +25,14 @@ from files.folders import writable_folder
 from filtering.choice import Choice, choose_kernel, numbers
 from filtering.plan import Blended, Constant, Plan, Scaled, Setting, described
 from filtering.reference import Reference, from_ground_truth, read_signal
-from filtering.run import check_border, in_precision
+from filtering.run import check_border, check_fineness, in_precision
 from filtering.varying import read_map
 from kernels.recipes import PARAMETERS, RECIPES
 from modalities import find
 from modalities.modality import Modality
 from models.checkpoint import Checkpoint
 from models.convolution import check_kernel
-from models.field import FieldConfig
+from models.field import Field, FieldConfig
 from models.released import load_checkpoint
 from utils import clear_errors, pick_device, progress_bar
 
@@ -76,7 +76,7 @@ def find_reference(
 ) -> Reference | None:
     """What the result is measured against: --gt_path, the exact convolution of --signal, or nothing."""
     if gt_path is not None:
-        if not isinstance(plan, Constant) or isinstance(plan, Scaled):
+        if not plan.fixed:
             raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
         return from_ground_truth(gt_path, plan.widest)
     if signal is None:
@@ -103,6 +103,20 @@ def make_plan(
     return Constant(choice)
 
 
+def field_for(plan: Plan, checkpoint: Checkpoint) -> Field:
+    """The field, known to answer for the plan's kernels (KernelError); warns where it answers less well."""
+
+    def warn(text: str) -> None:
+        click.echo(text, err=True)
+
+    field = checkpoint.build()
+    for kernel in plan.kernels:
+        check_kernel(field, kernel)
+    check_border(plan.widest, checkpoint.origin, warn)
+    check_fineness(plan.finest, checkpoint.origin.half_size, warn)
+    return field
+
+
 def write_report(
     report: dict[str, Any], modality: Modality, own: np.ndarray, reference: Reference | None, plan: Plan, meta: Any,
     folder: Path,
@@ -123,7 +137,11 @@ def write_report(
 @click.command()
 @click.option("--model_path", required=True, type=click.Path(path_type=Path), help="Trained field.")
 @click.option("--kernel_path", default="", help="Saved kernel (.npz); default: the field's minimal kernel.")
-@click.option("--kernel_scale", default=None, help="Saved kernels get 1 / this of their size; also per axis: 20,10.")
+@click.option(
+    "--kernel_scale",
+    default=None,
+    help="Saved kernels get 1 / this of their size; also per axis: 20,10; default: the training kernel's size.",
+)
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder of results, new or empty.")
 @click.option("--modality", default=None, help="Name or number; default: the field's.")
 @click.option("--width", type=int, default=None, help="Columns; default: the signal's own size.")
@@ -154,28 +172,24 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path
         raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
 
     def choose(parameters: dict[str, Any]) -> Choice:
-        return choose_kernel(kernel_path, kernel_scale, parameters, config.order, config.dim, config.axes, click.echo)
+        return choose_kernel(kernel_path, kernel_scale, parameters, config, origin.half_size, click.echo)
 
     maps = {"scale_map": scale_map, "scale_range": scale_range, "angle_map": angle_map, "angles": angles}
     plan = make_plan(choose, named, config, maps)
-    field = checkpoint.build()
-    for kernel in plan.kernels:
-        check_kernel(field, kernel)
-    check_border(plan.widest, origin, lambda text: click.echo(text, err=True))
+    field = field_for(plan, checkpoint)
     shape = output_shape(kind, origin.shape, {"width": width, "height": height, "depth": depth})
     reference = find_reference(signal, gt_path, kind, plan, checkpoint)
     check_empty(save_path)
     with writable_folder(save_path):
-        field = in_precision(field, plan.widest, precision, accuracy, click.echo).to(place)
+        field = in_precision(field, plan.finest, precision, accuracy, click.echo).to(place)
         with progress_bar(Console(stderr=True)) as bar:
             task = bar.add_task("filtering", total=1.0, note="")
             setting = Setting(origin.half_size, block_size**2, click.echo, lambda p: bar.update(task, completed=p))
             start = time.perf_counter()
             result = plan.filter(field, shape, setting)
             seconds = time.perf_counter() - start
-            own = result if reference is None or shape == reference.before.shape[:-1] else None
-            if own is None:
-                own = plan.filter(field, reference.before.shape[:-1], setting)
+            own_shape = shape if reference is None else reference.before.shape[:-1]
+            own = result if own_shape == shape else plan.filter(field, own_shape, setting)
         meta = dict(origin.meta) | ({"signed": True} if plan.signed else {})
         files = kind.save(result, save_path, meta)
         report = {"seconds": seconds, **described(plan), "shape": list(result.shape)}

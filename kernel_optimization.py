@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from files import atomic_write
+from files.folders import refuse_existing
 from kernels import SparseKernel, library
 from kernels.convergence import save_sweep, sweep
 from kernels.figure import save_figure
@@ -40,9 +41,8 @@ def output_files(save_path: Path, suffixes: Sequence[str], overwrite: bool) -> d
     """The files to write, by suffix; raises ValueError where one is there and may not be replaced."""
     stem = save_path.with_suffix("") if save_path.suffix == ".npz" else save_path
     files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in suffixes}
-    present = [str(path) for path in files.values() if path.exists()]
-    if present and not overwrite:
-        raise ValueError(f"{present[0]} is there already; choose another --save_path, or --overwrite")
+    if not overwrite:
+        refuse_existing(*files.values())
     return files
 
 

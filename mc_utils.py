@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from files.folders import writable_folder
+from files.folders import refuse_existing, writable_folder
 from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_ORDER
 from modalities import find, for_path
@@ -161,7 +161,7 @@ def target_file(save_path: Path, stem: str, order: int, half_size: float, method
     return save_path / f"{stem}_order_{order}_{half_size:g}_{how}.npz"
 
 
-def check_request(order: int, half_size: float, margin: float, samples: int) -> None:
+def check_request(order: int, half_size: float, margin: float, samples: int, method: str, backend: str) -> None:
     """Refuse numbers no ground truth can be made with, before anything is read; raises ValueError."""
     if not 0 <= order <= LARGEST_ORDER:
         raise ValueError(f"--order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
@@ -171,6 +171,8 @@ def check_request(order: int, half_size: float, margin: float, samples: int) -> 
         raise ValueError(f"--margin must lie in 0..4 domain units, not {margin:g}")
     if samples < 1:
         raise ValueError(f"--sample_number must be at least 1, not {samples}")
+    if method == "exact" and backend == "cupy":
+        raise ValueError("--backend cupy is for --method monte_carlo: the exact method runs on the CPU")
 
 
 def load_signal(path: Path, modality: Modality, axes: str | None, options: dict[str, Any]) -> Signal:
@@ -203,21 +205,18 @@ def load_signal(path: Path, modality: Modality, axes: str | None, options: dict[
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--modality", default=None, help="Name or number; default: by the file's extension.")
 @click.option("--axes", default=None, help="Letters of the axes to filter, e.g. yx, xyz, t; default: the modality's.")
-@click.option("--preview", type=click.Path(path_type=Path), default=None, help="Picture of signal and ground truth.")
+@click.option("--preview", type=click.Path(path_type=Path), default=None, help="PNG of signal and ground truth.")
 @load_options()
 @clear_errors
 def main(path: Path, save_path: Path, order: int, half_size: float, method: str, sample_number: int, sampler: str,
          boundary: str, margin: float, seed: int, backend: str, dtype: str, modality: str | None, axes: str | None,
          preview: Path | None, **loader: Any) -> None:  # fmt: skip
     """Convolve a signal with the minimal kernel and write it as the ground truth a field is trained on."""
-    check_request(order, half_size, margin, sample_number)
+    check_request(order, half_size, margin, sample_number, method, backend)
     xp = array_module(backend)
     kind = find(modality) if modality else for_path(path)
     file = target_file(save_path, path.stem, order, half_size, method, sample_number)
-    if file.exists():
-        raise ValueError(f"{file} exists and is never overwritten: remove it or choose another --save_path")
-    if method == "exact" and backend == "cupy":
-        raise ValueError("--backend cupy is for --method monte_carlo; the exact method runs on the CPU")
+    refuse_existing(file, *([preview.with_suffix(suffix) for suffix in kind.figures] if preview else []))
     signal = load_signal(path, kind, axes, loader)
     pads = pads_for(margin, signal.shape, signal.axes)
     # Hours of sampling are not begun for a place that cannot be written to.

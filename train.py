@@ -7,6 +7,7 @@ tensorboard --logdir logs
 import contextlib
 import os
 import shlex
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,20 +25,19 @@ from rich.console import Console
 from kernels import minimal_kernel
 from kernels.figure import kernel_picture
 from modalities import MODALITIES, find
-from models.checkpoint import Checkpoint, Origin
+from models.checkpoint import Checkpoint
 from models.field import FACTORS, KINDS, Field
 from models.released import load_checkpoint
 from signals.ground_truth import GroundTruth
 from signals.released import load_ground_truth
 from signals.signal import Signal
 from training.folder import RunError, RunFolder
-from training.lattice import LatticeTargets
 from training.loop import SAVE_SECONDS, DivergedError, Hooks, Trainer
 from training.objective import Loss
 from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
 from training.pyramid import LOSSES
 from training.record import Record, errors_told_once
-from training.setup import foresee_precision, make_config, make_field, make_objective
+from training.setup import foresee_precision, make_trainer
 from training.validation import Validation
 from utils import clear_errors, pick_device, progress_bar
 
@@ -108,20 +108,31 @@ def drawing(truth: GroundTruth, folder: Path) -> Any:
 
 
 def initialise(field: Field, path: Path) -> None:
-    """Start from the weights of another checkpoint; raises ValueError where its field has another shape."""
+    """Start from the weights of another checkpoint; raises ValueError where its field is another function of them."""
     other = load_checkpoint(path)
-    mine = {name: value.shape for name, value in field.state_dict().items()}
-    if mine != {name: value.shape for name, value in other.state.items()}:
-        raise ValueError(f"--init_ckpt {path} holds a field of another shape: train with the options it was made with")
-    field.load_state_dict(other.state)
+    if different := field.config.differences(other.config):
+        theirs = ", ".join(f"{name} {getattr(other.config, name)}" for name in different)
+        raise ValueError(f"--init_ckpt {path} holds a field of another kind ({theirs}): train with the options it has")
+    field.load_state_dict(other.build().state_dict())
 
 
 def load_raw(path: Path, truth: GroundTruth) -> Signal:
     """The raw signal, read as the ground truth's was."""
-    return find(truth.modality).load(path, **truth.meta.get("load", {}))
+    modality = find(truth.modality)
+    return modality.load(path, **modality.options_of(truth.meta.get("load", {})))
 
 
-def make_hooks(record: Record, bar: Any, options: Options) -> Hooks:
+def make_record(trainer: Trainer, truth: GroundTruth) -> Record:
+    """What the run shows while it lives, begun with its options and its training kernel and Diracs."""
+    modality = MODALITIES.get(truth.modality)
+    validation = Validation(truth, trainer.options.levels, modality.counted_axes if modality else ())
+    record = Record(trainer.folder.path, validation, drawing(truth, trainer.folder.path), trainer.step)
+    picture = kernel_picture(minimal_kernel(truth.order, truth.half_size))
+    record.describe(trainer.options, picture, sum(p.numel() for p in trainer.field.parameters()))
+    return record
+
+
+def make_hooks(record: Record, bar: Any) -> Hooks:
     """What is shown while training: the bar and scalars often, validation now and then."""
     task = bar.add_task("training", total=1.0, note="")
     quality: dict[float, float] = {}
@@ -153,8 +164,9 @@ def finish(trainer: Trainer, record: Record, prepared: float) -> None:
     parameters = sum(p.numel() for p in trainer.field.parameters())
     trainer.folder.write_json("metrics.json", {
         "psnr": {f"{size:g}": round(value, 2) for size, value in quality.items()}, "steps": trainer.step,
-        "seconds": round(trainer.elapsed, 1), "preparation": round(prepared, 1), "parameters": parameters, "bytes": trainer.folder.final.stat().st_size,
-        "threads": torch.get_num_threads(), "torch": torch.__version__, "options": trainer.options.to_dict(),
+        "seconds": round(trainer.elapsed, 1), "preparation": round(prepared, 1), "parameters": parameters,
+        "bytes": trainer.folder.final.stat().st_size, "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "options": trainer.options.to_dict(),
     })  # fmt: skip
     record.close(trainer.options, quality)
     for size, value in quality.items():
@@ -163,17 +175,12 @@ def finish(trainer: Trainer, record: Record, prepared: float) -> None:
     click.echo(f"{trainer.folder.final}: {parameters} parameters, prepared in {prepared:.1f} s, {trained}")
 
 
-def picture_of_kernel(truth: GroundTruth) -> np.ndarray:
-    """The training kernel along one axis with its Diracs, [H, W, 3]."""
-    return kernel_picture(minimal_kernel(truth.order, truth.half_size))
-
-
 @contextlib.contextmanager
 def told_how_to_resume(trainer: Trainer, given: dict[str, Any]) -> Iterator[None]:
     """What stops a run becomes one sentence; it says how to go on from current.pth with the options `given`."""
     given |= {"summary": trainer.folder.path.parent, "experiment_name": trainer.folder.path.name}
     words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
-    command = shlex.join(["python", "train.py", *words, "--resume"])
+    command = shlex.join([sys.executable, str(Path(__file__)), *words, "--resume"])
     try:
         yield
     except KeyboardInterrupt:
@@ -220,27 +227,25 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
         state = Checkpoint.load(folder.current) if resume else None
         if state is not None:
             options = resume_options(state, asked, truth)
+        for name in options.unread(name for name, value in asked.items() if value is not None):
+            click.echo(f"warning: --{name} is not read by this kind of run", err=True)
         console, start = Console(stderr=True), time.monotonic()
         with console.status("preparing lattices of the ground truth"):
-            targets = LatticeTargets(truth, place)
-            field = make_field(make_config(truth, targets, options), options, place)
-            objective = make_objective(targets, options, truth, signal and load_raw(signal, truth))
-            trainer = Trainer(field, objective, options, Origin.of(truth, targets.margin), folder)
-            objective.prepare(field, trainer.generator)
+            trainer = make_trainer(truth, options, folder, place, signal and load_raw(signal, truth))
         prepared = time.monotonic() - start
-        if warning := foresee_precision(field, targets, objective, options):
+        if warning := foresee_precision(trainer):
             click.echo(f"warning: {warning}", err=True)
         if init_ckpt:
-            initialise(field, init_ckpt)
+            initialise(trainer.field, init_ckpt)
         if state is not None:
             trainer.restore(state)
-        given = {"monte_carlo": monte_carlo, "order": order, "signal": signal}
+        given = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
+        given |= {"checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
         with told_how_to_resume(trainer, given), errors_told_once():
             folder.write_json("options.json", options.to_dict() | {"monte_carlo": str(monte_carlo)})
-            record = Record(folder.path, Validation(truth, options.levels), drawing(truth, folder.path), trainer.step)
-            record.describe(options, picture_of_kernel(truth), sum(p.numel() for p in field.parameters()))
+            record = make_record(trainer, truth)
             with progress_bar(console) as bar:
-                trainer.run(make_hooks(record, bar, options), checkpoint_steps, save_seconds)
+                trainer.run(make_hooks(record, bar), checkpoint_steps, save_seconds)
             finish(trainer, record, prepared)
 
 

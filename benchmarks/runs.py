@@ -1,7 +1,9 @@
 """Training runs as the benchmark makes them: a picture, options and a budget in, a field and its quality out."""
 
+import contextlib
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,16 +15,15 @@ import skimage
 import torch
 
 from modalities import find
-from models.checkpoint import Checkpoint, Origin
+from models.checkpoint import Checkpoint
 from models.field import Field
 from signals import Signal
 from signals.exact import minimal_convolution
 from signals.ground_truth import GroundTruth, pads_for
 from training.folder import RunFolder
-from training.lattice import LatticeTargets
 from training.loop import Hooks, Trainer
 from training.options import Options, resolve
-from training.setup import make_config, make_field, make_objective
+from training.setup import make_trainer
 from training.validation import Validation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,39 +66,34 @@ def load_picture(name: str) -> Signal:
 
 
 @lru_cache(maxsize=len(PICTURES))
-def picture_truth(name: str) -> tuple[Signal, GroundTruth, LatticeTargets, Validation]:
-    """The picture, its exact ground truth for tents of half size 0.05, and what training and measuring need of it."""
+def picture_truth(name: str) -> tuple[Signal, GroundTruth, Validation]:
+    """The picture, its exact ground truth for tents of half size 0.05, and what measuring needs of it."""
     signal = load_picture(name)
     pads = pads_for(MARGIN, signal.shape, signal.axes)
     values = minimal_convolution(signal, ORDER, [HALF_SIZE] * 2, "clamp", pads, np.float32)
     facts = (signal.axes, ORDER, HALF_SIZE, "clamp", pads, "exact", 0, 0, "image", name)
     truth = GroundTruth(values, *facts)
-    return signal, truth, LatticeTargets(truth, torch.device("cpu")), Validation(truth, len(SIZES))
+    return signal, truth, Validation(truth, len(SIZES))
 
 
-def make_trainer(picture: str, folder: str | Path, **asked: Any) -> Trainer:
-    """A trainer on a picture, ready for its first step; `asked` as train.py's options."""
-    signal, truth, targets, _ = picture_truth(picture)
-    options = resolve(asked)
-    config = make_config(truth, targets, options)
-    field = make_field(config, options, torch.device("cpu"))
-    objective = make_objective(targets, options, truth, signal)
-    trainer = Trainer(field, objective, options, Origin.of(truth), RunFolder(folder, "run", resume=False))
-    objective.prepare(field, trainer.generator)
-    return trainer
+@contextlib.contextmanager
+def trainer_on(picture: str, **asked: Any) -> Iterator[Trainer]:
+    """A trainer on a picture, ready for its first step, in a run folder of its own; `asked` as train.py's options."""
+    signal, truth, _ = picture_truth(picture)
+    with tempfile.TemporaryDirectory() as folder, RunFolder(folder, "run", resume=False) as run:
+        yield make_trainer(truth, resolve(asked), run, torch.device("cpu"), signal)
 
 
 def train(picture: str, **asked: Any) -> Run:
     """Train as train.py does, without its display, and measure the result on the whole picture."""
-    validation = picture_truth(picture)[3]
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        trainer = make_trainer(picture, folder, **asked)
+    validation = picture_truth(picture)[2]
+    start = time.perf_counter()
+    with trainer_on(picture, **asked) as trainer:
         set_up = time.perf_counter() - start
         trainer.run(Hooks(lambda *_: None, lambda _: None))
         field = trainer.field.requires_grad_(False).eval()
         state = {name: value.float() for name, value in field.state_dict().items()}
-        stored = Checkpoint(field.config, trainer.origin, state).save(Path(folder) / "stored.pth").stat().st_size
+        stored = Checkpoint(field.config, trainer.origin, state).save(trainer.folder.final).stat().st_size
     parameters = sum(p.numel() for p in field.parameters())
     quality = validation.measure(field)
     return Run(field, trainer.options, quality, trainer.step, trainer.elapsed, set_up, parameters, stored)

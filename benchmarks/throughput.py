@@ -1,12 +1,12 @@
 """The training step of a 256 x 4 network: samples a second, queries per sample, share of the machine's own rate."""
 
-import tempfile
+import contextlib
 from typing import Any
 
 import torch
 
 from benchmarks.measure import Bar, Settings, interleaved
-from benchmarks.runs import ASTRONAUT, make_trainer
+from benchmarks.runs import ASTRONAUT, trainer_on
 from models.field import Field
 from training.loop import Trainer
 
@@ -23,9 +23,9 @@ def run(settings: Settings) -> dict[str, Any]:
         for supervision, optimizer in (("lattice", "muon"), ("lattice", "adam"), ("points", "adam"))
     }
     shape = {"num_channels": WIDTH, "num_layers": LAYERS, "num_steps": 1000, "seed": settings.seed}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
         trainers = {
-            name: make_trainer(ASTRONAUT, f"{folder}/{name}", batch=batch_of(options, settings), **options, **shape)
+            name: stack.enter_context(trainer_on(ASTRONAUT, batch=batch_of(options, settings), **options, **shape))
             for name, options in variants.items()
         }
         losses = {name: trainer.advance() for name, trainer in trainers.items()}

@@ -12,6 +12,13 @@ def missing_folders(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
+def refuse_existing(*paths: Path) -> None:
+    """Refuse to write over what is there; raises ValueError."""
+    if present := [str(path) for path in paths if path.exists()]:
+        verb = "exist and are" if len(present) > 1 else "exists and is"
+        raise ValueError(f"{', '.join(present)} {verb} never overwritten: remove it or name another place")
+
+
 def remove_empty(folders: Iterable[Path]) -> None:
     """Remove those of `folders`, innermost first, that hold nothing."""
     for folder in folders:

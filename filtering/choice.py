@@ -12,8 +12,8 @@ from kernels import SparseKernel, library, minimal_kernel, outer
 from kernels.recipes import PARAMETERS
 from kernels.released import load_released
 from kernels.target import Target
+from models.field import FieldConfig
 
-DEFAULT_SCALE = 20.0
 Say = Callable[[str], None]
 
 
@@ -31,20 +31,22 @@ class Choice:
 
 
 def choose_kernel(
-    path: str, scale: str | None, named: Mapping[str, Any], order: int, dim: int, axes: tuple[int, ...], say: Say
+    path: str, scale: str | None, named: Mapping[str, Any], config: FieldConfig, half_size: float, say: Say
 ) -> Choice:
     """The kernel that --kernel_path and --kernel_scale, or --kernel and its parameters, ask for.
 
     A saved kernel (and the minimal one of half size 1, when nothing is asked) is made 1 / `scale` its size, one
-    number or one per filtered axis; 1-D kernels are multiplied over all filtered axes. Raises ValueError.
+    number or one per filtered axis, or `half_size` its size (the training kernel's); 1-D kernels are multiplied
+    over all filtered axes. Raises ValueError.
     """
+    order, dim, axes = config.order, config.dim, config.axes
     asked = {name: named[name] for name in PARAMETERS if named.get(name) is not None}
     kernel = library.from_options(named, order, dim, axes)
     if kernel is not None:
         if path or scale:
             raise ValueError("--kernel has its size in its own parameters: leave --kernel_path and --kernel_scale out")
         return Choice(kernel, library.target(named["kernel"], dim, axes, **asked))
-    factors = [1.0 / value for value in numbers(scale or str(DEFAULT_SCALE), len(axes), "--kernel_scale")]
+    factors = [1.0 / value for value in numbers(scale or repr(1.0 / half_size), len(axes), "--kernel_scale")]
     if not path:
         return Choice(minimal_kernel(order, factors, dim, axes))
     kernel = read_kernel(Path(path), say)

@@ -1,22 +1,14 @@
 """Maps for kernels that vary over a picture: where the eye looks, a tilted plane in focus, the flow of edges.
 
-    python -m filtering.maps --kind fovea --path photo.png --save_path map.npy
+make_map.py writes them.
 
 Size maps hold 0 (smallest kernel) to 1 (largest); angle maps hold angles / 180 degrees.
 """
 
-from pathlib import Path
-
-import click
 import numpy as np
 from skimage.feature import structure_tensor
 
-from files import atomic_write
-from modalities.image import IMAGE
 from signals.signal import coordinates
-from utils import clear_errors
-
-KINDS = ("fovea", "depth", "flow")
 
 
 def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
@@ -45,32 +37,3 @@ def flow(picture: np.ndarray, sigma: float = 4.0) -> np.ndarray:
     # The steepest direction, in columns and rows; an edge runs across it, and rows count downwards.
     steepest = 0.5 * np.arctan2(2 * mixed, columns - rows)
     return ((np.pi / 2 - steepest) / np.pi) % 1.0
-
-
-@click.command()
-@click.option("--kind", type=click.Choice(KINDS), required=True)
-@click.option("--path", type=click.Path(path_type=Path), required=True, help="The picture the map is for.")
-@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="The .npy file to write.")
-@click.option("--row", default=0.0, show_default=True, help="Row looked at or in focus, domain units.")
-@click.option("--column", default=0.0, show_default=True, help="Column looked at, domain units.")
-@clear_errors
-def main(kind: str, path: Path, save_path: Path, row: float, column: float) -> None:
-    """Write a map of a kernel's size or angle for a picture."""
-    if save_path.suffix != ".npy" or save_path.exists():
-        raise ValueError(f"--save_path {save_path} must name a new .npy file")
-    picture = IMAGE.load(path).values[..., :3]
-    shape = picture.shape[:2]
-    match kind:
-        case "fovea":
-            values = fovea(shape, row, column)
-        case "depth":
-            values = depth(shape, row)
-        case _:
-            values = flow(picture)
-    with atomic_write(save_path) as stream:
-        np.save(stream, values.astype(np.float32))
-    click.echo(save_path)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,8 @@
 """What is filtered with: one kernel, one kernel of varying size, or a blend of kernels of varying angle."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,9 @@ from filtering.varying import blend_weights, exact_varying, filter_varying, resa
 from kernels import SparseKernel
 from modalities.measures import mse, psnr, snr
 from modalities.modality import Modality
-from models.convolution import Progress
-from models.field import Field
+from models.field import Field, Progress
+from models.memory import in_smaller_blocks
+from signals.exact import kernel_convolution
 from signals.signal import Signal
 
 
@@ -40,6 +42,14 @@ class Plan(Protocol):
         """The kernel at its largest."""
 
     @property
+    def finest(self) -> SparseKernel:
+        """The kernel at its smallest, which asks most of the field's precision."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it is one kernel everywhere, as in a file of ground truth."""
+
+    @property
     def signed(self) -> bool:
         """Whether results are to be shown around a middle grey."""
 
@@ -58,6 +68,7 @@ class Constant:
     """The same kernel everywhere."""
 
     choice: Choice
+    fixed = True
 
     @property
     def kernels(self) -> Sequence[SparseKernel]:
@@ -68,11 +79,16 @@ class Constant:
         return self.choice.kernel
 
     @property
+    def finest(self) -> SparseKernel:
+        return self.choice.kernel
+
+    @property
     def signed(self) -> bool:
         return self.choice.signed
 
     def filter(self, field: Field, shape: Sequence[int], setting: Setting) -> np.ndarray:
-        return filter_signal(field, self.choice.kernel, shape, setting.half_size, setting.block, setting.say)
+        kernel, block = self.choice.kernel, setting.block
+        return filter_signal(field, kernel, shape, setting.half_size, block, setting.say, setting.progress)
 
     def reference(self, signal: Signal, boundary: str) -> Reference:
         return from_signal(signal, self.choice, boundary)
@@ -82,35 +98,47 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Scaled(Constant):
+class Scaled:
     """One kernel whose size is a function of the place: `values` [..., a] in [0, 1] map to the factors of `span`.
 
     Raises ValueError for a span that is not positive.
     """
 
+    choice: Choice
     values: np.ndarray
     span: tuple[float, float]
+    fixed = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.span).all() and min(self.span) > 0):
             raise ValueError(f"--scale_range must be two positive numbers, not {self.span}")
 
     @property
+    def kernels(self) -> Sequence[SparseKernel]:
+        return [self.choice.kernel]
+
+    @property
     def widest(self) -> SparseKernel:
         return self.choice.kernel.scaled(float(self._factors(self.values).max()))
+
+    @property
+    def finest(self) -> SparseKernel:
+        return self.choice.kernel.scaled(float(self._factors(self.values).min()))
+
+    @property
+    def signed(self) -> bool:
+        return self.choice.signed
 
     def _factors(self, values: np.ndarray) -> np.ndarray:
         return self.span[0] + (self.span[1] - self.span[0]) * values
 
     def filter(self, field: Field, shape: Sequence[int], setting: Setting) -> np.ndarray:
         factors = self._factors(resampled(self.values, shape))
-        narrowest = float(self.choice.kernel.radius.max() * factors.min())
-        if narrowest < setting.half_size:
-            setting.say(
-                f"warning: the kernel shrinks to a radius of {narrowest:.3g}, below the training kernel's "
-                f"{setting.half_size:.3g}: details that fine are not in the field"
-            )
-        return filter_varying(field, self.choice.kernel, factors, setting.block, setting.progress, setting.half_size)
+
+        def work(block: int) -> np.ndarray:
+            return filter_varying(field, self.choice.kernel, factors, block, setting.progress, setting.half_size)
+
+        return in_smaller_blocks(work, setting.block, setting.say)
 
     def reference(self, signal: Signal, boundary: str) -> Reference:
         factors = self._factors(resampled(self.values, signal.shape))
@@ -131,6 +159,7 @@ class Blended:
 
     choices: tuple[Choice, ...]
     values: np.ndarray
+    fixed = False
 
     @property
     def kernels(self) -> Sequence[SparseKernel]:
@@ -141,20 +170,33 @@ class Blended:
         return max(self.kernels, key=lambda kernel: kernel.radius.max())
 
     @property
+    def finest(self) -> SparseKernel:
+        return max(self.kernels, key=lambda kernel: float(np.square(kernel.weights).sum()))
+
+    @property
     def signed(self) -> bool:
         return self.choices[0].signed
 
-    def _blend(self, shape: Sequence[int], results: Sequence[np.ndarray]) -> np.ndarray:
+    def _blend(self, shape: Sequence[int], filtered: Callable[[Choice], np.ndarray]) -> np.ndarray:
+        """The sum of what `filtered` makes of every kernel, weighted from point to point, one result at a time."""
         weights = blend_weights(_angles(self.values, shape), len(self.choices))
-        return sum(weight * result for weight, result in zip(weights, results, strict=True))
+        return sum(weight * filtered(choice) for weight, choice in zip(weights, self.choices, strict=True))
 
     def filter(self, field: Field, shape: Sequence[int], setting: Setting) -> np.ndarray:
-        results = [Constant(choice).filter(field, shape, setting) for choice in self.choices]
-        return self._blend(shape, results).astype(np.float32)
+        quiet = replace(setting, progress=None)
+        done = itertools.count(1)
+
+        def filtered(choice: Choice) -> np.ndarray:
+            result = Constant(choice).filter(field, shape, quiet)
+            if setting.progress:
+                setting.progress(next(done) / len(self.choices))
+            return result
+
+        return self._blend(shape, filtered).astype(np.float32)
 
     def reference(self, signal: Signal, boundary: str) -> Reference:
-        truths = [Constant(choice).reference(signal, boundary).truth for choice in self.choices]
-        return Reference(signal.core, self._blend(signal.shape, truths))
+        truth = self._blend(signal.shape, lambda choice: kernel_convolution(signal, choice.kernel, boundary))
+        return Reference(signal.core, truth)
 
     def measure(self, modality: Modality, result: np.ndarray, reference: Reference, meta: Any) -> dict[str, Any]:
         return measure(modality, result, reference, self.widest, meta)

@@ -44,22 +44,13 @@ def from_ground_truth(path: Path, kernel: SparseKernel) -> Reference:
 
 def read_signal(path: Path, modality: Modality, kernel: SparseKernel, checkpoint: Checkpoint) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind."""
-    signal = modality.load(path, **load_options(modality, checkpoint.origin.meta.get("load", {})))
+    signal = modality.load(path, **modality.options_of(checkpoint.origin.meta.get("load", {})))
     if (signal.channels, signal.dim) != (checkpoint.config.channels, checkpoint.config.dim):
         raise ValueError(
             f"--signal {path} has {signal.channels} channels on {signal.dim} axes, "
             f"the field {checkpoint.config.channels} on {checkpoint.config.dim}"
         )
     return replace(signal, axes=kernel.axes)
-
-
-def load_options(modality: Modality, stored: Any) -> dict[str, Any]:
-    """How a checkpoint says that its signal was read; raises ValueError for what this modality's loader is not told."""
-    known = {entry.name: entry.kind for entry in modality.load_options}
-    try:
-        return {name: known[name](value) for name, value in dict(stored).items()}
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"the model says its signal was read with {stored!r:.80}, which nothing can be") from None
 
 
 def from_signal(signal: Signal, choice: Choice, boundary: str) -> Reference:

@@ -9,7 +9,7 @@ from filtering.choice import Say
 from kernels import SparseKernel
 from models.checkpoint import Origin
 from models.convolution import KernelError, check_reach, convolve_grid
-from models.field import Field
+from models.field import Field, Progress
 from models.memory import in_smaller_blocks
 from models.precision import estimate_noise
 from models.separable import SeparableField
@@ -17,6 +17,16 @@ from signals.signal import coordinates
 
 # Output values that are held at once; more are filtered slab by slab along an axis that is not filtered.
 SLAB = 1 << 24
+
+
+def check_fineness(kernel: SparseKernel, half_size: float, say: Say) -> None:
+    """Warn where a kernel asks for details finer than the training kernel of `half_size` (domain units) shows."""
+    narrowest = float(kernel.radius[list(kernel.axes)].min())
+    if narrowest < half_size * (1 - 1e-6):
+        say(
+            f"warning: this kernel's smallest radius is {narrowest:.3g}, below the training kernel's {half_size:.3g}: "
+            "details that fine are not in the field"
+        )
 
 
 def check_border(kernel: SparseKernel, origin: Origin, say: Say) -> None:
@@ -47,16 +57,23 @@ def in_precision(field: Field, kernel: SparseKernel, precision: str, accuracy: f
 
 
 def filter_signal(
-    field: Field, kernel: SparseKernel, shape: Sequence[int], half_size: float, block: int, say: Say
+    field: Field,
+    kernel: SparseKernel,
+    shape: Sequence[int],
+    half_size: float,
+    block: int,
+    say: Say,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """The filtered signal on the regular grid of `shape` over [-1, 1]^d, [M_1, ..., M_d, c], float32.
 
-    A network sees `block` points at once, fewer where memory does not suffice; `say` hears of that.
+    A network sees `block` points at once, fewer where memory does not suffice; `say` hears of that, and
+    `progress` of the share done.
     """
 
     def filtered(part: Sequence[torch.Tensor]) -> np.ndarray:
         def work(size: int) -> np.ndarray:
-            return convolve_grid(field, kernel, part, half_size, size).float().cpu().numpy()
+            return convolve_grid(field, kernel, part, half_size, size, told).float().cpu().numpy()
 
         # A separable field is asked for whole axes, whatever the block.
         return work(block) if field.factored else in_smaller_blocks(work, block, say)
@@ -64,8 +81,10 @@ def filter_signal(
     grid = [torch.as_tensor(coordinates(size)) for size in shape]
     free = [axis for axis in range(len(shape)) if axis not in kernel.axes]
     count = int(np.prod(shape)) * field.config.channels
+    told = progress
     if count <= SLAB or not free:
         return filtered(grid)
+    told = None
     rows = max(1, SLAB * shape[free[0]] // count)
     result = np.empty((*shape, field.config.channels), dtype=np.float32)
     for start in range(0, shape[free[0]], rows):
@@ -73,4 +92,6 @@ def filter_signal(
         part[free[0]] = grid[free[0]][start : start + rows]
         where = (slice(None),) * free[0] + (slice(start, start + rows),)
         result[where] = filtered(part)
+        if progress:
+            progress(min(1.0, (start + rows) / shape[free[0]]))
     return result

@@ -15,9 +15,9 @@ from scipy.ndimage import map_coordinates
 from files import load_array
 from kernels import SparseKernel
 from modalities.image import IMAGE
-from models.convolution import Progress, convolve_points
+from models.convolution import convolve_points
 from models.exact import ExactField
-from models.field import Field
+from models.field import Field, Progress
 from signals.signal import Signal, coordinates
 
 # Points of a varying result that are compared with the exact answer, which costs the whole signal at each.

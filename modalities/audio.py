@@ -156,6 +156,7 @@ AUDIO = Modality(
     number=4,
     axis_names="wt",
     filtered="t",
+    counted="w",
     extensions=(".wav", ".flac", ".ogg"),
     load=load,
     save=save,

@@ -28,8 +28,9 @@ class Modality:
     save(values, folder, meta) -> files; values [N_1, ..., N_d, c] at any size, `meta` as `load` made it.
     metrics(values, truth, meta=None) -> {name: number}; both on one grid, all finite; some numbers need `meta`.
     `axis_names` has a letter per coordinate in grid order ('yx': rows first), `filtered` those filtered by
-    default. `load_options` are the keyword options of `load`.
-    compare(before, after, truth, path, meta) draws the figure: signal, filtered, and truth and error if any.
+    default, `counted` those that number things of which none may be left out. `load_options` are `load`'s keywords.
+    compare(before, after, truth, path, meta) draws the figure: signal, filtered, and truth and error if any, to the
+    PNG `path` and to files beside it with the other endings of `figures`.
     """
 
     name: str
@@ -42,11 +43,26 @@ class Modality:
     metrics: Callable[..., dict[str, float]]
     compare: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Path, Mapping[str, Any]], None]
     load_options: tuple[LoadOption, ...] = ()
+    figures: tuple[str, ...] = (".png",)
+    counted: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.axis_names)) != len(self.axis_names) or not self.filtered:
             raise ValueError(f"{self.name} needs a letter of its own for every axis and an axis to filter")
         self.axes_of(self.filtered)
+
+    @property
+    def counted_axes(self) -> tuple[int, ...]:
+        """Axis numbers of `counted`."""
+        return tuple(self.axis_names.index(letter) for letter in self.counted)
+
+    def options_of(self, stored: Any) -> dict[str, Any]:
+        """Options of `load` as a file says they were given; raises ValueError for what this loader is not told."""
+        known = {entry.name: entry.kind for entry in self.load_options}
+        try:
+            return {name: known[name](value) for name, value in dict(stored).items()}
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise ValueError(f"the file says its signal was read with {stored!r:.80}, which nothing can be") from None
 
     def axes_of(self, letters: str | None) -> tuple[int, ...]:
         """Axis numbers for letters such as 't' or 'xyt'; raises ValueError for a letter this modality lacks."""

@@ -152,6 +152,7 @@ VIDEO = Modality(
     save=save,
     metrics=metrics,
     compare=compare,
+    figures=(".png", ".mp4"),
     load_options=(
         LoadOption("start", int, 0, "number of the first frame"),
         LoadOption("max_frames", int, None, "most frames to read"),

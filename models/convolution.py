@@ -4,7 +4,7 @@ Source: Nsampi et al. 2023, equation 6. On a grid the outputs share their querie
 sum of outer products becomes one stencil per axis, so that the cost no longer grows with its Diracs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from kernels import SparseKernel
 from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
-from models.field import Field
+from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
 from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencils
 
@@ -23,8 +23,6 @@ QUERIES_PER_OUTPUT = 1.5
 NODES_PER_KNOT = 6
 FACTORED_NODES_PER_KNOT = 12
 FACTORED_NODES_PER_OUTPUT = 1.5
-
-Progress = Callable[[float], None]
 
 
 class KernelError(ValueError):
@@ -110,20 +108,26 @@ def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tens
 
 @torch.no_grad()
 def convolve_grid(
-    field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float, block: int = 1 << 16
+    field: Field,
+    kernel: SparseKernel,
+    coordinates: Sequence[Tensor],
+    half_size: float,
+    block: int = 1 << 16,
+    progress: Progress | None = None,
 ) -> Tensor:
     """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
 
     coordinates: positions [M_j] in domain units; `half_size` is the training kernel's; `block` bounds the
-    points a network sees at once. Kernels that are no short sum of products are summed Dirac by Dirac.
+    points a network sees at once; `progress` hears the share done. Kernels that are no short sum of products
+    are summed Dirac by Dirac.
     """
     coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
     terms = grid_stencils(field, kernel, coordinates, half_size)
     if terms is not None:
-        return field.grid_sum(terms, block).double()
+        return field.grid_sum(terms, block, progress).double()
     points = torch.cartesian_prod(*coordinates).reshape(-1, len(coordinates))
     shape = [len(x) for x in coordinates]
-    return convolve_points(field, kernel, points, block=block).reshape(*shape, -1)
+    return convolve_points(field, kernel, points, None, block, progress, half_size).reshape(*shape, -1)
 
 
 @torch.no_grad()

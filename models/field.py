@@ -4,7 +4,7 @@ D^n F = f in the filtered axes, with n = order + 1 (Nsampi et al. 2023, section 
 questions: F at points, and F through one stencil per axis on a tensor grid; each field in its cheapest way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,15 @@ from models.stencil import Stencil
 KINDS = ("separable", "siren", "mlp")
 FACTORS = ("swish", "sine", "spline")
 CORES = ("cp", "tucker")
+# Entries of a configuration that each kind of layers reads.
+LAYER_ENTRIES = {
+    "swish": ("num_channels", "num_layers", "pe", "norm_exp"),
+    "sine": ("num_channels", "num_layers", "omega_0"),
+    "spline": ("knots", "reach"),
+}
+
+# Hears the share of the work that is done.
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,18 @@ class FieldConfig:
         """Integrations per axis: order + 1 in filtered axes, 0 in the others."""
         return tuple(self.order + 1 if axis in self.axes else 0 for axis in range(self.dim))
 
+    @property
+    def layers(self) -> str:
+        """What the field is made of, a key of LAYER_ENTRIES."""
+        return {"siren": "sine", "mlp": "swish"}.get(self.kind, self.factor)
+
+    def differences(self, other: "FieldConfig") -> list[str]:
+        """Entries in which the weights of `other` stand for another function than the same weights of this field."""
+        read = ["kind", "dim", "channels", "axes", "order", "poly_degree", *LAYER_ENTRIES[self.layers]]
+        if self.kind == "separable":
+            read += ["factor", "core", "ranks", "tables"]
+        return [name for name in read if getattr(self, name) != getattr(other, name)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return asdict(self)
@@ -129,7 +150,7 @@ class Field(nn.Module):
         """F through one stencil per axis -> [M_1, ..., M_d, c]."""
         return self.network_grid(stencils) + self.polynomial.grid(stencils)
 
-    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int) -> Tensor:
+    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int, progress: Progress | None = None) -> Tensor:
         """The sum of `grid` over several lists of stencils, a network seeing at most about `block` points at once."""
         total = self.grid(terms[0])
         for stencils in terms[1:]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.field import Field, FieldConfig
+from models.field import Field, FieldConfig, Progress
 from models.networks import SineNetwork, SwishNetwork
 from models.stencil import Stencil
 
@@ -40,10 +40,10 @@ class PointwiseField(Field):
             values = stencil.combine(values, axis)
         return self.head(values) if early else values
 
-    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int) -> Tensor:
+    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int, progress: Progress | None = None) -> Tensor:
         """All terms from one set of samples: their nodes are the same, only their weights differ."""
         nodes = [s.nodes for s in terms[0]]
-        samples = self._samples(nodes, block)
+        samples = self._samples(nodes, block, progress)
         total: Tensor | None = None
         for stencils in terms:
             values = samples
@@ -53,7 +53,7 @@ class PointwiseField(Field):
             total = values if total is None else total + values
         return total
 
-    def _samples(self, nodes: Sequence[Tensor], block: int) -> Tensor:
+    def _samples(self, nodes: Sequence[Tensor], block: int, progress: Progress | None) -> Tensor:
         """The network part on the tensor grid of `nodes`, at most about `block` points at once; float64."""
         rest = [node.to(self.dtype) for node in nodes[1:]]
         rows = max(1, block // max(1, math.prod(len(node) for node in rest)))
@@ -62,6 +62,8 @@ class PointwiseField(Field):
             points = torch.cartesian_prod(slab, *rest).reshape(-1, len(nodes))
             values = torch.cat([self.network_points(part) for part in points.split(block)])
             slabs.append(values.double().reshape(len(slab), *map(len, rest), -1))
+            if progress:
+                progress(min(1.0, len(slabs) * rows / len(nodes[0])))
         return torch.cat(slabs)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.factors import NetworkFactor, Tabulated, build_factor
-from models.field import Field, FieldConfig
+from models.field import Field, FieldConfig, Progress
 from models.stencil import Stencil
 
 
@@ -32,7 +32,7 @@ class SeparableField(Field):
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
         return self._seen(self._samples(stencils), stencils)
 
-    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int) -> Tensor:
+    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int, progress: Progress | None = None) -> Tensor:
         """All terms from one set of samples: their nodes are the same, only their weights differ."""
         samples = self._samples(terms[0])
         total = self._seen(samples, terms[0]) + self.polynomial.grid(terms[0])

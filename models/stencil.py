@@ -100,9 +100,8 @@ def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarr
     start = low - step * (NEIGHBOURS // 2 - 0.5)
     lattice = start + step * torch.arange(nodes, dtype=torch.float64, device=x.device)
     first, local = interpolation((targets - start) / step, nodes)
-    return [
-        Weighted(lattice, scatter(first, local * torch.tensor(w, device=x.device)[:, None], nodes)) for w in weights
-    ]
+    weighed = [local * torch.tensor(w, dtype=torch.float64, device=x.device)[:, None] for w in weights]
+    return [Weighted(lattice, scatter(first, each, nodes)) for each in weighed]
 
 
 def noise_gain(stencil: Stencil) -> float:

@@ -29,7 +29,7 @@ option() (
         case $argument in "$name="*) found=${argument#*=} ;; esac
         previous=$argument
     done
-    echo "$found"
+    printf '%s\n' "$found"
 )
 
 # has NAME ARGUMENTS...: whether the option NAME is among the arguments.
@@ -42,15 +42,16 @@ has() (
     exit 1
 )
 
-# unused PATH: prints PATH, or the first of PATH_2, PATH_3, ... where nothing is yet: no result is written over.
+# unused PATH [SUFFIX]: prints PATH, or the first of PATH_2, PATH_3, ... where nothing (with that SUFFIX) is yet: no
+# result is written over.
 unused() (
     path=$1
     count=1
-    while [ -e "$path" ]; do
+    while [ -e "$path${2:-}" ]; do
         count=$((count + 1))
         path=$1_$count
     done
-    echo "$path"
+    printf '%s\n' "$path${2:-}"
 )
 
 # latest PATH: prints the last of PATH, PATH_2, PATH_3, ... that is there.
@@ -61,7 +62,7 @@ latest() (
         path=$1_$count
         count=$((count + 1))
     done
-    echo "$path"
+    printf '%s\n' "$path"
 )
 
 # settings MODALITY: what is shipped for a modality, how its ground truth is made, how its separable field is trained

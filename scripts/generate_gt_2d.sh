@@ -4,4 +4,4 @@
 . "$(dirname -- "$0")/common.sh"
 
 settings image
-ground_truth --preview "${GROUND_TRUTH%/*}/preview.png" "$@"
+ground_truth --preview "$(unused "${GROUND_TRUTH%/*}/preview" .png)" "$@"

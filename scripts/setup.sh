@@ -15,8 +15,15 @@ fail() {
     exit 1
 }
 
+# Without NFC_TORCH any build of PyTorch will do: what was chosen once stays.
 is_ready() {
-    [ -f "$ready" ] && [ "$(cat "$ready")" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null
+    [ -f "$ready" ] || return 1
+    case $(cat "$ready") in
+        "$wanted $torch") ;;
+        "$wanted "*) [ -z "${NFC_TORCH:-}" ] || return 1 ;;
+        *) return 1 ;;
+    esac
+    "$venv/bin/python" -c '' 2>/dev/null
 }
 
 find_python() {
@@ -32,7 +39,7 @@ find_python() {
 
 install() {
     "$base" -m venv --clear "$venv"
-    if [ "${NFC_TORCH:-cpu}" = cpu ]; then
+    if [ "$torch" = cpu ]; then
         echo "setup: PyTorch (CPU build)"
         # --no-deps: nothing but PyTorch itself may come from the second index.
         run_pip --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu \
@@ -54,6 +61,11 @@ sys.exit(sys.version_info < (3, 10) or not all(map(f, ("torch", "numpy", "scipy"
     exit 0
 fi
 
+torch=${NFC_TORCH:-cpu}
+case $torch in
+    cpu | cuda) ;;
+    *) fail "NFC_TORCH=$torch is no build of PyTorch: cpu or cuda" ;;
+esac
 wanted=$(cat "$root/requirements.txt" "$root/requirements-dev.txt" | cksum)
 if is_ready; then
     exit 0
@@ -74,7 +86,7 @@ if ! is_ready; then
     echo "setup: making $venv with $("$base" --version): 1 to 3 minutes and 2 GB, this first time only"
     echo unfinished >&9
     install
-    echo "$wanted" >"$ready"
+    echo "$wanted $torch" >"$ready"
     : >"$lock"
     echo "setup: done"
 fi

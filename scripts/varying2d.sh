@@ -15,13 +15,14 @@ for kind in $kinds; do
     map=$output/$kind.npy
     case $kind in
         # The eye rests on the face; the plane is in focus at the height of the badge.
-        fovea) place="--row -0.5 --column -0.1" kernel="--kernel gaussian --sigma 0.1 --scale_map $map --scale_range 0.17,1" ;;
-        depth) place="--row 0.4" kernel="--kernel gaussian --sigma 0.1 --scale_map $map --scale_range 0.17,1" ;;
-        flow) place="" kernel="--kernel anisotropic --sigma 0.06 --sigma_across 0.02 --angle_map $map" ;;
+        fovea) place="--row -0.5 --column -0.1" what=--scale_map kernel="gaussian --sigma 0.1 --scale_range 0.17,1" ;;
+        depth) place="--row 0.4" what=--scale_map kernel="gaussian --sigma 0.1 --scale_range 0.17,1" ;;
+        flow) place="" what=--angle_map kernel="anisotropic --sigma 0.06 --sigma_across 0.02" ;;
     esac
     # shellcheck disable=SC2086  # options without spaces, meant to be split
-    (cd "$ROOT" && "$PYTHON" -m filtering.maps --kind "$kind" --path "$RAW" --save_path "$map" $place)
+    run make_map.py --kind "$kind" --path "$RAW" --save_path "$map" $place
     # shellcheck disable=SC2086
-    run eval.py --model_path "$ROOT/trained_models/$FOLDER/model.pth" --signal "$RAW" --save_path "$output/$kind" $kernel "$@"
+    run eval.py --model_path "$ROOT/trained_models/$FOLDER/model.pth" --signal "$RAW" \
+        --save_path "$output/$kind" "$what" "$map" --kernel $kernel "$@"
 done
 echo "results: $output"

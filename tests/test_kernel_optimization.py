@@ -84,7 +84,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     (tmp_path / "tent.png").write_bytes(b"mine")
     refused = run(*arguments)
     assert refused.exit_code == 1
-    assert "tent.png is there already" in refused.output
+    assert "never overwritten" in refused.output
     assert [p.name for p in tmp_path.iterdir()] == ["tent.png"]
     assert (tmp_path / "tent.png").read_bytes() == b"mine"
     assert run(*arguments, "--overwrite").exit_code == 0

@@ -301,7 +301,7 @@ def test_singular_directions_are_those_of_the_unfolded_array():
 @pytest.mark.parametrize("size", [10, 200, 5000])
 def test_ranks_fit_the_core_they_are_given(truth, size):
     targets = targets_of(truth)
-    ranks = choose_ranks(targets, limit=12, size=size)
+    ranks = choose_ranks(targets, (12,) * truth.dim, size=size)
     assert len(ranks) == truth.dim and min(ranks) >= 1
     assert ranks == (1,) * truth.dim or np.prod(ranks) * truth.channels <= size
     assert all(rank <= 12 for rank, axis in zip(ranks, targets.axes, strict=True) if axis.n)

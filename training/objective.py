@@ -26,6 +26,8 @@ class Loss:
 class Objective(Protocol):
     """A way to supervise a field: made ready once, asked for a loss every step, finished before a field is used."""
 
+    targets: LatticeTargets
+
     def prepare(self, field: Field, generator: torch.Generator) -> None:
         """Start the field at the right size."""
 

@@ -1,6 +1,6 @@
 """Every choice of a training run, resolved: the field's recipe, then a preset, then what the user asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -63,6 +63,29 @@ class Options:
             raise ValueError(f"--supervision projection solves separable fields only; use lattice with {self.field}")
         if self.factor == "spline" and self.field == "separable" and self.supervision != "projection":
             raise ValueError("splines are solved for, not descended on: --factor spline needs --supervision projection")
+
+    @property
+    def layers(self) -> str:
+        """What the field is made of: swish or sine layers, or splines."""
+        return {"siren": "sine", "mlp": "swish"}.get(self.field, self.factor)
+
+    def unread(self, names: Iterable[str]) -> list[str]:
+        """Those of the options `names` that a run with these options never looks at."""
+        read = {
+            "factor": self.field == "separable",
+            "knots": self.layers == "spline",
+            "pe": self.layers == "swish",
+            "norm_exp": self.layers == "swish",
+            "omega_0": self.layers == "sine",
+            "core_size": self.supervision == "projection",
+            "schedule_step": self.schedule == "step",
+            "schedule_gamma": self.schedule == "step",
+        }
+        read |= dict.fromkeys(("batch", "loss", "precision"), self.supervision != "projection")
+        descends = self.layers != "spline"
+        trained = ("num_channels", "num_layers", "optimizer", "learn_rate", "schedule", "schedule_step")
+        read |= {name: descends and read.get(name, True) for name in (*trained, "schedule_gamma")}
+        return [name for name in names if not read.get(name, True)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or a JSON file."""

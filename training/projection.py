@@ -11,6 +11,7 @@ exactly in every step (Golub & Pereyra 1973), and the core is T seen through the
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -186,16 +187,17 @@ def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
 
 
-def choose_ranks(targets: LatticeTargets, limit: int, size: int, tolerance: float = 1e-6) -> tuple[int, ...]:
+def choose_ranks(targets: LatticeTargets, limits: Sequence[int], size: int, tolerance: float = 1e-6) -> tuple[int, ...]:
     """Ranks per axis: one threshold on all singular values, as low as a core of `size` entries allows.
 
-    `limit` bounds the rank of filtered axes (their features span no more); directions below `tolerance`
+    `limits` [d] bound the ranks of filtered axes (their features span no more); directions below `tolerance`
     of the largest are never kept.
     """
     values = targets.values.double()
     values = values - values.mean(dim=tuple(range(values.ndim - 1)))
     spectra = [singular_directions(values, axis)[1] for axis in range(values.ndim - 1)]
-    caps = [min(len(s), limit) if axis.n else len(s) for s, axis in zip(spectra, targets.axes, strict=True)]
+    rows = zip(spectra, limits, targets.axes, strict=True)
+    caps = [min(len(s), limit) if axis.n else len(s) for s, limit, axis in rows]
     largest = max(float(s[0]) for s in spectra)
     thresholds = torch.cat([s[:cap] for s, cap in zip(spectra, caps, strict=True)]).sort(descending=True).values
     best = (1,) * len(spectra)

@@ -54,11 +54,20 @@ class Record:
             self.writer.add_scalar(f"psnr/{level.half_size:g}", quality[level.half_size], step)
             if index == 0 and self.draw and (last or time.monotonic() >= self.picture_due):
                 start = time.monotonic()
-                picture = self.draw(prediction, level.truth)
-                self.writer.add_image("prediction, truth, error", picture, step, dataformats="HWC")
+                self._show(self.draw, prediction, level.truth, step)
                 self.picture_due = time.monotonic() + PICTURE_PAUSE * (time.monotonic() - start)
         self.writer.flush()
         return quality
+
+    def _show(self, draw: Draw, prediction: np.ndarray, truth: np.ndarray, step: int) -> None:
+        """A picture, or the reason why there is none and will be none: no drawing ends a run."""
+        try:
+            picture = draw(prediction, truth)
+        except ValueError as error:
+            self.draw = None
+            self.writer.add_text("no picture", str(error), step)
+        else:
+            self.writer.add_image("prediction, truth, error", picture, step, dataformats="HWC")
 
     def close(self, options: Options, quality: Mapping[float, float]) -> None:
         """The run's outcome beside its hyper-parameters."""

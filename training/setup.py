@@ -8,12 +8,15 @@ from typing import Any
 import torch
 
 from models import build_field
+from models.checkpoint import Origin
 from models.field import Field, FieldConfig
 from models.separable import SeparableField
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.autodiff import AutodiffObjective
+from training.folder import RunFolder
 from training.lattice import LatticeTargets
+from training.loop import Trainer
 from training.objective import LatticeObjective, Objective, PointObjective
 from training.optimise import build_optimisers, set_rate
 from training.options import Options
@@ -32,6 +35,18 @@ class PrecisionError(ValueError):
     """The field's arithmetic cannot hold what it is asked to learn; the message says what to do."""
 
 
+def make_trainer(
+    truth: GroundTruth, options: Options, folder: RunFolder, device: torch.device, signal: Signal | None = None
+) -> Trainer:
+    """A trainer on `device`, ready for its first step; `signal` is the raw one, for autodiff (ValueError without)."""
+    targets = LatticeTargets(truth, device)
+    field = make_field(make_config(truth, targets, options), options, device)
+    objective = make_objective(targets, options, truth, signal)
+    trainer = Trainer(field, objective, options, Origin.of(truth, targets.margin), folder)
+    objective.prepare(field, trainer.generator)
+    return trainer
+
+
 def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -> FieldConfig:
     """The field's shape: what is not asked for follows from the training kernel and the signal."""
     shape = {
@@ -41,12 +56,14 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
         "poly_degree": options.poly_degree, "pe": bands_for(targets.h) if options.pe < 0 else options.pe,
     }  # fmt: skip
     if options.field == "separable":
-        ranks = choose_ranks(targets, options.num_channels, options.core_size)
         if options.supervision == "projection":
             tables = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
-            shape |= {"core": "tucker", "ranks": ranks, "tables": tables}
+            shape |= {"core": "tucker", "tables": tables}
+            limits = (options.num_channels,) * truth.dim
             if options.factor == "spline":
                 shape |= knots_for(targets, options.knots)
+                limits = shape["knots"]
+            shape["ranks"] = choose_ranks(targets, limits, options.core_size)
         else:
             shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
     return FieldConfig(**shape)
@@ -133,8 +150,10 @@ def check_precision(field: Field, targets: LatticeTargets) -> str | None:
     return None
 
 
-def foresee_precision(field: Field, targets: LatticeTargets, objective: Objective, options: Options) -> str | None:
+def foresee_precision(trainer: Trainer) -> str | None:
     """`check_precision` of the field as it is and of a copy of it after a few steps of training."""
+    field, objective, options = trainer.field, trainer.objective, trainer.options
+    targets = objective.targets
     warning = check_precision(field, targets)
     if field.dtype == torch.float64 or isinstance(field, SeparableField):
         return warning

@@ -5,6 +5,7 @@ average of B-splines of half size s, so no signal is needed and every modality i
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,17 @@ class Level:
 
 
 class Validation:
-    """Predictions against truth on the signal's own grid, thinned evenly where that is very large."""
+    """Predictions against truth on the signal's own grid, thinned evenly where that is very large.
 
-    def __init__(self, truth: GroundTruth, count: int) -> None:
+    `whole` axes, which number things rather than measure them, are never thinned.
+    """
+
+    def __init__(self, truth: GroundTruth, count: int, whole: Sequence[int] = ()) -> None:
         self.truth = truth
-        thin = max(1, math.ceil((math.prod(truth.shape) / LARGEST_GRID) ** (1 / truth.dim)))
-        self.grid = [coordinates(n)[:: thin if n > 4 * thin else 1] for n in truth.shape]
+        excess = math.prod(truth.shape) / LARGEST_GRID
+        thin = max(1, math.ceil(excess ** (1 / max(truth.dim - len(whole), 1))))
+        thinned = [axis not in whole and n > 4 * thin for axis, n in enumerate(truth.shape)]
+        self.grid = [coordinates(n)[:: thin if able else 1] for n, able in zip(truth.shape, thinned, strict=True)]
         self.levels = [level for k in range(count) if (level := self._level(2**k)) is not None]
 
     def _level(self, factor: int) -> Level | None:
