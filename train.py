@@ -63,6 +63,7 @@ OPTION_HELP: dict[str, tuple[Any, str]] = {
     "batch": (int, "Supervised points per step."),
     "num_steps": (int, "Budget in steps."),
     "time_budget": (float, "Budget in seconds of training."),
+    "accuracy": (float, "Fewest directions per axis that keep this PSNR in dB; 0: as many as the core holds."),
     "precision": (click.Choice(["32", "64"]), "Bits of the networks' arithmetic."),
     "seed": (int, "Seed of everything random."),
 }

@@ -92,32 +92,42 @@ class LatticeTargets:
         return self.values.shape[-1]
 
     @property
+    def inside(self) -> int:
+        """How many of the resampled points lie within [-1, 1]^d."""
+        counts = [axis.positions(torch.arange(axis.phases * axis.length)).abs() <= 1 + 1e-9 for axis in self.axes]
+        return math.prod(int(count.sum()) for count in counts)
+
+    @property
     def margin(self) -> float:
         """What whole lattices cover beyond [-1, 1] in every filtered axis, in domain units: less than the truth's."""
         return -1.0 - max(axis.origin for axis in self.axes if axis.n)
 
     def draw(self, generator: torch.Generator, shape: Sequence[tuple[int, int]]) -> Batch:
-        """A random batch of (P_j, L_j) per axis: P_j phases of L_j neighbouring points (P_j = 1 if not filtered)."""
-        rows, stencils, lattices = [], [], []
+        """A random batch of (P_j, L_j) per axis: P_j phases of L_j neighbouring points (P_j = 1 if not filtered).
+
+        Drawn where the ground truth is, by a generator of that device: nothing is copied to or from a GPU.
+        """
+        rows, stencils, lattices, device = [], [], [], self.values.device
         for axis, (count, length) in zip(self.axes, shape, strict=True):
             if axis.n:
-                phases = torch.randperm(axis.phases, generator=generator)[:count]
-                start = int(torch.randint(axis.length - length + 1, (), generator=generator))
-                index = (phases + axis.phases * start)[:, None] + axis.phases * torch.arange(length)
+                phases = torch.randperm(axis.phases, generator=generator, device=device)[:count]
+                start = torch.randint(axis.length - length + 1, (), generator=generator, device=device)
+                index = (phases + axis.phases * start)[:, None] + axis.phases * torch.arange(length, device=device)
                 stencils.append(self._differences(axis, index[:, 0], length))
             else:
-                index = torch.randperm(axis.length, generator=generator)[:length][None]
-                stencils.append(Points(axis.positions(index[0]).to(self.values.device)))
+                index = torch.randperm(axis.length, generator=generator, device=device)[:length][None]
+                stencils.append(Points(axis.positions(index[0])))
             rows.append(index.reshape(-1))
             lattices.append(tuple(index.shape))
         return Batch(stencils, self._take(rows), lattices)
 
     def draw_points(self, generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
         """`count` independent points [N, d] (float64) and their ground truth [N, c]."""
-        rows = [torch.randint(axis.phases * axis.length, (count,), generator=generator) for axis in self.axes]
-        points = torch.stack([axis.positions(row) for axis, row in zip(self.axes, rows, strict=True)], dim=-1)
         device = self.values.device
-        return points.to(device), self.values[tuple(row.to(device) for row in rows)]
+        sizes = [axis.phases * axis.length for axis in self.axes]
+        rows = [torch.randint(size, (count,), generator=generator, device=device) for size in sizes]
+        points = torch.stack([axis.positions(row) for axis, row in zip(self.axes, rows, strict=True)], dim=-1)
+        return points, self.values[tuple(rows)]
 
     def diracs(self, axis: Axis) -> tuple[Tensor, Tensor]:
         """Positions and weights [n + 1] of the minimal kernel along one axis ([0], [1] where not filtered)."""
@@ -128,11 +138,12 @@ class LatticeTargets:
     def stencils(self) -> list[Stencil]:
         """Stencils that cover every resampled point, phase by phase; `order_of` puts the results in place."""
         every: list[Stencil] = []
+        device = self.values.device
         for axis in self.axes:
             if axis.n:
-                every.append(self._differences(axis, torch.arange(axis.phases), axis.length))
+                every.append(self._differences(axis, torch.arange(axis.phases, device=device), axis.length))
             else:
-                every.append(Points(axis.positions(torch.arange(axis.length)).to(self.values.device)))
+                every.append(Points(axis.positions(torch.arange(axis.length, device=device))))
         return every
 
     def order_of(self, axis: int) -> Tensor:
@@ -142,13 +153,13 @@ class LatticeTargets:
         return place.T.reshape(-1).to(self.values.device)
 
     def _differences(self, axis: Axis, first: Tensor, length: int) -> Differences:
-        return Differences(axis.positions(first).to(self.values.device), axis.n, axis.h, length)
+        return Differences(axis.positions(first), axis.n, axis.h, length)
 
     def _take(self, rows: Sequence[Tensor]) -> Tensor:
         values = self.values
         # The longest axis is cut first, so that little is copied twice.
         for axis in sorted(range(len(rows)), key=lambda a: len(rows[a]) / self.values.shape[a]):
-            values = values.index_select(axis, rows[axis].to(values.device))
+            values = values.index_select(axis, rows[axis])
         return values
 
 

@@ -1,6 +1,5 @@
 """The training loop: steps until the budget is spent, and everything a killed run needs to go on."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +45,10 @@ class Trainer:
         self.options = options
         self.origin = origin
         self.folder = folder
-        self.generator = torch.Generator().manual_seed(options.seed)
+        self.generator = torch.Generator(field.device).manual_seed(options.seed)
+        # A GPU runs ahead of Python and is not waited for in every step to tell whether its loss was finite.
+        self.look_every = 1 if field.device.type == "cpu" else REPORT_STEPS
+        self._first_bad = torch.full((), -1, device=field.device)
         self.optimisers = build_optimisers(field, options)
         self.step = 0
         self.elapsed = 0.0
@@ -96,14 +98,16 @@ class Trainer:
             raise KeyboardInterrupt
 
     def advance(self) -> Loss:
-        """One step; raises DivergedError, before anything is changed, if its loss is not finite."""
+        """One step; raises DivergedError if a loss was not finite (on a CPU before anything is changed)."""
         set_rate(self.optimisers, self.options.learn_rate * rate(self.options, self.step, self.spent))
         try:
             loss = self.objective.loss(self.field, self.generator)
         except torch.linalg.LinAlgError:
             raise self._diverged("a least-squares problem has no solution") from None
-        if not math.isfinite(loss.total.item()):
-            raise self._diverged(f"the loss is {loss.total.item()}")
+        bad = (self._first_bad < 0) & ~loss.total.detach().isfinite()
+        self._first_bad = torch.where(bad, self.step, self._first_bad)
+        if (self.step + 1) % self.look_every == 0:
+            self._check_loss()
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -112,8 +116,13 @@ class Trainer:
         self.step += 1
         return loss
 
+    def _check_loss(self) -> None:
+        if (step := int(self._first_bad)) >= 0:
+            raise self._diverged("the loss is not finite", step)
+
     def finish(self) -> None:
         """Make the field whole; raises DivergedError where it is not finite, so that it is neither shown nor saved."""
+        self._check_loss()
         try:
             self.objective.finish(self.field)
         except torch.linalg.LinAlgError:
@@ -122,9 +131,10 @@ class Trainer:
             if not torch.isfinite(value).all():
                 raise self._diverged(f"{name} is not finite")
 
-    def _diverged(self, what: str) -> DivergedError:
+    def _diverged(self, what: str, step: int | None = None) -> DivergedError:
         good = f"the last good state is {self.folder.current}" if self.folder.current.is_file() else "nothing was saved"
-        return DivergedError(f"{what} after {self.step} steps; {good}: start anew with a smaller --learn_rate")
+        steps = self.step if step is None else step
+        return DivergedError(f"{what} after {steps} steps; {good}: start anew with a smaller --learn_rate")
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on."""

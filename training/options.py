@@ -16,8 +16,9 @@ SCHEDULES = ("cosine", "step")
 class Options:
     """A run's resolved options; raises ValueError for values that cannot be meant.
 
-    num_steps or time_budget (seconds) of 0 means no such limit; pe of -1 and omega_0 of 0 choose themselves from
-    the training kernel. Learning rates follow `schedule` over the share of the budget spent.
+    num_steps or time_budget (seconds) of 0 means no such limit, accuracy (dB) of 0 as much as the core holds; pe of
+    -1, omega_0 of 0 and precision of 0 choose themselves from the training kernel and the supervision. Learning
+    rates follow `schedule` over the share of the budget spent.
     """
 
     field: str = "separable"
@@ -41,19 +42,26 @@ class Options:
     batch: int = 4096
     num_steps: int = 0
     time_budget: float = 0.0
-    precision: int = 32
+    accuracy: float = 0.0
+    precision: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         choices = {"field": KINDS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-        choices |= {"loss": tuple(LOSSES), "factor": FACTORS, "precision": (32, 64)}
+        choices |= {"loss": tuple(LOSSES), "factor": FACTORS, "precision": (0, 32, 64)}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"--{name} must be one of {', '.join(map(str, allowed))}, not {getattr(self, name)!r}")
         ranges = {"num_channels": (1, 8192), "num_layers": (1, 64), "pe": (-1, 24), "norm_exp": (0, 10)}
         ranges |= {"omega_0": (0, 1000), "core_size": (1, 1 << 26), "poly_degree": (0, 8), "learn_rate": (1e-9, 10)}
         ranges |= {"schedule_step": (1, 1 << 40), "schedule_gamma": (1e-6, 1), "levels": (1, 16), "batch": (1, 1 << 26)}
-        ranges |= {"knots": (0.1, 64), "num_steps": (0, 1 << 40), "time_budget": (0, 1e8), "seed": (0, (1 << 63) - 1)}
+        ranges |= {
+            "knots": (0.1, 64),
+            "accuracy": (0, 300),
+            "num_steps": (0, 1 << 40),
+            "time_budget": (0, 1e8),
+            "seed": (0, (1 << 63) - 1),
+        }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"--{name} must lie in {low}..{high}, not {getattr(self, name)}")
@@ -78,13 +86,14 @@ class Options:
             "norm_exp": self.layers == "swish",
             "omega_0": self.layers == "sine",
             "core_size": self.supervision == "projection",
+            "accuracy": self.supervision == "projection",
             "schedule_step": self.schedule == "step",
             "schedule_gamma": self.schedule == "step",
         }
-        read |= dict.fromkeys(("batch", "loss", "precision"), self.supervision != "projection")
+        read |= dict.fromkeys(("batch", "loss"), self.supervision != "projection")
         descends = self.layers != "spline"
-        trained = ("num_channels", "num_layers", "optimizer", "learn_rate", "schedule", "schedule_step")
-        read |= {name: descends and read.get(name, True) for name in (*trained, "schedule_gamma")}
+        trained = ("num_channels", "num_layers", "optimizer", "learn_rate", "schedule", "precision")
+        read |= {name: descends and read.get(name, True) for name in (*trained, "schedule_step", "schedule_gamma")}
         return [name for name in names if not read.get(name, True)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ exactly in every step (Golub & Pereyra 1973), and the core is T seen through the
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -97,8 +98,8 @@ class ProjectionObjective:
         return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted)
 
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
-        total = torch.zeros((), dtype=field.dtype, device=field.device)
-        squares = torch.zeros(self.count, dtype=field.dtype, device=field.device)
+        total = torch.zeros((), dtype=torch.float64, device=field.device)
+        squares = torch.zeros(self.count, dtype=torch.float64, device=field.device)
         queries = 0
         for whole in self.directions:
             direction = whole.at(draw_phases(whole, field.config.num_channels, generator))
@@ -123,15 +124,15 @@ class ProjectionObjective:
         are quadratic forms of E, so none of them needs a residual of its own.
         """
         factor, stencil = field.factors[direction.axis], direction.stencil
-        features = stencil.combine(factor.features(stencil.nodes), 0)
+        features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
         narrow = narrow_stencil(stencil)
-        fine = narrow.combine(factor.features(narrow.nodes), 0)
+        fine = narrow.combine(factor.features(narrow.nodes), 0).double()
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
             gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
             gram = gram + PRIOR * shape[0] / len(fine) * (fine.T @ fine)
-            size = gram.diagonal().sqrt().clamp_min(torch.finfo(field.dtype).tiny)
+            size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
             gram = gram / size / size[:, None]
             gram.diagonal().add_(RIDGE)
             solution = torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
@@ -167,8 +168,10 @@ def draw_phases(direction: Direction, features: int, generator: torch.Generator)
     """Evenly spaced lattices from a random first one: about ROWS_PER_FEATURE rows per feature."""
     count, length = len(direction.stencil.first), direction.stencil.count
     step = min(count, max(1, round(count * length / (ROWS_PER_FEATURE * features))))
-    first = int(torch.randint(step, (), generator=generator))
-    return torch.arange(first, count, step, device=direction.wanted.device)
+    device = direction.wanted.device
+    first = torch.randint(step, (), generator=generator, device=device)
+    # As many from any first one: a GPU is not waited for to tell which it drew.
+    return (first + step * torch.arange(-(-count // step), device=device)) % count
 
 
 def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -187,11 +190,15 @@ def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
 
 
-def choose_ranks(targets: LatticeTargets, limits: Sequence[int], size: int, tolerance: float = 1e-6) -> tuple[int, ...]:
+def choose_ranks(
+    targets: LatticeTargets, limits: Sequence[int], size: int, accuracy: float = 0.0, tolerance: float = 1e-6
+) -> tuple[int, ...]:
     """Ranks per axis: one threshold on all singular values, as low as a core of `size` entries allows.
 
-    `limits` [d] bound the ranks of filtered axes (their features span no more); directions below `tolerance`
-    of the largest are never kept.
+    `limits` [d] bound the ranks of filtered axes (their features span no more), directions below `tolerance` of the
+    largest are never kept, and none beyond those that hold the truth to `accuracy` dB (peak 1; 0: all), even if all
+    error falls within [-1, 1]^d: the squared error of dropping directions is at most the sum of their squared
+    singular values (De Lathauwer et al. 2000).
     """
     values = targets.values.double()
     values = values - values.mean(dim=tuple(range(values.ndim - 1)))
@@ -200,13 +207,14 @@ def choose_ranks(targets: LatticeTargets, limits: Sequence[int], size: int, tole
     caps = [min(len(s), limit) if axis.n else len(s) for s, limit, axis in rows]
     largest = max(float(s[0]) for s in spectra)
     thresholds = torch.cat([s[:cap] for s, cap in zip(spectra, caps, strict=True)]).sort(descending=True).values
+    allowed = targets.inside * targets.channels * 10 ** (-accuracy / 10) if accuracy else 0.0
     best = (1,) * len(spectra)
     for threshold in thresholds[thresholds >= tolerance * largest].tolist():
         ranks = tuple(max(1, int((s[:cap] >= threshold).sum())) for s, cap in zip(spectra, caps, strict=True))
-        entries = targets.channels
-        for rank in ranks:
-            entries *= rank
-        if entries > size:
+        if math.prod(ranks) * targets.channels > size:
             break
         best = ranks
+        dropped = sum(float(s[rank:].square().sum()) for s, rank in zip(spectra, ranks, strict=True))
+        if dropped <= allowed:
+            break
     return best

@@ -63,7 +63,7 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
             if options.factor == "spline":
                 shape |= knots_for(targets, options.knots)
                 limits = shape["knots"]
-            shape["ranks"] = choose_ranks(targets, limits, options.core_size)
+            shape["ranks"] = choose_ranks(targets, limits, options.core_size, options.accuracy)
         else:
             shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
     return FieldConfig(**shape)
@@ -116,13 +116,15 @@ def make_objective(targets: LatticeTargets, options: Options, truth: GroundTruth
 def make_field(config: FieldConfig, options: Options, device: torch.device) -> Field:
     """A new field from the run's seed; projections work in float64, where 1-D features cost little."""
     torch.manual_seed(options.seed)
-    precise = options.precision == 64 or options.supervision == "projection"
+    bits = options.precision or (64 if options.supervision == "projection" else 32)
+    # Splines are sums that lose digits, and nothing of them is a matter of speed.
+    precise = bits == 64 or options.layers == "spline"
     return build_field(config).to(device=device, dtype=torch.float64 if precise else torch.float32)
 
 
 def rounding_noise(field: Field, targets: LatticeTargets) -> float:
     """rms float32 error of D^n F on one lattice batch, relative to the rms of the ground truth about its mean."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(field.device).manual_seed(0)
     shape = [(1, min(axis.length, 8)) for axis in targets.axes]
     batch = targets.draw(generator, shape)
     precise = build_field(field.config).to(device=field.device, dtype=torch.float64)
@@ -157,7 +159,7 @@ def foresee_precision(trainer: Trainer) -> str | None:
     warning = check_precision(field, targets)
     if field.dtype == torch.float64 or isinstance(field, SeparableField):
         return warning
-    tried, generator = copy.deepcopy(field), torch.Generator().manual_seed(options.seed)
+    tried, generator = copy.deepcopy(field), torch.Generator(field.device).manual_seed(options.seed)
     optimisers = build_optimisers(tried, options)
     set_rate(optimisers, options.learn_rate)
     for _ in range(TRIAL_STEPS):
