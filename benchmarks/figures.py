@@ -41,13 +41,14 @@ def quality(data: dict[str, Any]) -> Figure:
     lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for entry in data["runs"]:
         lines.setdefault((entry["method"], entry["picture"]), []).append(entry)
-    first = data["runs"][0]
+    pictures = {method: sum(m == method for m, _ in lines) for method, _ in lines}
     for plot, index in zip(axes, shown, strict=True):
         for (method, picture), entries in lines.items():
             points = sorted((e["budget"], e["psnr"][index]) for e in entries)
-            default = method == first["method"]
-            label = f"{method} ({picture})" if default else method
-            plot.plot(*zip(*points, strict=True), marker="o", ms=4, lw=1.8 if default else 1.0, label=label)
+            several = pictures[method] > 1
+            label = f"{method} ({picture})" if several else method
+            marker = "o" if len(points) > 1 else "*"
+            plot.plot(*zip(*points, strict=True), marker=marker, ms=4, lw=1.8 if several else 1.0, label=label)
         plot.set(xscale="log", xlabel="training, s", title=f"half size {data['sizes'][index]:g}")
     axes[0].set_ylabel("PSNR, dB")
     axes[-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

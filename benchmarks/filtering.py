@@ -42,7 +42,7 @@ def run(settings: Settings) -> dict[str, Any]:
     kernels = {"gaussian": gaussian(SIZE), "tent": minimal_kernel(1, SIZE, 2)}
     compared = {name: compare(fields, kernel, signal, settings) for name, kernel in kernels.items()}
     sizes, counts = against_size(fields, signal, settings), against_count(fields, signal, settings)
-    queries = {f"{dim}D": queries_per_output(dim, settings) for dim in (2, 3)}
+    queries = {f"{dim}D": queries_per_output(dim) for dim in (2, 3)}
     result = {
         "trained": {kind: run.to_dict() for kind, run in runs.items()},
         "compared": compared,
@@ -85,17 +85,22 @@ def dirac_by_dirac(field: Field, kernel: SparseKernel, points: Tensor) -> Tensor
 def compare(
     fields: dict[str, Field], kernel: SparseKernel, signal: Signal, settings: Settings
 ) -> dict[str, dict[str, Any]]:
-    """Per field: the direct sum (on random pixels, scaled to all of them), the per-axis sum and the shared grid."""
+    """Per field: the direct sum (on random pixels, scaled to all of them), sums axis by axis, and the shared grid."""
     truth, grid = kernel_convolution(signal, kernel), grid_of(signal)
     pixels = math.prod(signal.shape)
     generator = torch.Generator().manual_seed(settings.seed)
     some = torch.randint(pixels, (settings.choose(4096, 512),), generator=generator)
     rows, columns = some // signal.shape[1], some % signal.shape[1]
     points = torch.stack([grid[0][rows], grid[1][columns]], dim=-1)
+    everywhere = torch.cartesian_prod(*grid)
     tasks: dict[str, Callable[[], Tensor]] = {}
     for kind, field in fields.items():
         tasks[f"{kind} direct"] = lambda field=field: dirac_by_dirac(field, kernel, points)
-        tasks[f"{kind} points"] = lambda field=field: convolve_points(field, kernel, points)
+        if field.factored:
+            tasks[f"{kind} points"] = lambda field=field: convolve_points(field, kernel, points)
+            tasks[f"{kind} tables"] = lambda field=field: convolve_points(
+                field, kernel, everywhere, half_size=HALF_SIZE
+            )
         tasks[f"{kind} grid"] = lambda field=field: convolve_grid(field, kernel, grid, HALF_SIZE, BLOCK)
     with torch.no_grad():
         seconds = interleaved(tasks, settings.choose(3, 1))
@@ -107,7 +112,8 @@ def compare(
             terms = grid_stencils(field, kernel, grid, HALF_SIZE)
             found[kind] = {
                 "seconds_direct": seconds[f"{kind} direct"] * share,
-                "seconds_points": seconds[f"{kind} points"] * share,
+                "seconds_points": seconds[f"{kind} points"] * share if field.factored else None,
+                "seconds_tables": seconds.get(f"{kind} tables"),
                 "seconds_grid": seconds[f"{kind} grid"],
                 "speed_up": seconds[f"{kind} direct"] * share / seconds[f"{kind} grid"],
                 "queries_per_output": count_queries(field, terms) / pixels,
@@ -144,9 +150,9 @@ def _over(
     return found
 
 
-def queries_per_output(dim: int, settings: Settings) -> float:
+def queries_per_output(dim: int) -> float:
     """Network evaluations per output of a 13-Dirac-per-axis product kernel and a field of all coordinates."""
-    size = {2: 512, 3: settings.choose(128, 64)}[dim]
+    size = {2: 512, 3: 128}[dim]
     field = build_field(FieldConfig("mlp", dim, 1, tuple(range(dim)), 1, num_channels=8))
     line = SparseKernel.load(ROOT / "trained_models" / "kernels" / "gaussian.npz")
     kernel = reduce(outer, [line] * dim).scaled(SIZE / float(line.radius.max()))

@@ -44,8 +44,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them, with three digits."""
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them, with three digits; a dash for what was not measured."""
+    if seconds is None:
+        return "-"
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds / 3600:.3g} h"
@@ -63,12 +65,13 @@ def filtering(data: dict[str, Any]) -> str:
         for kind, entry in fields.items():
             rows.append([
                 f"{kernel}, {kind}", duration(entry["seconds_direct"]), duration(entry["seconds_points"]),
-                duration(entry["seconds_grid"]), f"{entry['speed_up']:,.0f} x",
+                duration(entry["seconds_tables"]), duration(entry["seconds_grid"]), f"{entry['speed_up']:,.0f} x",
                 f"{entry['queries_per_output']:.3g}", f"{entry['agreement']:.0f} dB",
                 f"{entry['accuracy_direct']:.1f} / {entry['accuracy_grid']:.1f} dB",
-                "" if not entry["peak_memory_mb"] else f"{entry['peak_memory_mb']:.0f} MB",
+                "?" if entry["peak_memory_mb"] is None else f"{entry['peak_memory_mb']:.0f} MB",
             ])  # fmt: skip
-    head = ["kernel, field", "Dirac by Dirac", "axis by axis", "on the grid", "faster", "queries per output"]
+    head = ["kernel, field", "Dirac by Dirac", "axis by axis", "from tables", "on the grid", "faster"]
+    head += ["queries per output"]
     head += ["agreement", "accuracy direct / grid", "memory"]
     instead = [
         [name, duration(e["seconds"]), f"{min(e['accuracy'], 300):.0f} dB"] for name, e in data["instead"].items()
@@ -79,8 +82,10 @@ def filtering(data: dict[str, Any]) -> str:
     ]  # fmt: skip
     return "\n\n".join([
         "**Filtering 512 x 512 pixels** with 169 Diracs (Gaussian) and 9 (tent), half size 0.2. Dirac by Dirac is the "
-        "sum as written (timed on a part of the pixels); axis by axis uses that both kernels are products; on the grid "
-        "is what eval.py does. Accuracy is PSNR against the exact convolution, for fields trained for some seconds.",
+        "sum as written (timed on a part of the pixels). Separable fields sum axis by axis, too: with a query of a "
+        "network for every Dirac and axis, or from tables of such queries, as kernels that vary from point to point "
+        "are filtered. On the grid is how eval.py filters with one kernel. Accuracy is PSNR against the exact "
+        "convolution, for fields trained for some seconds.",
         table(head, rows),
         "Without a field, the same Gaussian on the pixels themselves:",
         table(["way", "time", "accuracy"], instead),
@@ -93,44 +98,60 @@ def filtering(data: dict[str, Any]) -> str:
 def quality(data: dict[str, Any]) -> str:
     """PSNR by method, picture and budget."""
     rows = [
-        [f"{r['method']}; {r['picture']}", f"{r['budget']:g} s", *[f"{value:.1f}" for value in r["psnr"]],
-         f"{r['steps']:,}", f"{r['parameters']:,}", f"{r['stored'] / 1e6:.2f} MB"] for r in data["runs"]
+        [f"{r['method']}; {r['picture']}", f"{r['budget']:.2g} s" if r["budget"] < 10 else f"{r['budget']:g} s",
+         *[f"{value:.1f}" for value in r["psnr"]], f"{r['steps']:,}", f"{r['parameters']:,}",
+         f"{r['stored'] / 1e6:.2f} MB"] for r in data["runs"]
     ]  # fmt: skip
     head = ["method; picture", "trained", *[f"{size:g}" for size in data["sizes"]], "steps", "parameters", "stored"]
     return (
         "**Quality against training time**: PSNR in dB of the whole picture, borders included, for tents of four half "
-        "sizes against the exact convolution; every row is a run of its own.\n\n" + table(head, rows)
+        "sizes against the exact convolution. Every row is a run of its own, with one thread and a core to itself; "
+        "for the solved field, the time is what solving it took.\n\n" + table(head, rows)
     )
 
 
-def scaling(data: dict[str, Any]) -> str:
-    """One choice of the separable field changed at a time."""
-    default = data["runs"][0]["psnr"]
+def variants(data: dict[str, Any]) -> str:
+    """One choice changed at a time; the change is against the default of the same kind, which stands before it."""
     rows = []
     for r in data["runs"]:
+        if r["variant"].endswith(": default"):
+            default = r["psnr"]
         change = sum(a - b for a, b in zip(r["psnr"], default, strict=True)) / len(default)
-        values = [f"{value:.1f}" for value in r["psnr"]]
-        rows.append([r["variant"], *values, f"{change:+.1f}", f"{r['steps']:,}", f"{r['parameters']:,}"])
-    head = ["variant", *[f"{size:g}" for size in data["sizes"]], "mean change", "steps", "parameters"]
-    budget = data["runs"][0]["budget"]
-    return f"**The separable field, one choice changed at a time**, {budget:g} s each (PSNR in dB):\n\n" + table(
-        head, rows
+        values = [f"{value:.1f}" for value in (r["half"], *r["psnr"])]
+        seconds = f"{r['set_up']:.1f} + {r['seconds']:.0f} s"
+        rows.append([r["variant"], *values, f"{change:+.1f}", seconds, f"{r['steps']:,}", f"{r['parameters']:,}"])
+    sizes = [f"{size:g}" for size in (data["half_size"], *data["sizes"])]
+    head = ["variant", *sizes, "mean change", "set-up + training", "steps", "parameters"]
+    return (
+        f"**What was tried**, one choice changed at a time (PSNR in dB; the training kernel has half size "
+        f"{data['sizes'][0]:g}, so that {data['half_size']:g} is asked of fields that were not made for it; the mean "
+        "is over the other four). One thread a run. Splines are solved for and take no steps.\n\n" + table(head, rows)
     )
 
 
 def throughput(data: dict[str, Any]) -> str:
     """The training step of the 256 x 4 network."""
     rows = [
-        [name, duration(e["seconds"]), f"{e['points']:,}", plain(e["samples_per_second"]),
+        [name, duration(e["first_step"]), duration(e["seconds"]), f"{e['points']:,}", plain(e["samples_per_second"]),
          plain(e["samples_per_second_and_core"]), f"{e['queries_per_sample']:.2f}", plain(e["gflops"]),
          f"{e['share']:.0%}"] for name, e in data["steps"].items()
     ]  # fmt: skip
-    head = ["field, batch, optimiser", "step", "points", "samples/s", "per core", "queries per sample", "GFLOP/s"]
+    head = [
+        "field, batch, optimiser",
+        "first step",
+        "step",
+        "points",
+        "samples/s",
+        "per core",
+        "queries per sample",
+        "GFLOP/s",
+    ]
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in data["products_gflops"].items())
     return (
         f"**Training step of a {data['width']} x {data['layers']} network.** float32 matrix products on this machine, "
         f"GFLOP/s: {rates} (cube of 1024, a hidden layer's shape, its gradient's). The share is of the cube's rate; "
-        "operations of activations, differences and optimisers are not counted.\n\n" + table([*head, "share"], rows)
+        "operations of activations, differences and optimisers are not counted. A compiled network is compiled in its "
+        "first step.\n\n" + table([*head, "share"], rows)
     )
 
 
@@ -151,7 +172,7 @@ def ground_truth(data: dict[str, Any]) -> str:
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "filtering": filtering,
     "quality": quality,
-    "scaling": scaling,
+    "variants": variants,
     "throughput": throughput,
     "ground_truth": ground_truth,
 }

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import torch
 
-from benchmarks import filtering, gallery, machine, montecarlo, quality, scaling, throughput
+from benchmarks import filtering, gallery, machine, montecarlo, quality, throughput, variants
 from benchmarks.figures import draw_figures
 from benchmarks.measure import Settings
 from benchmarks.report import insert, load_results, render
@@ -24,7 +24,7 @@ PARTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "filtering": filtering.run,
     "ground_truth": montecarlo.ground_truth,
     "throughput": throughput.run,
-    "scaling": scaling.run,
+    "variants": variants.run,
     "quality": quality.run,
     "kernels": gallery.run,
 }

@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,29 +66,41 @@ def load_picture(name: str) -> Signal:
 
 
 @lru_cache(maxsize=len(PICTURES))
-def picture_truth(name: str) -> tuple[Signal, GroundTruth, Validation]:
-    """The picture, its exact ground truth for tents of half size 0.05, and what measuring needs of it."""
+def picture_truth(name: str, half_size: float = HALF_SIZE) -> tuple[Signal, GroundTruth]:
+    """The picture and its exact ground truth for tents of `half_size` (domain units)."""
     signal = load_picture(name)
     pads = pads_for(MARGIN, signal.shape, signal.axes)
-    values = minimal_convolution(signal, ORDER, [HALF_SIZE] * 2, "clamp", pads, np.float32)
-    facts = (signal.axes, ORDER, HALF_SIZE, "clamp", pads, "exact", 0, 0, "image", name)
-    truth = GroundTruth(values, *facts)
-    return signal, truth, Validation(truth, len(SIZES))
+    values = minimal_convolution(signal, ORDER, [half_size] * 2, "clamp", pads, np.float32)
+    facts = (signal.axes, ORDER, half_size, "clamp", pads, "exact", 0, 0, "image", name)
+    return signal, GroundTruth(values, *facts)
+
+
+@lru_cache(maxsize=len(PICTURES))
+def picture_validation(name: str) -> Validation:
+    """The exact answers for tents of SIZES that every run on the picture is measured against."""
+    return Validation(picture_truth(name)[1], len(SIZES))
 
 
 @contextlib.contextmanager
-def trainer_on(picture: str, **asked: Any) -> Iterator[Trainer]:
+def trainer_on(picture: str, half_size: float = HALF_SIZE, **asked: Any) -> Iterator[Trainer]:
     """A trainer on a picture, ready for its first step, in a run folder of its own; `asked` as train.py's options."""
-    signal, truth, _ = picture_truth(picture)
+    signal, truth = picture_truth(picture, half_size)
     with tempfile.TemporaryDirectory() as folder, RunFolder(folder, "run", resume=False) as run:
         yield make_trainer(truth, resolve(asked), run, torch.device("cpu"), signal)
 
 
-def train(picture: str, **asked: Any) -> Run:
-    """Train as train.py does, without its display, and measure the result on the whole picture."""
-    validation = picture_truth(picture)[2]
+def train(
+    picture: str, change: Callable[[Trainer], None] | None = None, half_size: float = HALF_SIZE, **asked: Any
+) -> Run:
+    """Train as train.py does, without its display, and measure the result on the whole picture.
+
+    `change` alters the trainer before its first step; what it takes counts as set-up.
+    """
+    validation = picture_validation(picture)
     start = time.perf_counter()
-    with trainer_on(picture, **asked) as trainer:
+    with trainer_on(picture, half_size, **asked) as trainer:
+        if change:
+            change(trainer)
         set_up = time.perf_counter() - start
         trainer.run(Hooks(lambda *_: None, lambda _: None))
         field = trainer.field.requires_grad_(False).eval()

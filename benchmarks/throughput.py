@@ -1,6 +1,7 @@
 """The training step of a 256 x 4 network: samples a second, queries per sample, share of the machine's own rate."""
 
 import contextlib
+import time
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from training.loop import Trainer
 WIDTH, LAYERS = 256, 4
 BATCH = 16_384
 CUBE = 1024
+COMPILED = ", compiled"
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -22,13 +24,22 @@ def run(settings: Settings) -> dict[str, Any]:
         for kind in ("mlp", "siren")
         for supervision, optimizer in (("lattice", "muon"), ("lattice", "adam"), ("points", "adam"))
     }
+    # The smoke test compiles nothing: that alone takes a minute.
+    compiled = {f"{kind}, lattice, adam{COMPILED}": variants[f"{kind}, lattice, adam"] for kind in ("mlp", "siren")}
+    variants |= settings.choose(compiled, {})
     shape = {"num_channels": WIDTH, "num_layers": LAYERS, "num_steps": 1000, "seed": settings.seed}
     with contextlib.ExitStack() as stack:
         trainers = {
             name: stack.enter_context(trainer_on(ASTRONAUT, batch=batch_of(options, settings), **options, **shape))
             for name, options in variants.items()
         }
-        losses = {name: trainer.advance() for name, trainer in trainers.items()}
+        losses, first = {}, {}
+        for name, trainer in trainers.items():
+            if name.endswith(COMPILED):
+                trainer.field.network.compile()
+            start = time.perf_counter()
+            losses[name] = trainer.advance()
+            first[name] = time.perf_counter() - start
         tasks: dict[str, Any] = {name: trainer.advance for name, trainer in trainers.items()} | products()
         seconds = interleaved(tasks, settings.choose(5, 1))
     rates = {name: 2 * volume / seconds[name] / 1e9 for name, volume in VOLUMES.items()}
@@ -37,6 +48,7 @@ def run(settings: Settings) -> dict[str, Any]:
         rate = 6 * weights(trainers[name]) * loss.queries / seconds[name] / 1e9
         found[name] = {
             "seconds": seconds[name],
+            "first_step": first[name],
             "points": loss.points,
             "samples_per_second": loss.points / seconds[name],
             "samples_per_second_and_core": loss.points / seconds[name] / torch.get_num_threads(),

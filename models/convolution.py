@@ -73,13 +73,16 @@ def grid_stencils(
     for index, axis in enumerate(kernel.axes):
         # All terms have their Diracs at the same coordinates, so that their stencils share nodes.
         positions, weights = terms[0][index][0], [term[index][1] for term in terms]
-        for row, stencil in zip(rows, _axis_stencils(coordinates[axis], positions, weights, nodes[axis]), strict=True):
+        budget = nodes[axis] if field.smooth else None
+        for row, stencil in zip(rows, _axis_stencils(coordinates[axis], positions, weights, budget), strict=True):
             row[axis] = stencil
     return rows
 
 
-def _axis_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
-    if len(x) * len(positions) <= nodes:
+def _axis_stencils(
+    x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int | None
+) -> list[Weighted]:
+    if nodes is None or len(x) * len(positions) <= nodes:
         return [direct_stencil(x, positions, w) for w in weights]
     return shared_stencils(x, positions, weights, nodes)
 

@@ -24,6 +24,7 @@ class ExactField(Field):
     """
 
     factored = True
+    smooth = False
 
     def __init__(self, signal: Signal, order: int, margin: float, boundary: str = "clamp") -> None:
         super().__init__(FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, poly_degree=0))
@@ -52,6 +53,13 @@ class ExactField(Field):
 
     def network_points(self, points: Tensor) -> Tensor:
         return self._products([self.basis(points[:, axis], axis) for axis in range(points.shape[1])])
+
+    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        seen = []
+        for axis, (x, w) in enumerate(zip(nodes, weights, strict=True)):
+            basis = self.basis(x.reshape(-1), axis).unflatten(0, x.shape)
+            seen.append((basis * w.double()[..., None]).sum(dim=1))
+        return self._products(seen)
 
     def _products(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [N, samples_j] of N points -> [N, c]."""

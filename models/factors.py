@@ -150,5 +150,5 @@ def build_factor(config: FieldConfig, axis: int, rank: int) -> Factor:
     if config.tables and config.tables[axis]:
         return TableFactor(config.tables[axis], rank)
     if config.factor == "spline":
-        return SplineFactor(config.n[axis], config.knots[axis], config.reach, rank)
+        return SplineFactor(config.n[axis], config.knots[axis], config.reach[axis], rank)
     return NetworkFactor(config, rank)

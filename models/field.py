@@ -35,7 +35,7 @@ class FieldConfig:
 
     tables [d]: rows of a lookup table that replaces the factor of an axis that is not filtered (0: no table);
     ranks [d]: features per axis of a separable field (one number for all with the 'cp' core); knots [d]:
-    coefficients per axis of 'spline' factors, which lie on [-1 - reach, 1 + reach] (domain units).
+    coefficients per axis of 'spline' factors, which lie on [-1 - reach_j, 1 + reach_j] (reach [d], domain units).
     """
 
     kind: str
@@ -53,7 +53,7 @@ class FieldConfig:
     ranks: tuple[int, ...] = ()
     tables: tuple[int, ...] = ()
     knots: tuple[int, ...] = ()
-    reach: float = 0.0
+    reach: tuple[float, ...] = ()
     poly_degree: int = 2
 
     def __post_init__(self) -> None:
@@ -73,8 +73,8 @@ class FieldConfig:
             or not 0 <= self.axes[0] <= self.axes[-1] < self.dim
         ):
             raise ValueError(f"filtered axes {self.axes} do not fit a field of {self.dim} coordinates")
-        if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10 or not 0 <= self.reach <= 100:
-            raise ValueError(f"omega_0 {self.omega_0}, norm_exp {self.norm_exp} or reach {self.reach} is out of range")
+        if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10:
+            raise ValueError(f"omega_0 {self.omega_0} or norm_exp {self.norm_exp} is out of range")
         for name, low, high in (("ranks", 1, 8192), ("tables", 0, 1 << 24), ("knots", 0, 1 << 24)):
             values = getattr(self, name)
             if values and (len(values) != self.dim or not all(isinstance(v, int) and low <= v <= high for v in values)):
@@ -87,6 +87,8 @@ class FieldConfig:
             pairs = zip(self.knots, self.tables or (0,) * self.dim, strict=False)
             if not self.knots or any(knots < 4 and not rows for knots, rows in pairs):
                 raise ValueError("spline factors need four knots or more in every axis without a table")
+            if len(self.reach) != self.dim or not all(0 <= value <= 100 for value in self.reach):
+                raise ValueError(f"the reach of spline factors must be {self.dim} numbers from 0 to 100")
 
     @property
     def n(self) -> tuple[int, ...]:
@@ -122,10 +124,12 @@ class Field(nn.Module):
     """A repeated integral field: a network part, given by subclasses, plus a polynomial part.
 
     Subclasses define `network_points` (points [N, d] -> [N, c]), `network_grid` (stencils -> [M_1, ..., M_d, c])
-    and `rescale`; `factored` says that a tensor grid costs them its axes, not its points.
+    and `rescale`; `factored` says that a tensor grid costs them its axes, not its points, `smooth` that F may be
+    read between samples of it.
     """
 
     factored = False
+    smooth = True
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__()

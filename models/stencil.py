@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.minimal import difference_weights
 from models.interpolation import NEIGHBOURS, interpolation, scatter
 
 
@@ -82,17 +81,12 @@ def direct_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray) -> Wei
     return Weighted((x[:, None] - t).reshape(-1), matrix)
 
 
-def shared_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray, nodes: int) -> Weighted:
-    """The 1-D kernel (positions [K], weights [K]) at points x [M] from at most `nodes` queries they all share.
+def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
+    """1-D kernels (positions [K], weights [K] each) at points x [M] from at most `nodes` queries they all share.
 
     Every x - t_k is read off an even lattice by Lagrange interpolation of degree 7, which keeps the moment
     laws; the queries no longer grow with the number of Diracs.
     """
-    return shared_stencils(x, positions, [weights], nodes)[0]
-
-
-def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
-    """`shared_stencil` for several kernels with the same positions, which then have the same nodes."""
     targets = x.detach().double()[:, None] - torch.tensor(positions, dtype=torch.float64, device=x.device)
     low, high = float(targets.min()), float(targets.max())
     nodes = max(int(nodes), 2 * NEIGHBOURS)
@@ -102,14 +96,3 @@ def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarr
     first, local = interpolation((targets - start) / step, nodes)
     weighed = [local * torch.tensor(w, dtype=torch.float64, device=x.device)[:, None] for w in weights]
     return [Weighted(lattice, scatter(first, each, nodes)) for each in weighed]
-
-
-def noise_gain(stencil: Stencil) -> float:
-    """sqrt(sum w^2) of one result: how much independent errors of the samples grow."""
-    match stencil:
-        case Differences():
-            return float(np.sqrt(np.sum(difference_weights(stencil.n, stencil.spacing) ** 2)))
-        case Weighted():
-            return float(stencil.matrix.square().sum(dim=1).max().sqrt())
-        case _:
-            return 1.0

@@ -1,12 +1,13 @@
 """Small signals, ground truths, kernels and fields that the tests are built from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from kernels import SparseKernel
+from kernels import SparseKernel, combine, minimal_kernel
 from models import build_field
 from models.checkpoint import Checkpoint, Origin
 from models.field import Field, FieldConfig
@@ -47,6 +48,11 @@ def exact_truth(
     return GroundTruth(values, signal.axes, order, half_size, boundary, pads, **facts, meta=signal.meta)
 
 
+def undrawn_truth() -> GroundTruth:
+    """Ground truth of a modality nobody knows: a run draws no pictures of it, which would take most of the time."""
+    return replace(exact_truth(noise_signal((14, 12)), margin=0.2), modality="test")
+
+
 def broken_line(knots: np.ndarray, values: np.ndarray) -> SparseKernel:
     """The 1-D order-1 kernel through (knots, values), zero at both ends: its Diracs are the changes of slope."""
     slopes = np.diff(values) / np.diff(knots)
@@ -60,6 +66,17 @@ def lopsided(count: int = 6, radius: float = 0.3, seed: int = 0) -> tuple[Sparse
     knots = radius * (2 * (knots - knots[0]) / (knots[-1] - knots[0]) - 1)
     values = np.concatenate([[0], rng.uniform(0, 2, count - 2) * np.linspace(2, 0.1, count - 2), [0]])
     return broken_line(knots, values), knots, values
+
+
+def bumps(order: int, seed: int) -> tuple[SparseKernel, list[tuple[float, float, float]]]:
+    """A lopsided kernel of several B-splines, and their (shift, half size, share)."""
+    rng = np.random.default_rng(seed)
+    parts = [(rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4), rng.uniform(0.2, 2.0)) for _ in range(3)]
+    kernels = []
+    for shift, half_size, _ in parts:
+        minimal = minimal_kernel(order, half_size)
+        kernels.append(SparseKernel(minimal.positions + shift, minimal.weights, order, (0,)))
+    return combine(kernels, [share for _, _, share in parts]), parts
 
 
 def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **other: Any) -> FieldConfig:

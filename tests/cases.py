@@ -56,7 +56,8 @@ def make_case(name: str, folder: Path) -> Case:
         trimesh.creation.icosphere(subdivisions=2, radius=3.0).apply_translation([10, 0, 0]).export(path)
         return Case(find(name), path, {"resolution": 16}, (16, 16, 16, 1))
     if name == "video":
-        path = write_clip(folder / "clip.mp4", [(255 * smooth(16, 24, 3)).astype(np.uint8)] * 5, 12.5)
+        frames = np.moveaxis((255 * smooth(16, 24, 3, 5)).astype(np.uint8), -1, 0)
+        path = write_clip(folder / "clip.mp4", frames, 12.5)
         return Case(find(name), path, {}, (16, 24, 5, 3))
     if name == "audio":
         path = folder / "sound.wav"

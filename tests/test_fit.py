@@ -1,4 +1,4 @@
-"""Fitted kernels: accuracy against their targets, laws kept exactly, knots, pruning and weights made lawful."""
+"""Fitted kernels: accuracy against their targets, laws kept exactly, errors and numbers of Diracs."""
 
 import math
 
@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from kernels import SparseKernel, minimal_kernel, outer, shapes
 from kernels.fit import best_weights, fit_errors, fit_kernel
-from kernels.knots import Line, best_knots, prune
 from kernels.laws import lawful_weights
-from kernels.splines import SplineBasis
 from kernels.target import Target
 
 SIGMA = 1 / 3
@@ -210,77 +208,3 @@ def test_targets_that_contradict_themselves_are_refused():
         Target(hann, (1.0, 0.0))
     with pytest.raises(ValueError, match="exponents"):
         Target(hann, 1.0, 1.0, {(1, 0): 0.0})
-
-
-def test_pruning_drops_the_knot_that_is_missed_least():
-    x = np.linspace(-1, 1, 401)
-    kinks = np.array([-1.0, -0.5, 0.2, 0.6, 1.0])
-    line = Line(x, np.interp((x[1:] + x[:-1]) / 2, kinks, [0.0, 1.0, 0.3, 0.8, 0.0])[:, None])
-    found = prune(line, 1, np.sort(np.append(kinks, [-0.8, 0.35])), 5)
-    np.testing.assert_allclose(found, kinks, atol=1e-12)
-
-
-def test_knots_of_symmetric_targets_are_symmetric_and_end_with_them():
-    edges = np.linspace(-1, 1, 401)
-    middles = (edges[1:] + edges[:-1]) / 2
-    line = Line.of_axis(edges, np.where(np.abs(middles) < 0.5, np.cos(np.pi * middles), 0.0), 0)
-    knots = best_knots(line, 1, 8)
-    np.testing.assert_allclose(knots, -knots[::-1], atol=1e-15)
-    np.testing.assert_allclose(knots[[0, -1]], [-0.5, 0.5], atol=0.01)
-    even = np.linspace(knots[0], knots[-1], 8)
-    assert line.error(knots, 1) < 0.9 * line.error(even, 1)
-
-
-@settings(max_examples=25, deadline=None)
-@given(order=st.integers(0, 3), seed=st.integers(0, 10**6))
-def test_spline_basis_agrees_with_its_diracs(order, seed):
-    rng = np.random.default_rng(seed)
-    knots = np.cumsum(rng.uniform(0.1, 1.0, order + 7))
-    basis = SplineBasis(knots, order)
-    c = rng.standard_normal(basis.size)
-    kernel = SparseKernel(knots[:, None], basis.differences @ c, order, (0,))
-    x = rng.uniform(knots[0] - 1, knots[-1] + 1, 200)
-    np.testing.assert_allclose(basis.values(x) @ c, kernel.density(x[:, None]), atol=1e-6)
-    np.testing.assert_allclose(basis.coefficients(kernel.weights), c, atol=1e-6)
-    edges = np.sort(x[:40])
-    fine = edges[:-1, None] + np.diff(edges)[:, None] * (np.arange(400) + 0.5) / 400
-    sampled = (basis.values(fine.ravel()) @ c).reshape(fine.shape).mean(axis=1)
-    np.testing.assert_allclose(basis.averages(edges) @ c, sampled, atol=2e-2 if order == 0 else 1e-3)
-    inside = (x > knots[order]) & (x < knots[-order - 1])
-    np.testing.assert_allclose(basis.values(x[inside]).sum(axis=1), 1.0, rtol=1e-12)
-
-
-@settings(max_examples=25, deadline=None)
-@given(order=st.integers(0, 2), seed=st.integers(0, 10**6), noise=st.floats(1e-6, 1e-2))
-def test_lawful_weights_are_lawful_and_near(order, seed, noise):
-    rng = np.random.default_rng(seed)
-    kernel = outer(minimal_kernel(order, 0.7), minimal_kernel(order, 1.3))
-    spoiled = kernel.weights * (1 + noise * rng.uniform(-1, 1, len(kernel)))
-    found = lawful_weights(kernel.positions, spoiled, order, (0, 1), mass=1.0)
-    mended = SparseKernel(kernel.positions, found, order, (0, 1))
-    assert abs(mended.mass - 1) < 1e-9
-    assert np.abs(found / spoiled - 1).max() <= 20 * noise
-    # On these positions the laws leave one kernel only.
-    np.testing.assert_allclose(found, kernel.weights, rtol=1e-8)
-
-
-def test_lawful_weights_leave_lawful_ones_alone_and_change_least():
-    knots = np.linspace(-1, 1, 9)[:, None]
-    weights = np.array([1.0, -2.0, 0.5, 0.3, 1.5, -0.7, 0.0, 2.0, -1.0])
-    found = lawful_weights(knots, weights, 1, (0,))
-    np.testing.assert_allclose(lawful_weights(knots, found, 1, (0,)), found, rtol=1e-12)
-    assert found[6] == 0.0
-    change = np.linalg.norm((found - weights)[weights != 0] / weights[weights != 0])
-    for seed in range(5):
-        other = found + 0.1 * lawful_weights(knots, np.random.default_rng(seed).standard_normal(9) * weights, 1, (0,))
-        assert np.linalg.norm((other - weights)[weights != 0] / weights[weights != 0]) >= change
-
-
-def test_weights_that_no_law_allows_are_refused():
-    scattered = np.random.default_rng(0).uniform(-1, 1, (20, 2))
-    with pytest.raises(ValueError, match="share lines"):
-        lawful_weights(scattered, np.ones(20), 1, (0, 1))
-    with pytest.raises(ValueError, match="do not fit"):
-        lawful_weights(scattered, np.ones(19), 1, (0, 1))
-    with pytest.raises(ValueError, match="finite"):
-        lawful_weights(scattered, np.full(20, np.inf), 1, (0, 1))

@@ -6,6 +6,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import trimesh
 
 from filtering.choice import numbers
 from filtering.varying import read_map
@@ -33,7 +34,20 @@ Frame Time: 0.0083
 0 0 0 1 2 3 4 5 6
 0 0 0 2 3 4 5 6 7
 """
-WORDS = [b"1e999", b"-1", b"nan", b"{", b"}", b"ROOT", b"CHANNELS 99999999", b"Frames: 4000000000", b"\x00", b"End"]
+WORDS = [
+    b"1e999",
+    b"-1",
+    b"nan",
+    b"{",
+    b"}",
+    b"ROOT",
+    b"CHANNELS 99999999",
+    b"Frames: 4000000000",
+    b"\x00",
+    b"End",
+    b"\xe9",
+    b"f 1 2 99",
+]
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
@@ -70,6 +84,23 @@ def test_mutated_motion_files(tmp_path: Path) -> None:
             assert one_sentence(error)
             refused += 1
     assert 0 < refused < INPUTS
+
+
+@pytest.mark.parametrize("kind", ["obj", "off", "ply", "stl", "stl_ascii"])
+def test_mutated_meshes(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    rng, path, load = np.random.default_rng(3), tmp_path / f"box.{kind[:3]}", find("geometry").load
+    data = trimesh.creation.box((8, 4, 2)).export(file_type=kind)
+    data = data.encode() if isinstance(data, str) else data
+    refused = 0
+    for _ in range(INPUTS // 10):
+        path.write_bytes(mutated(data, rng))
+        try:
+            assert np.isfinite(load(path, resolution=4).values).all()
+        except ValueError as error:
+            assert one_sentence(error) and "box." in str(error)
+            refused += 1
+    assert refused > 0
+    assert capfd.readouterr() == ("", "")  # what the parser logs is not shown
 
 
 @pytest.mark.parametrize("kind", ["npy", "png"])

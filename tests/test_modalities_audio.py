@@ -127,6 +127,9 @@ def test_recordings_without_numbers_are_refused(tmp_path):
     soundfile.write(tmp_path / "b.wav", np.zeros(0), 8000)
     with pytest.raises(ValueError, match="holds no samples"):
         AUDIO.load(tmp_path / "b.wav")
+    soundfile.write(tmp_path / "c.wav", np.full(10, 1e300), 8000, subtype="DOUBLE")
+    with pytest.raises(ValueError, match="too large for 32-bit floats; scale them"):
+        AUDIO.load(tmp_path / "c.wav")
 
 
 def test_values_of_something_else_are_not_joined():

@@ -5,6 +5,7 @@ import pytest
 import trimesh
 
 from modalities import find
+from modalities.meshes import Mesh, write_mesh
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, signed_distances
 from signals import coordinates
@@ -87,6 +88,24 @@ def test_saved_mesh_is_watertight_in_its_own_units(tmp_path):
     np.testing.assert_allclose(mesh.bounds, box.bounds, atol=0.1)
 
 
+@pytest.mark.parametrize("offset", [1e6, 1e9])
+def test_far_from_the_origin_shapes_keep_their_form(tmp_path, offset):
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    mesh = Mesh(np.asarray(ball.vertices) + offset, np.asarray(ball.faces))
+    again = trimesh.load(write_mesh(tmp_path / "far.ply", mesh), process=False)
+    np.testing.assert_array_equal(again.vertices, mesh.vertices)
+    np.testing.assert_array_equal(again.faces, mesh.faces)
+    signal = GEOMETRY.load(tmp_path / "far.ply", resolution=16)
+    GEOMETRY.save(signal.values, tmp_path / "out", signal.meta)
+    bounds = trimesh.load(tmp_path / "out" / "mesh.ply").bounds
+    np.testing.assert_allclose(bounds, [[offset - 1] * 3, [offset + 1] * 3], rtol=0, atol=0.1)
+
+
+def test_meshes_larger_than_numbers_are_refused():
+    with pytest.raises(ValueError, match="larger than numbers are"):
+        Mesh(np.array([[-1.7e308, 0, 0], [1.7e308, 0, 0], [0, 1, 0]]), np.array([[0, 1, 2]]))
+
+
 def test_shape_at_the_border_is_closed():
     grid = grid_points(12)[..., 0] - 0.05  # a half space
     mesh = trimesh.Trimesh(*extract_surface(grid))
@@ -122,6 +141,9 @@ def test_grids_of_any_shape_are_taken_as_they_are(tmp_path, name):
     [
         (np.ones((4, 5)), "signed distances are numbers"),
         (np.ones((4, 4, 4)), "encloses no sample"),
+        (-np.ones((4, 4, 4)), "no sample is outside"),
+        (np.ones((1, 4, 4)), "two or more along every axis"),
+        (np.full((4, 4, 4), 1e300), "too large for 32-bit floats"),
         (np.full((4, 4, 4), np.nan), "NaN or infinite"),
         (np.ones((4, 4, 4), complex), "signed distances are numbers"),
         (np.array([{"a": 1}], dtype=object), "plain numbers"),
@@ -131,6 +153,41 @@ def test_wrong_grids_are_one_sentence(tmp_path, array, message):
     np.save(tmp_path / "grid.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
         GEOMETRY.load(tmp_path / "grid.npy")
+
+
+@pytest.mark.parametrize("name", ["a.obj", "a.off", "a.stl", "a.ply", "binary.ply", "binary.stl"])
+def test_text_of_other_encodings_is_read(tmp_path, name):
+    kind, word = name[-3:], "b\xe9b\xe9".encode("latin-1")
+    how = {} if "binary" in name else {"ply": {"encoding": "ascii"}, "stl": {"file_type": "stl_ascii"}}.get(kind, {})
+    data = trimesh.creation.box((8, 4, 2)).export(**({"file_type": kind} | how))
+    data = data.encode() if isinstance(data, str) else data
+    if name == "binary.stl":
+        data = word + data[len(word) :]
+    else:
+        old, new = {
+            "obj": (b"v ", b"# %b\nv "), "off": (b"OFF\n", b"OFF\n# %b\n"),
+            "stl": (b"solid", b"solid %b"), "ply": (b" 1.0\n", b" 1.0\ncomment %b\n"),
+        }[kind]  # fmt: skip
+        data = data.replace(old, new % word, 1)
+    assert word in data
+    (tmp_path / name).write_bytes(data)
+    found = GEOMETRY.load(tmp_path / name, resolution=12).values
+    np.testing.assert_allclose(found[..., 0], box_distance(grid_points(12), np.array([0.8, 0.4, 0.2])), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "message"),
+    [
+        ("stl", 400, "is cut off or not an STL: 12 triangles take 684 bytes"),
+        ("stl_ascii", 400, "is cut off: there is no endsolid"),
+        ("obj", 400, "is text, but not an STL"),
+    ],
+)
+def test_what_is_no_stl_is_one_sentence(tmp_path, kind, count, message):
+    data = trimesh.creation.box().export(file_type=kind)
+    (tmp_path / "a.stl").write_bytes((data.encode() if isinstance(data, str) else data)[:count])
+    with pytest.raises(ValueError, match=message):
+        GEOMETRY.load(tmp_path / "a.stl")
 
 
 def test_claimed_grid_is_not_believed(tmp_path):

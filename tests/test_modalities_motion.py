@@ -1,5 +1,7 @@
 """Motion: the BVH format and rotations that may be averaged."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -185,3 +187,30 @@ def test_names_with_spaces_braces_on_one_line_and_several_roots(tmp_path):
     assert [joint.name for joint in motion.skeleton.joints] == ["Left Hand", "B"]
     assert motion.skeleton.joints[0].channels == ("Xrotation",)
     np.testing.assert_allclose(motion.frames, [[10, 7]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("frames", "time"),
+    [("Frames:2", "Frame Time:0.02"), ("FRAMES : 2", "Frame  time : 0.02"), ("frames :2", "Frame Time :.02")],
+)
+def test_labels_are_read_with_and_without_spaces(tmp_path, frames, time):
+    signal = load_text(tmp_path, GOOD.replace("Frames: 2", frames).replace("Frame Time: 0.02", time))
+    assert (signal.meta["frames"], signal.meta["frame_time"]) == (2, 0.02)
+
+
+@pytest.mark.parametrize(("encoding", "letter"), [("utf-8", "\u2026"), ("cp1252", "\u2026"), ("latin-1", "\xe9")])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_names_come_back_byte_by_byte(tmp_path, encoding, letter, ending):
+    name = f"H\u00fcfte{letter}"
+    (tmp_path / "a.bvh").write_bytes(GOOD.replace("ROOT A", f"ROOT {name}").replace("\n", ending).encode(encoding))
+    signal = MOTION.load(tmp_path / "a.bvh")
+    MOTION.save(signal.values, tmp_path, json.loads(json.dumps(dict(signal.meta))))
+    assert f"ROOT {name}\n".encode(encoding) in (tmp_path / "output.bvh").read_bytes()
+    assert MOTION.load(tmp_path / "output.bvh").meta["hierarchy"] == signal.meta["hierarchy"]
+
+
+def test_only_the_encodings_of_text_are_believed(tmp_path):
+    signal = load_text(tmp_path, GOOD)
+    old = {key: value for key, value in signal.meta.items() if key != "encoding"}
+    for meta in (old, old | {"encoding": "zip"}):
+        assert channels_of(signal.values, meta).skeleton.encoding == "utf-8"

@@ -1,5 +1,7 @@
 """Videos: frames, rates and sizes as independent readers see them."""
 
+import struct
+
 import av
 import cv2
 import imageio.v3 as iio
@@ -107,6 +109,32 @@ def test_wrong_options_are_one_sentence(tmp_path, options, message):
     path = folder_of(moving(9, 4, 4), tmp_path / "frames")
     with pytest.raises(ValueError, match=message):
         VIDEO.load(path, **options)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_phone_videos_are_turned_upright(tmp_path, quarters):
+    """The matrix of the track's header, as ISO 14496-12 has it, takes (x, y) to (a x + c y, b x + d y), y downwards."""
+    frames = moving(3, 32, 48)
+    write_clip(tmp_path / "clip.mp4", frames, 10)
+    data = bytearray((tmp_path / "clip.mp4").read_bytes())
+    cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
+    matrix = (cosine, sine, 0, -sine, cosine)
+    place = data.index(b"tkhd") + 44
+    data[place : place + 20] = struct.pack(">5i", *(number << 16 for number in matrix))
+    (tmp_path / "clip.mp4").write_bytes(bytes(data))
+    shown = np.moveaxis(VIDEO.load(tmp_path / "clip.mp4").values, 2, 0)
+    wanted = np.rot90(frames, -quarters, axes=(1, 2))  # clockwise
+    assert shown.shape == wanted.shape
+    assert np.abs(255 * shown - wanted).mean() < 3
+    assert VIDEO.load(tmp_path / "clip.mp4", height=24).values.shape[:2] == ((24, 16) if quarters % 2 else (24, 36))
+
+
+@pytest.mark.parametrize("name", ["frame\u00b2.png", "\u2460.png", "frame\u0665.png"])
+def test_names_of_frames_may_hold_any_digits_and_hidden_files_are_none(tmp_path, name):
+    path = folder_of(moving(2, 4, 4), tmp_path / "frames")
+    (path / "frame1.png").rename(path / name)
+    (path / "._frame1.png").write_bytes(b"another program's notes")
+    assert VIDEO.load(path).values.shape[2] == 2
 
 
 def test_frames_of_different_sizes_are_refused(tmp_path):

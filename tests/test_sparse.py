@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from builders import lopsided
+from builders import bumps, lopsided
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,17 +13,6 @@ from kernels import SparseKernel, combine, minimal_kernel, outer
 from kernels.minimal import bspline
 
 ORDERS = st.integers(0, 4)
-
-
-def bumps(order: int, seed: int) -> tuple[SparseKernel, list[tuple[float, float, float]]]:
-    """A lopsided kernel of several B-splines, and their (shift, half size, share)."""
-    rng = np.random.default_rng(seed)
-    parts = [(rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4), rng.uniform(0.2, 2.0)) for _ in range(3)]
-    kernels = []
-    for shift, half_size, _ in parts:
-        minimal = minimal_kernel(order, half_size)
-        kernels.append(SparseKernel(minimal.positions + shift, minimal.weights, order, (0,)))
-    return combine(kernels, [share for _, _, share in parts]), parts
 
 
 def density_of(parts: list[tuple[float, float, float]], order: int, x: np.ndarray) -> np.ndarray:

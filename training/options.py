@@ -29,7 +29,7 @@ class Options:
     norm_exp: float = 1.0
     omega_0: float = 0.0
     factor: str = "swish"
-    knots: float = 6.0
+    knots: float = 4.0
     core_size: int = 50_000
     poly_degree: int = 2
     optimizer: str = "muon"

@@ -11,15 +11,15 @@ exactly in every step (Golub & Pereyra 1973), and the core is T seen through the
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from models.field import FieldConfig
 from models.separable import SeparableField
 from models.stencil import Differences
+from training.directions import singular_directions
 from training.lattice import LatticeTargets
 from training.objective import Loss, fit_polynomial, polynomial_values
 from training.pyramid import levels
@@ -28,6 +28,7 @@ from training.pyramid import levels
 LEVEL_WEIGHT = 4.0
 # Keeps the normal equations solvable where features coincide; far below any residual of interest.
 RIDGE = 1e-12
+SMALLEST_FEATURE = 1e-6
 # Rows a step looks at per feature. The phases of a lattice are close to each other, so that a few of them,
 # others in every step, teach as much as all of them and cost a third.
 ROWS_PER_FEATURE = 2
@@ -35,9 +36,6 @@ ROWS_PER_FEATURE = 2
 # Diracs closer than its own would see it: so what a FINER times narrower kernel sees is kept small, too.
 PRIOR = 2e-5
 FINER = 4
-EPSILON = torch.finfo(torch.float64).eps
-# Singular values are divided by, even those of a signal that is 0 everywhere.
-SMALLEST = 1e-150
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Direction:
 
     wanted W [P, L, R] and its singular values `sizes` [R]; `forms` [levels, L, L] are the quadratic forms
     B_l' B_l per row of B_l, `form` [L, L] is their weighted sum and `weighed` [P, L, R] is W seen through it.
+    `narrow_lattices` are those of the narrower kernel.
     """
 
     axis: int
@@ -55,6 +54,7 @@ class Direction:
     forms: Tensor
     form: Tensor
     weighed: Tensor
+    narrow_lattices: int
 
     def at(self, phases: Tensor) -> "Direction":
         """The same direction seen on some of the lattices."""
@@ -63,10 +63,14 @@ class Direction:
 
 
 class ProjectionObjective:
-    """The loss above over all filtered axes of a separable field with a dense core; see the module's formula."""
+    """The loss above over all filtered axes of a separable field with a dense core; see the module's formula.
 
-    def __init__(self, targets: LatticeTargets, count: int) -> None:
+    `count` is the number of pyramid levels, `rows` how many rows per feature a step looks at.
+    """
+
+    def __init__(self, targets: LatticeTargets, count: int, rows: float = ROWS_PER_FEATURE) -> None:
         self.targets = targets
+        self.rows = rows
         self.count = count
         self.directions: list[Direction] = []
         self.bases: list[Tensor] = []
@@ -86,29 +90,36 @@ class ProjectionObjective:
         stencils = self.targets.stencils()
         for axis, (basis, rank) in enumerate(zip(self.bases, ranks, strict=True)):
             if isinstance(stencils[axis], Differences):
-                self.directions.append(self._direction(axis, stencils[axis], basis, spectra[axis][1][:rank]))
+                # Few rows leave features free to swing between them, and one lattice may miss that.
+                few = len(basis) < ROWS_PER_FEATURE * field.config.num_channels
+                sizes = spectra[axis][1][:rank]
+                self.directions.append(self._direction(axis, stencils[axis], basis, sizes, 2 if few else 1))
         self.finish(field)
 
-    def _direction(self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor) -> Direction:
+    def _direction(
+        self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor, narrow_lattices: int
+    ) -> Direction:
         order = self.targets.order_of(axis).argsort()
         wanted = (basis * sizes)[order].unflatten(0, (len(stencil.first), stencil.count))
         forms = level_forms(stencil.count, stencil.n, self.count, wanted)
         weights = LEVEL_WEIGHT ** torch.arange(len(forms), dtype=forms.dtype, device=forms.device)
         form = torch.tensordot(weights, forms, dims=1)
-        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted)
+        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted, narrow_lattices)
 
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
         squares = torch.zeros(self.count, dtype=torch.float64, device=field.device)
         queries = 0
         for whole in self.directions:
-            direction = whole.at(draw_phases(whole, field.config.num_channels, generator))
+            direction = whole.at(draw_phases(whole, self.rows * field.config.num_channels, generator))
             products, _, prior = self._solve(field, direction)
             # A signal that the polynomial part holds leaves nothing to learn, and a logarithm of 0 is no loss.
             total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)
             means = (direction.forms * products.detach()).sum(dim=(1, 2))
             squares[: len(means)] += means
-            queries += len(direction.stencil.nodes) + len(narrow_stencil(direction.stencil).nodes)
+            queries += len(direction.stencil.nodes) + len(
+                narrow_stencil(direction.stencil, direction.narrow_lattices).nodes
+            )
         squares = squares[: max(len(d.forms) for d in self.directions)] / (self.core.shape[-1] * self._others())
         return Loss(total, list(squares.clamp_min(0).sqrt()), self.targets.values[..., 0].numel(), queries)
 
@@ -126,19 +137,21 @@ class ProjectionObjective:
         factor, stencil = field.factors[direction.axis], direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
-        narrow = narrow_stencil(stencil)
+        narrow, prior = narrow_stencil(stencil, direction.narrow_lattices), prior_weight(field.config)
         fine = narrow.combine(factor.features(narrow.nodes), 0).double()
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
             gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
-            gram = gram + PRIOR * shape[0] / len(fine) * (fine.T @ fine)
-            size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
+            gram = gram + prior * shape[0] / len(fine) * (fine.T @ fine)
+            size = gram.diagonal().sqrt()
+            # A spline that hardly a row sees is held to the size of the others.
+            size = size.clamp_min(max(SMALLEST_FEATURE * float(size.max()), torch.finfo(size.dtype).tiny))
             gram = gram / size / size[:, None]
             gram.diagonal().add_(RIDGE)
             solution = torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
         residual = direction.wanted.flatten(0, 1) - features @ solution
         lattices_last = residual.unflatten(0, shape).transpose(0, 1).flatten(1)
-        energy = PRIOR / len(fine) * (fine @ solution).square().sum()
+        energy = prior / len(fine) * (fine @ solution).square().sum()
         return lattices_last @ lattices_last.T / shape[0], solution, energy
 
     @torch.no_grad()
@@ -150,11 +163,17 @@ class ProjectionObjective:
         field.core.copy_(self.core)
 
 
-def narrow_stencil(stencil: Differences) -> Differences:
-    """One lattice over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
+def prior_weight(config: FieldConfig) -> float:
+    """How much the narrower kernel counts; more where splines, less smooth than networks, meet a box's edges."""
+    return 10 * PRIOR if config.layers == "spline" and config.order == 0 else PRIOR
+
+
+def narrow_stencil(stencil: Differences, lattices: int) -> Differences:
+    """Lattices over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
     spacing = stencil.spacing / FINER
     shift = spacing * (stencil.n / 2) - stencil.spacing * (stencil.n / 2)
-    return Differences(stencil.first[:1] + shift, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
+    first = stencil.first[:1] + shift + spacing * torch.arange(lattices, device=stencil.first.device) / lattices
+    return Differences(first, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
 
 
 def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
@@ -164,57 +183,11 @@ def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
     return torch.stack([average.T @ average / len(average) for average in averages])
 
 
-def draw_phases(direction: Direction, features: int, generator: torch.Generator) -> Tensor:
-    """Evenly spaced lattices from a random first one: about ROWS_PER_FEATURE rows per feature."""
+def draw_phases(direction: Direction, rows: float, generator: torch.Generator) -> Tensor:
+    """Evenly spaced lattices from a random first one, about `rows` rows together."""
     count, length = len(direction.stencil.first), direction.stencil.count
-    step = min(count, max(1, round(count * length / (ROWS_PER_FEATURE * features))))
+    step = min(count, max(1, round(count * length / rows)))
     device = direction.wanted.device
     first = torch.randint(step, (), generator=generator, device=device)
     # As many from any first one: a GPU is not waited for to tell which it drew.
     return (first + step * torch.arange(-(-count // step), device=device)) % count
-
-
-def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Left singular vectors [M, K] and singular values [K] of `values` [M_1, ..., c] unfolded along `axis`.
-
-    K is M, or the number of columns of the unfolding where there are fewer (a long signal of few channels).
-    """
-    unfolded = values.movedim(axis, 0).flatten(1)
-    if unfolded.shape[1] < unfolded.shape[0]:
-        vectors, sizes, _ = torch.linalg.svd(unfolded, full_matrices=False)
-        return vectors, sizes.clamp_min(sizes[0] * EPSILON + SMALLEST)
-    gram = torch.zeros(values.shape[axis], values.shape[axis], dtype=torch.float64, device=values.device)
-    for slab in unfolded.split(1 << 18, dim=1):
-        gram += slab @ slab.T
-    squares, vectors = torch.linalg.eigh(gram)
-    return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
-
-
-def choose_ranks(
-    targets: LatticeTargets, limits: Sequence[int], size: int, accuracy: float = 0.0, tolerance: float = 1e-6
-) -> tuple[int, ...]:
-    """Ranks per axis: one threshold on all singular values, as low as a core of `size` entries allows.
-
-    `limits` [d] bound the ranks of filtered axes (their features span no more), directions below `tolerance` of the
-    largest are never kept, and none beyond those that hold the truth to `accuracy` dB (peak 1; 0: all), even if all
-    error falls within [-1, 1]^d: the squared error of dropping directions is at most the sum of their squared
-    singular values (De Lathauwer et al. 2000).
-    """
-    values = targets.values.double()
-    values = values - values.mean(dim=tuple(range(values.ndim - 1)))
-    spectra = [singular_directions(values, axis)[1] for axis in range(values.ndim - 1)]
-    rows = zip(spectra, limits, targets.axes, strict=True)
-    caps = [min(len(s), limit) if axis.n else len(s) for s, limit, axis in rows]
-    largest = max(float(s[0]) for s in spectra)
-    thresholds = torch.cat([s[:cap] for s, cap in zip(spectra, caps, strict=True)]).sort(descending=True).values
-    allowed = targets.inside * targets.channels * 10 ** (-accuracy / 10) if accuracy else 0.0
-    best = (1,) * len(spectra)
-    for threshold in thresholds[thresholds >= tolerance * largest].tolist():
-        ranks = tuple(max(1, int((s[:cap] >= threshold).sum())) for s, cap in zip(spectra, caps, strict=True))
-        if math.prod(ranks) * targets.channels > size:
-            break
-        best = ranks
-        dropped = sum(float(s[rank:].square().sum()) for s, rank in zip(spectra, ranks, strict=True))
-        if dropped <= allowed:
-            break
-    return best

@@ -14,13 +14,14 @@ from models.separable import SeparableField
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.autodiff import AutodiffObjective
+from training.directions import choose_ranks
 from training.folder import RunFolder
 from training.lattice import LatticeTargets
 from training.loop import Trainer
 from training.objective import LatticeObjective, Objective, PointObjective
 from training.optimise import build_optimisers, set_rate
 from training.options import Options
-from training.projection import ProjectionObjective, choose_ranks
+from training.projection import ProjectionObjective
 
 # Rounding noise above this share of the signal is not worth training on; above a tenth of it, worth a warning.
 LARGEST_NOISE = 0.1
@@ -63,7 +64,7 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
             if options.factor == "spline":
                 shape |= knots_for(targets, options.knots)
                 limits = shape["knots"]
-            shape["ranks"] = choose_ranks(targets, limits, options.core_size, options.accuracy)
+            shape["ranks"] = choose_ranks(targets, limits, options.core_size, options.accuracy, options.poly_degree)
         else:
             shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
     return FieldConfig(**shape)
@@ -73,18 +74,20 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
     """Knots of spline factors per filtered axis and how far they reach: `per_step` of them for each distance h of the
     training kernel's Diracs, but no more than the signal has samples.
 
-    More than some six would show what the training kernel is blind to; training queries lie n h / 2 beyond the margin.
+    More than some four would show what the training kernel is blind to; training queries lie n h / 2 beyond the margin.
     """
-    filtered = [axis for axis in targets.axes if axis.n]
-    reach = max(-1.0 - axis.origin for axis in filtered) + targets.h * targets.n / 2
-    steps = 2 * (1 + reach) / targets.h
-    counts = [max(8, round(min(per_step, axis.phases) * steps)) if axis.n else 0 for axis in targets.axes]
-    if max(counts) > LARGEST_SPLINE:
+    knots, reach = [], []
+    for axis in targets.axes:
+        beyond = -1.0 - axis.origin + targets.h * targets.n / 2 if axis.n else 0.0
+        steps = 2 * (1 + beyond) / targets.h
+        knots.append(max(8, round(min(per_step, axis.phases) * steps)) if axis.n else 0)
+        reach.append(max(0.0, beyond))
+    if max(knots) > LARGEST_SPLINE:
         raise ValueError(
-            f"{max(counts)} knots along one axis are more than the {LARGEST_SPLINE} that are solved for at once: "
+            f"{max(knots)} knots along one axis are more than the {LARGEST_SPLINE} that are solved for at once: "
             "use a smaller --knots or --factor swish"
         )
-    return {"knots": tuple(counts), "reach": reach}
+    return {"knots": tuple(knots), "reach": tuple(reach)}
 
 
 def bands_for(h: float) -> int:

@@ -1,0 +1,98 @@
+"""setup.sh: the environment is made once, whole, and never over somebody else's."""
+
+import os
+import signal
+import time
+
+import pytest
+from checkout import Checkout
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def test_setup_makes_the_environment_once(checkout):
+    code, output, errors = checkout.run("setup.sh")
+    assert (code, errors) == (0, "") and "this first time only" in output
+    asked = checkout.asked("-m")
+    assert [line.split()[1] for line in asked] == ["venv", "pip", "pip"]
+    assert "torch==" in asked[1] and "whl/cpu" in asked[1] and "requirements-dev.txt" in asked[2]
+    assert checkout.run("setup.sh") == (0, "", "")
+    assert checkout.asked("-m") == asked
+
+
+def test_cuda_is_a_variable_away(checkout):
+    assert checkout.run("setup.sh", NFC_TORCH="cuda")[0] == 0
+    assert not any("whl/cpu" in line for line in checkout.asked("-m"))
+
+
+def test_changed_requirements_install_again(checkout):
+    checkout.prepare()
+    with (checkout.root / "requirements.txt").open("a") as stream:
+        stream.write("click==0.0\n")
+    assert checkout.run("setup.sh")[0] == 0
+    assert any("requirements-dev.txt" in line for line in checkout.asked("-m pip"))
+
+
+def test_a_failed_set_up_is_not_marked_as_done(checkout):
+    checkout.broken.touch()
+    code, _, errors = checkout.run("setup.sh")
+    assert code == 1 and "run this again" in errors
+    checkout.broken.unlink()
+    assert checkout.run("setup.sh")[0] == 0
+    assert len(checkout.asked("-m venv")) == 2
+
+
+def test_a_killed_set_up_is_made_again(checkout):
+    checkout.stand_in(checkout.bin / "python3", pip_seconds=60)
+    process = checkout.start("setup.sh")
+    deadline = time.monotonic() + 20
+    while not checkout.asked("-m pip") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    checkout.stand_in(checkout.bin / "python3")
+    checkout.stand_in(checkout.root / ".venv" / "bin" / "python")
+    assert checkout.run("setup.sh")[0] == 0
+    assert len(checkout.asked("-m venv")) == 2
+
+
+def test_two_at_once_install_once(checkout):
+    checkout.stand_in(checkout.bin / "python3", pip_seconds=0.4)
+    both = [checkout.start("setup.sh") for _ in range(2)]
+    outputs = [process.communicate(timeout=30)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(checkout.asked("-m venv")) == 1
+    assert sum("waiting for another set-up" in output for output in outputs) == 1
+
+
+def test_somebody_elses_environment_is_left_alone(checkout):
+    precious = checkout.root / ".venv" / "precious"
+    precious.parent.mkdir()
+    precious.touch()
+    code, _, errors = checkout.run("setup.sh")
+    assert code == 1 and "did not make" in errors and errors.count("\n") == 1
+    assert precious.exists()
+
+
+def test_no_python_is_one_clear_sentence(checkout):
+    old = "#!/bin/sh\nexit 1\n"
+    for name in ("python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"):
+        path = checkout.bin / name
+        path.write_text(old)
+        path.chmod(0o755)
+    code, _, errors = checkout.run("setup.sh")
+    assert code == 1 and "3.10 or newer" in errors and errors.count("\n") == 1
+    assert not (checkout.root / ".venv").exists()
+
+
+def test_a_python_of_ones_own(checkout):
+    code, _, errors = checkout.run("setup.sh", NFC_PYTHON="/bin/false")
+    assert code == 1 and "NFC_PYTHON=/bin/false" in errors
+    own = checkout.stand_in(checkout.root / "own python")
+    assert checkout.run("test.sh", "-k", "one two", cwd=None, NFC_PYTHON=str(own))[0] == 0
+    assert checkout.asked() == ["-m pytest -k one two"]
+    assert checkout.run("scripts/test.sh", cwd=checkout.root, NFC_PYTHON="./own python")[0] == 0
+    assert not (checkout.root / ".venv").exists()
