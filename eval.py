@@ -56,6 +56,10 @@ def output_shape(modality: Modality, native: Sequence[int], asked: dict[str, int
     """Samples per axis: as asked by --width, --height and --depth, else the signal's own."""
     if len(native) != len(modality.axis_names):
         raise ValueError(f"a field of {len(native)} coordinates is none of {modality.name}")
+    used = {SIZE_FLAGS.get(letter) for letter in modality.axis_names}
+    # An axis that is not there has size 1: the authors' program is told so of images.
+    if unused := [flag for flag, size in asked.items() if size not in (None, 1) and flag not in used]:
+        raise ValueError(f"--{', --'.join(unused)} sizes no axis of {modality.name}: leave it out")
     pairs = zip(modality.axis_names, native, strict=True)
     sizes = [size if (flag := asked.get(SIZE_FLAGS.get(letter, ""))) is None else flag for letter, size in pairs]
     if min(sizes) < 1:

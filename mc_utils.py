@@ -161,6 +161,13 @@ def target_file(save_path: Path, stem: str, order: int, half_size: float, method
     return save_path / f"{stem}_order_{order}_{half_size:g}_{how}.npz"
 
 
+def preview_files(preview: Path | None, kind: Modality) -> list[Path]:
+    """Every file that --preview asks for; raises ValueError for one that is not named as the picture it is."""
+    if preview and preview.suffix != ".png":
+        raise ValueError(f"--preview is a PNG picture: name it {preview.stem or 'preview'}.png, not {preview.name}")
+    return [preview.with_suffix(suffix) for suffix in kind.figures] if preview else []
+
+
 def check_request(order: int, half_size: float, margin: float, samples: int, method: str, backend: str) -> None:
     """Refuse numbers no ground truth can be made with, before anything is read; raises ValueError."""
     if not 0 <= order <= LARGEST_ORDER:
@@ -175,17 +182,12 @@ def check_request(order: int, half_size: float, margin: float, samples: int, met
         raise ValueError("--backend cupy is for --method monte_carlo: the exact method runs on the CPU")
 
 
-def load_signal(path: Path, modality: Modality, axes: str | None, options: dict[str, Any]) -> Signal:
-    """The signal at `path` with the axes to filter, read with those options the modality knows."""
-    known = {entry.name for entry in modality.load_options}
-    unknown = sorted(name for name, value in options.items() if value is not None and name not in known)
-    if unknown:
-        raise ValueError(f"{modality.name} has no option {', '.join('--' + name for name in unknown)}")
-    asked = {name: value for name, value in options.items() if value is not None}
-    signal = modality.load(path, **asked)
-    chosen = modality.axes_of(axes) if axes else signal.axes
+def load_signal(path: Path, kind: Modality, axes: str | None, asked: dict[str, Any], reach: Sequence[float]) -> Signal:
+    """The signal at `path` with the axes to filter, read as `asked`; `reach` as `Modality.load_to` takes it."""
+    told, chosen = kind.asked_of(asked), kind.axes_of(axes)
+    signal = kind.load_to(path, reach, **told)
     # How it was read travels along, so that eval.py reads the raw signal the same way.
-    return replace(signal, axes=chosen, meta=dict(signal.meta) | {"load": asked})
+    return replace(signal, axes=chosen, meta=dict(signal.meta) | {"load": told})
 
 
 @click.command()
@@ -215,9 +217,10 @@ def main(path: Path, save_path: Path, order: int, half_size: float, method: str,
     check_request(order, half_size, margin, sample_number, method, backend)
     xp = array_module(backend)
     kind = find(modality) if modality else for_path(path)
+    kind.check_boundary(boundary)
     file = target_file(save_path, path.stem, order, half_size, method, sample_number)
-    refuse_existing(file, *([preview.with_suffix(suffix) for suffix in kind.figures] if preview else []))
-    signal = load_signal(path, kind, axes, loader)
+    refuse_existing(file, *preview_files(preview, kind))
+    signal = load_signal(path, kind, axes, loader, (margin, half_size))
     pads = pads_for(margin, signal.shape, signal.axes)
     # Hours of sampling are not begun for a place that cannot be written to.
     with writable_folder(file.parent):
@@ -236,7 +239,7 @@ def main(path: Path, save_path: Path, order: int, half_size: float, method: str,
                f"half size {half_size:g}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
-        kind.compare(signal.core, truth.core, None, preview, signal.meta)
+        kind.compare(signal.core, truth.core, None, preview, signal.meta, "ground truth")
         click.echo(f"{preview}: the signal and its ground truth")
 
 

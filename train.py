@@ -44,7 +44,7 @@ from utils import clear_errors, pick_device, progress_bar
 OPTION_HELP: dict[str, tuple[Any, str]] = {
     "field": (click.Choice(KINDS), "Kind of field."),
     "supervision": (click.Choice(SUPERVISIONS), "How it learns: solved heads, lattices, single points, derivatives."),
-    "num_channels": (int, "Width of the hidden layers."),
+    "num_channels": (int, "Width of the hidden layers; 1-D networks get no more features than an axis has samples."),
     "num_layers": (int, "Hidden layers."),
     "pe": (int, "Bands of the positional encoding; -1: from the training kernel."),
     "norm_exp": (float, "Bands are divided by their frequency to this power."),

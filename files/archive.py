@@ -2,19 +2,19 @@
 
 import ast
 import hashlib
-import io
 import math
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from files.atomic import atomic_write
+from files.atomic import atomic_write, remove_torn
 
 DIGEST = "digest"
 # A claimed size is believed only up to this many bytes: far above any real file, far below a bomb.
@@ -24,6 +24,8 @@ LARGEST_ARRAY = 1 << 34
 ALWAYS_ALLOWED = 1 << 28
 LARGEST_RATIO = 100
 LONGEST_HEADER = 4096
+# Bytes that are unpacked at once.
+CHUNK = 1 << 20
 ARRAY_TYPE = re.compile(r"[<>|=]?([biufcSU]\d{1,9}|O)")
 # What the readers of zip files and array headers may raise on bytes that make no sense.
 READ_FAULTS = (
@@ -46,6 +48,23 @@ class ArchiveError(ValueError):
     """The file is not the archive it should be; the message says what to do."""
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What an array of an archive may be: its dtype's `kinds`, and how many axes and values (characters) at most."""
+
+    kinds: str
+    axes: int = 0
+    most: float = 1
+
+    def admits(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Whether an array may have the shape and dtype that its header claims."""
+        values = math.prod(shape) * (dtype.itemsize // 4 if dtype.kind == "U" else 1)
+        return dtype.kind in self.kinds and len(shape) <= self.axes and values <= self.most
+
+
+DIGEST_BOUND = Bound("U", most=64)
+
+
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over the names, types, shapes and bytes of `arrays`, in the order of their names."""
     total = hashlib.sha256()
@@ -65,25 +84,32 @@ def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray], compress: b
         if array.dtype.hasobject:
             raise ArchiveError(f"{name} holds Python objects; only plain arrays are stored")
     write = np.savez_compressed if compress else np.savez
+    remove_torn(path)
     with atomic_write(path) as stream:
         # The digest comes first: one damaged length in the zip file's directory can swallow all members after it.
         write(stream, **{DIGEST: np.array(digest_of(plain))}, **plain)
     return Path(path)
 
 
-def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.ndarray]:
+def load_archive(
+    path: str | Path, required: Collection[str], bounds: Mapping[str, Bound] | None = None
+) -> dict[str, np.ndarray]:
     """Read the arrays of an `.npz` file, never unpickling, and check their digest where there is one.
 
-    Raises FileNotFoundError, or ArchiveError for anything that is not a whole archive with the
-    `required` names in it.
+    `bounds` are what its arrays may be, by name. Raises FileNotFoundError, or ArchiveError for anything that is
+    not a whole archive with the `required` names in it.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; check the path")
+    known = {**(bounds or {}), DIGEST: DIGEST_BOUND}
     try:
         with zipfile.ZipFile(path) as archive:
             entries = _checked_entries(archive, path)
-            arrays = {name: _read_entry(archive, entry, path) for name, entry in entries.items()}
+            missing = sorted(set(required) - set(entries))
+            if missing:
+                raise ArchiveError(f"{path} lacks {', '.join(missing)}: it is another kind of file")
+            arrays = {name: _read_entry(archive, entry, known.get(name), path) for name, entry in entries.items()}
         digest = arrays.pop(DIGEST, None)
         sound = digest is None or str(digest) == digest_of(arrays)
     except ArchiveError:
@@ -91,9 +117,6 @@ def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.nd
     except READ_FAULTS as error:
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise ArchiveError(f"{path} is damaged or not an .npz file ({reason}); make it again") from None
-    missing = sorted(set(required) - set(arrays))
-    if missing:
-        raise ArchiveError(f"{path} lacks {', '.join(missing)}: it is another kind of file")
     if not sound:
         raise ArchiveError(f"{path} is damaged: its digest does not fit its contents; make it again")
     return arrays
@@ -119,17 +142,25 @@ def _checked_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.
     return entries
 
 
-def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One `.npy` member, refused if its header does not fit its size."""
-    data = archive.read(entry)
-    stream = io.BytesIO(data)
-    shape, fortran, dtype = read_header(stream)
-    if dtype.hasobject:
-        raise ArchiveError(f"{path} holds pickled objects, which are never loaded; convert it first")
-    if dtype.itemsize * math.prod(shape) != len(data) - stream.tell():
-        raise ArchiveError(f"{path} is truncated: {entry.filename!r} does not hold the {shape} values it claims")
-    flat = np.frombuffer(data, dtype, offset=stream.tell())
-    return flat.reshape(shape, order="F" if fortran else "C").copy()
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, bound: Bound | None, path: Path) -> np.ndarray:
+    """One `.npy` member, refused if its header does not fit its size or its bound."""
+    with archive.open(entry) as stream:
+        shape, fortran, dtype = read_header(stream)
+        if dtype.hasobject:
+            raise ArchiveError(f"{path} holds pickled objects, which are never loaded; convert it first")
+        name = entry.filename.removesuffix(".npy")[:80]
+        # What the header says is judged before anything is unpacked.
+        if bound and not bound.admits(shape, dtype):
+            claim = f"{math.prod(shape):.4g} values of type {dtype.str} on {len(shape)} axes"
+            raise ArchiveError(f"{path} claims that its {name!r} are {claim}: it is another kind of file")
+        if dtype.itemsize * math.prod(shape) != entry.file_size - stream.tell():
+            raise ArchiveError(f"{path} is truncated: {name!r} does not hold the values it claims")
+        array = np.empty(shape, dtype, order="F" if fortran else "C")
+        flat = memoryview(array.reshape(-1, order="A").view(np.uint8))
+        # Piece by piece: a member is never in memory twice.
+        for start in range(0, max(len(flat), 1), CHUNK):
+            flat[start : start + CHUNK] = stream.read(CHUNK)
+    return array
 
 
 def load_array(path: str | Path) -> np.ndarray:

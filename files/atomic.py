@@ -1,7 +1,10 @@
 """Writing a file so that it is either the old one or the whole new one, never a torn one."""
 
 import contextlib
+import errno
+import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +21,48 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    part, stream = _new_part(path)
     try:
-        with part.open("xb") as stream:
+        with stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(path)
+            # Still locked, so that nobody takes it for left behind.
+            part.replace(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            # A full disk names no file by itself.
+            # A full disk names no file by itself, and NumPy not even the fault.
+            if error.errno is None:
+                error.errno, error.strerror = errno.EIO, f"could not be written whole ({error}); is the disk full?"
             error.filename = str(path)
         raise
     _sync_folder(path.parent)
+
+
+def remove_torn(path: str | Path) -> None:
+    """Remove what killed writers of `path` left beside it; the parts of writers that live are locked, and stay."""
+    path = Path(path)
+    left = re.compile(re.escape(f".{path.name[:40]}.") + r"[0-9a-f]{8}\.part")
+    with contextlib.suppress(OSError):
+        for part in [entry for entry in path.parent.iterdir() if left.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError), part.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+
+
+def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new file beside `path`, open for writing and locked for as long as it is open."""
+    while True:
+        part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+        stream = part.open("xb")
+        # Some file systems know no locks; there `remove_torn` gets none either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return part, stream
+        # It was taken for a dead writer's before it was locked.
+        stream.close()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -43,13 +43,19 @@ def from_ground_truth(path: Path, kernel: SparseKernel) -> Reference:
 
 
 def read_signal(path: Path, modality: Modality, kernel: SparseKernel, checkpoint: Checkpoint) -> Signal:
-    """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind."""
-    signal = modality.load(path, **modality.options_of(checkpoint.origin.meta.get("load", {})))
+    """The raw signal, read as the field's was, as far as `kernel` reaches; raises ValueError where it is not of the
+    field's kind and size."""
+    origin, reach = checkpoint.origin, [float(kernel.radius.max())]
+    signal = modality.load_to(path, reach, **modality.options_of(origin.meta.get("load", {})))
     if (signal.channels, signal.dim) != (checkpoint.config.channels, checkpoint.config.dim):
         raise ValueError(
             f"--signal {path} has {signal.channels} channels on {signal.dim} axes, "
             f"the field {checkpoint.config.channels} on {checkpoint.config.dim}"
         )
+    # What the authors' fields were trained on is not known.
+    if signal.shape != tuple(origin.shape) and not origin.released:
+        theirs, own = (" x ".join(map(str, shape)) for shape in (signal.shape, origin.shape))
+        raise ValueError(f"--signal {path} has {theirs} samples, the field was trained on {own}: give that signal")
     return replace(signal, axes=kernel.axes)
 
 

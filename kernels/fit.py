@@ -15,7 +15,7 @@ import numpy as np
 from kernels.knots import Line, Report, best_knots, knots_for_error, no_report
 from kernels.leastsquares import SplineFit, along_all
 from kernels.separate import grid_density
-from kernels.sparse import LARGEST_ORDER, SparseKernel, outer
+from kernels.sparse import SparseKernel, checked_order, outer
 from kernels.splines import SplineBasis
 from kernels.target import Target, factors_with_moments, missing_factor
 
@@ -64,8 +64,7 @@ def fit_kernel(
     dropped where that makes the error larger by no more than `slack` (relative); `report` is told what
     is tried. Raises ValueError for an order outside 0..8, too few Diracs or an error out of reach.
     """
-    if int(order) != order or not 0 <= order <= LARGEST_ORDER:
-        raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
+    order = checked_order(order)
     if target.dim not in CELLS:
         raise ValueError(f"kernels are fitted in 1, 2 or 3 dimensions, not {target.dim}")
     wish = Wish(_counts(count, target.dim), error, smallest_gap, report)
@@ -201,5 +200,7 @@ def _aligned_edges(knots: np.ndarray, dim: int) -> np.ndarray:
 def _on_grid(knots: Sequence[np.ndarray], weights: np.ndarray, order: int) -> SparseKernel:
     """A kernel from its weights [K_1, ..., K_d] on a tensor grid of knots, those left out that only rounding made."""
     kept = np.abs(weights) > NO_WEIGHT * np.abs(weights).max()
+    if not kept.any():
+        raise ValueError("so few Diracs leave nothing of this kernel: ask for more")
     positions = np.stack([t[i] for t, i in zip(knots, np.nonzero(kept), strict=True)], axis=-1)
     return SparseKernel(positions, weights[kept], order, tuple(range(len(knots))))

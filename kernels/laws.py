@@ -13,14 +13,24 @@ SAME_LINE = 1e-9
 LARGEST_SYSTEM = 1 << 26
 
 
+def lines_along(positions: np.ndarray, axis: int) -> np.ndarray:
+    """[K], the number of the line along `axis` that each of the `positions` [K, d] (units of the radius) lies on."""
+    places = np.round(np.delete(positions, axis, axis=1) / SAME_LINE).T
+    if not len(places):
+        return np.zeros(len(positions), dtype=np.intp)
+    order = np.lexsort(places)
+    line = np.empty(len(order), dtype=np.intp)
+    line[order] = np.append(0, np.cumsum((np.diff(places[:, order], axis=1) != 0).any(axis=0)))
+    return line
+
+
 def moment_equations(positions: np.ndarray, order: int, axes: Sequence[int]) -> np.ndarray:
     """B [E, K] with B @ w = 0 for weights that obey the moment laws; powers are taken of t / radius."""
     radius = np.abs(positions).max(axis=0)
     scaled = positions / np.where(radius > 0, radius, 1.0)
     rows = []
     for axis in axes:
-        _, line = np.unique(np.round(np.delete(scaled, axis, axis=1) / SAME_LINE), axis=0, return_inverse=True)
-        line = line.ravel()
+        line = lines_along(scaled, axis)
         if (line.max() + 1) * (order + 1) * line.size > LARGEST_SYSTEM:
             raise ValueError(f"{len(positions)} Diracs on {line.max() + 1} lines are too many to correct at once")
         on_line = np.equal.outer(np.arange(line.max() + 1), line)

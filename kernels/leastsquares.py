@@ -68,7 +68,10 @@ class SplineFit:
             rows = [[inverse.T @ v for inverse, v in zip(inverses, row, strict=True)] for row in self.moment_rows()]
             V = np.stack([reduce(np.multiply.outer, row).ravel() for row in rows])
             gap = np.array(list(self.moments.values())) - V @ z.ravel()
-            z = z + (V.T @ np.linalg.solve(V @ V.T, gap)).reshape(z.shape)
+            try:
+                z = z + (V.T @ np.linalg.solve(V @ V.T, gap)).reshape(z.shape)
+            except np.linalg.LinAlgError:
+                raise ValueError("so few Diracs cannot keep the moments of this kernel: ask for more") from None
         return along_all(inverses, z)
 
     def residual(self, coefficients: np.ndarray) -> float:
@@ -86,7 +89,10 @@ class SplineFit:
             frozen = flat_regions(full, flat)
             if np.isfinite(frozen).mean() < LEAST_FROZEN or np.isnan(frozen).sum() > LARGEST_FREE[frozen.ndim]:
                 break
-            pruned = self._solve_around(frozen)
+            try:
+                pruned = self._solve_around(frozen)
+            except np.linalg.LinAlgError:
+                continue  # what is left free cannot keep the moments
             if self.residual(pruned) <= allowed:
                 return pruned
         return full
@@ -115,8 +121,7 @@ def flat_regions(coefficients: np.ndarray, flat: float) -> np.ndarray:
     padded = np.pad(coefficients, 1)
     span = ndimage.maximum_filter(padded, 3, mode="nearest") - ndimage.minimum_filter(padded, 3, mode="nearest")
     region, count = ndimage.label(span <= tolerance)
-    values = ndimage.mean(padded, region, index=np.arange(count + 1))
-    values[0] = np.nan
+    values = np.append(np.nan, ndimage.mean(padded, region, index=np.arange(1, count + 1)))
     outside = np.pad(np.zeros(coefficients.shape, bool), 1, constant_values=True)
     values[np.unique(region[outside])] = np.where(np.unique(region[outside]) > 0, 0.0, np.nan)
     return values[region][(slice(1, -1),) * coefficients.ndim]

@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 from scipy.interpolate import BSpline
 
-from kernels.sparse import LARGEST_ORDER, SparseKernel, outer
+from kernels.sparse import LARGEST_SCALE, SparseKernel, checked_order, outer
 
 
 def knot_spacing(order: int, half_size: float) -> float:
@@ -26,13 +26,12 @@ def difference_weights(n: int, spacing: float) -> np.ndarray:
 
 def minimal_kernel_1d(order: int, half_size: float) -> SparseKernel:
     """The 1-D minimal kernel of polynomial degree `order` on [-half_size, half_size], of unit mass."""
-    if int(order) != order or not 0 <= order <= LARGEST_ORDER:
-        raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
-    if not (math.isfinite(half_size) and half_size > 0):
-        raise ValueError(f"half size must be positive, not {half_size}")
-    n, h = int(order) + 1, knot_spacing(int(order), half_size)
+    n = checked_order(order) + 1
+    if not 1 / LARGEST_SCALE <= half_size <= LARGEST_SCALE:
+        raise ValueError(f"half size must be positive, and at most {LARGEST_SCALE:g}, not {half_size}")
+    h = knot_spacing(n - 1, half_size)
     positions = -half_size + h * np.arange(n + 1)
-    return SparseKernel(positions[:, None], difference_weights(n, h), int(order), (0,))
+    return SparseKernel(positions[:, None], difference_weights(n, h), n - 1, (0,))
 
 
 def minimal_kernel(

@@ -17,11 +17,15 @@ FIRST = -1
 MOST_DIRACS = 193
 # Of the half size: how steep the edge of a box is made. Each order differentiates it once more, and float64 ends.
 STEEP = (0.01, 0.01, 0.03, 0.06)
+# What parameters of a kind may be: far beyond all use, and near enough that powers of them stay numbers.
+RANGES = {"length": (1e-6, 1e6), "frequency": (1e-6, 1e6), "ratio": (1e-6, 1e3), "number": (-1e6, 1e6)}
+# Lengths of one kernel may differ this many times, and a wave have this many cycles under its Gaussian.
+LARGEST_RATIO = 1e3
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the library's kernels: `kind` is length, frequency, number, coordinate or path."""
+    """One parameter of the library's kernels: `kind` is a key of RANGES, coordinate or path."""
 
     kind: str
     help: str
@@ -32,15 +36,15 @@ class Parameter:
         return {"path": str, "coordinate": int}.get(self.kind, float)
 
     def checked(self, name: str, value: Any) -> Any:
-        """The value as its type, or ValueError where it cannot be one."""
+        """The value as its type, or ValueError where it cannot be one or is out of range."""
         try:
             value = self.type(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{name} must be a {self.kind}, not {value!r}") from None
-        if self.kind in ("length", "frequency") and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive, not {value}")
-        if self.kind == "number" and not math.isfinite(value):
-            raise ValueError(f"{name} must be finite, not {value}")
+        least, most = RANGES.get(self.kind, (value, value))
+        if not least <= value <= most:
+            positive = "positive, and " if least > 0 else ""
+            raise ValueError(f"{name} must be {positive}from {least:g} to {most:g}, not {value}")
         return value
 
 
@@ -53,7 +57,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "length": Parameter("length", "length of the line in domain units"),
         "thickness": Parameter("length", "thickness of the line or ring in domain units"),
         "frequency": Parameter("frequency", "cycles per domain unit, of which the signal spans two"),
-        "ratio": Parameter("number", "the wider sigma over the narrower one"),
+        "ratio": Parameter("ratio", "the wider sigma over the narrower one"),
         "angle": Parameter("number", "degrees counter-clockwise from the direction of the columns"),
         "lobes": Parameter("number", "lobes of the sinc to either side"),
         "degree": Parameter("number", "polynomial degree of the B-spline"),
@@ -95,13 +99,21 @@ class Recipe:
         """The degree of the B-spline that this kernel is, None where it is none."""
         return int(values["degree"]) if "degree" in values else self.degree
 
+    def check_sizes(self, values: Values) -> None:
+        """Refuse (ValueError) lengths, or a length and a period, that are too far apart to be of one kernel."""
+        kinds = {name: PARAMETERS[name].kind for name in values}
+        sizes = {name: value for name, value in values.items() if kinds[name] == "length"}
+        sizes |= {name: 1.0 / value for name, value in values.items() if kinds[name] == "frequency"}
+        if max(sizes.values()) > LARGEST_RATIO * min(sizes.values()):
+            raise ValueError(f"the sizes that {' and '.join(sizes)} give differ more than {LARGEST_RATIO:g} times")
+
     def unit(self, values: Values) -> tuple[float, tuple[tuple[str, float], ...]]:
         """The kernel's size and the rest of its values at size 1, rounded so that equal shapes compare equal."""
         kinds = {name: PARAMETERS[name].kind for name in values}
         size = next(values[name] for name in values if kinds[name] == "length")
         shape = dict(values)
         for name, kind in kinds.items():
-            if kind in ("length", "frequency", "number"):
+            if kind in RANGES:
                 scale = {"length": 1.0 / size, "frequency": size}.get(kind, 1.0)
                 shape[name] = float(f"{values[name] * scale:.12g}")
         return size, tuple(shape.items())

@@ -12,6 +12,7 @@ Source: Nsampi et al. 2023, section 4; Heckbert 1986, section 3.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,41 @@ from pathlib import Path
 import numpy as np
 
 from files import ArchiveError, load_archive, save_archive
+from files.archive import Bound
+from kernels.laws import lines_along
 
 LARGEST_ORDER = 8
+LARGEST_DIM = 8
+# Diracs times coordinates: beyond what any field could be asked for, and what the laws are checked for in a second.
+LARGEST_SIZE = 1 << 22
+# What kernels may be stretched by, and a half size: powers of it stay numbers.
+LARGEST_SCALE = 1e9
 # Moments above this, relative to sum |w| r^k, would let integration constants through.
 MOMENT_TOLERANCE = 1e-9
+BOUNDS = {
+    "positions": Bound("fiu", 2, LARGEST_SIZE),
+    "weights": Bound("fiu", 1, LARGEST_SIZE),
+    "order": Bound("fiu"),
+    "axes": Bound("iu", 1, LARGEST_DIM),
+}
+
+
+def checked_order(order: float) -> int:
+    """`order` as a whole number, or ValueError where no kernel or field has it."""
+    if not 0 <= order <= LARGEST_ORDER or int(order) != order:
+        raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
+    return int(order)
+
+
+def checked_axes(axes: Sequence[int], dim: int) -> tuple[int, ...]:
+    """Filtered axes as whole numbers, or ValueError where they do not fit a domain of `dim` coordinates."""
+    try:
+        found = [operator.index(axis) for axis in axes]
+    except TypeError:
+        found = []
+    if not found or sorted(set(found)) != found or not 0 <= found[0] <= found[-1] < dim:
+        raise ValueError(f"filtered axes {axes} do not fit {dim} coordinates: whole numbers rising within 0..{dim - 1}")
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +74,14 @@ class SparseKernel:
     def __post_init__(self) -> None:
         positions = np.array(self.positions, dtype=np.float64)
         weights = np.array(self.weights, dtype=np.float64)
-        axes = tuple(int(axis) for axis in self.axes)
         if positions.ndim != 2 or weights.shape != positions.shape[:1] or positions.size == 0:
             raise ValueError(f"positions [K, d] and weights [K] do not fit: {positions.shape} and {weights.shape}")
+        if positions.shape[1] > LARGEST_DIM or positions.size > LARGEST_SIZE:
+            shape = " x ".join(map(str, positions.shape))
+            raise ValueError(f"{shape} coordinates of Diracs are more than {LARGEST_SIZE}: make a kernel of fewer")
         if not (np.isfinite(positions).all() and np.isfinite(weights).all()):
             raise ValueError("a kernel's positions and weights must be finite")
-        if int(self.order) != self.order or not 0 <= self.order <= LARGEST_ORDER:
-            raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {self.order}")
-        if not axes or sorted(set(axes)) != list(axes) or not 0 <= axes[0] <= axes[-1] < positions.shape[1]:
-            raise ValueError(f"filtered axes {axes} must be increasing and lie in 0..{positions.shape[1] - 1}")
+        order, axes = checked_order(self.order), checked_axes(self.axes, positions.shape[1])
         idle = [j for j in range(positions.shape[1]) if j not in axes]
         if positions[:, idle].any():
             raise ValueError(f"positions must be 0 in the axes that are not filtered ({idle})")
@@ -58,8 +89,11 @@ class SparseKernel:
             array.setflags(write=False)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "order", int(self.order))
+        object.__setattr__(self, "order", order)
         object.__setattr__(self, "axes", axes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not np.isfinite([np.abs(weights).sum(), self.mass]).all():
+                raise ValueError("a kernel's positions and weights are too large to be added up")
         defect = self.moment_defect()
         if defect > MOMENT_TOLERANCE:
             raise ValueError(
@@ -98,10 +132,9 @@ class SparseKernel:
         scale = np.abs(self.weights).sum()
         for axis in self.axes:
             t = self.positions[:, axis] / (self.radius[axis] or 1.0)
-            others = np.delete(self.positions, axis, axis=1) / (self.radius.max() or 1.0)
-            _, line = np.unique(np.round(others, 9), axis=0, return_inverse=True)
+            line = lines_along(self.positions / (self.radius.max() or 1.0), axis)
             for k in range(self.n):
-                moments = np.bincount(line.ravel(), self.weights * t**k)
+                moments = np.bincount(line, self.weights * t**k)
                 worst = max(worst, float(np.abs(moments).max() / scale) if scale else 0.0)
         return worst
 
@@ -130,11 +163,13 @@ class SparseKernel:
         t -> s t and w -> w / s^n per filtered axis (Nsampi et al. 2023, section 4.3).
         """
         factors = np.broadcast_to(np.asarray(scale, dtype=np.float64), (len(self.axes),))
-        if not (np.isfinite(factors).all() and (factors > 0).all()):
-            raise ValueError(f"a kernel's scale must be positive, not {scale}")
+        if not ((factors >= 1 / LARGEST_SCALE) & (factors <= LARGEST_SCALE)).all():
+            raise ValueError(f"a kernel's scale must be positive, and at most {LARGEST_SCALE:g}, not {scale}")
         stretch = np.ones(self.dim)
         stretch[list(self.axes)] = factors
-        return SparseKernel(self.positions * stretch, self.weights / np.prod(factors**self.n), self.order, self.axes)
+        with np.errstate(over="ignore"):
+            weights = self.weights / np.prod(factors**self.n)
+        return SparseKernel(self.positions * stretch, weights, self.order, self.axes)
 
     def times(self, factor: float) -> "SparseKernel":
         """The kernel multiplied by a number."""
@@ -166,10 +201,10 @@ class SparseKernel:
     @classmethod
     def load(cls, path: str | Path) -> "SparseKernel":
         """Read a kernel written by `save`; raises FileNotFoundError or ArchiveError with what is wrong."""
-        arrays = load_archive(path, required=("positions", "weights", "order", "axes"))
+        arrays = load_archive(path, BOUNDS, BOUNDS)
         try:
-            order, axes = arrays["order"].item(), tuple(int(axis) for axis in arrays["axes"].ravel())
-            return cls(arrays["positions"], arrays["weights"], order, axes)
+            axes = tuple(arrays["axes"].ravel().tolist())
+            return cls(arrays["positions"], arrays["weights"], arrays["order"].item(), axes)
         except (ValueError, TypeError, OverflowError) as error:
             raise ArchiveError(f"{path} is not a kernel: {error}") from None
 
@@ -185,7 +220,9 @@ def outer(first: SparseKernel, second: SparseKernel) -> SparseKernel:
         raise ValueError(f"only kernels of one order multiply, not {first.order} and {second.order}")
     positions = np.hstack([np.repeat(first.positions, len(second), axis=0), np.tile(second.positions, (len(first), 1))])
     axes = first.axes + tuple(first.dim + axis for axis in second.axes)
-    return SparseKernel(positions, np.outer(first.weights, second.weights).ravel(), first.order, axes)
+    with np.errstate(over="ignore"):
+        weights = np.outer(first.weights, second.weights).ravel()
+    return SparseKernel(positions, weights, first.order, axes)
 
 
 def combine(kernels: Sequence[SparseKernel], coefficients: Sequence[float]) -> SparseKernel:

@@ -16,8 +16,9 @@ from files import atomic_write
 from modalities.figure import new_figure, write_figure
 from modalities.inputs import bounded, existing_file, whole_number
 from modalities.measures import mse, psnr, snr
-from modalities.modality import LoadOption, Modality
+from modalities.modality import FILTERED, LoadOption, Modality
 from modalities.pixels import write_values
+from modalities.whole import check_whole
 from modalities.windows import Windows
 from signals import Signal
 
@@ -52,6 +53,7 @@ def read_recording(path: Path) -> tuple[np.ndarray, int]:
     import soundfile
 
     path = existing_file(path, "a recording", ADVICE)
+    check_whole(path, ADVICE)
     try:
         info = soundfile.info(str(path))
         bounded(path, info.frames * info.channels, "cut out a shorter piece")
@@ -60,8 +62,12 @@ def read_recording(path: Path) -> tuple[np.ndarray, int]:
         raise ValueError(f"{path} is not a recording that can be read, or it is damaged; {ADVICE}") from None
     if not len(recording):
         raise ValueError(f"{path} holds no samples; {ADVICE}")
+    if len(recording) < info.frames:
+        raise ValueError(f"{path} announces {info.frames} samples and has {len(recording)}; copy it again, or {ADVICE}")
     if not np.isfinite(recording).all():
-        raise ValueError(f"{path} has samples that are NaN or infinite; mend the file first")
+        loud = np.isfinite(soundfile.read(str(path), dtype="float64")[0]).all()
+        what = "too large for 32-bit floats; scale them to [-1, 1]" if loud else "NaN or infinite; mend the file"
+        raise ValueError(f"{path} has samples that are {what} first")
     return recording, int(rate)
 
 
@@ -86,15 +92,21 @@ def seconds(units: float, meta: Mapping[str, Any]) -> float:
 def joined(values: np.ndarray, meta: Mapping[str, Any]) -> tuple[np.ndarray, int]:
     """Windows [W, T', c] as one recording [S', c] and its sample rate (another T' is another rate)."""
     windows = windows_of(meta)
-    rate = float(meta["sample_rate"]) * windows.stretch(values.shape[1])
-    return windows.join(values), max(1, round(rate))
+    # One sample lasts no time that another number of them could share.
+    stretch = windows.stretch(values.shape[1]) if windows.samples > 1 else 1.0
+    return windows.join(values), max(1, round(float(meta["sample_rate"]) * stretch))
 
 
 def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
-    """Write output.wav (32-bit float, so that nothing is clipped or rounded) and output.npy [S, c]."""
+    """Write output.wav (32-bit float, so that nothing is clipped or rounded) and output.npy [S, c].
+
+    Raises ValueError, with nothing written, for one sample a window where the recording had more.
+    """
     from scipy.io import wavfile
 
     folder = Path(folder)
+    if values.shape[1] == 1 < windows_of(meta).window:
+        raise ValueError("a window of one sample lasts no time; ask for --depth 2 or more")
     recording, rate = joined(values, meta)
     data = io.BytesIO()
     wavfile.write(data, rate, recording.astype(np.float32))
@@ -114,10 +126,15 @@ def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | Non
 
 
 def compare(
-    before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, path: Path, meta: Mapping[str, Any]
+    before: np.ndarray,
+    after: np.ndarray,
+    truth: np.ndarray | None,
+    path: Path,
+    meta: Mapping[str, Any],
+    caption: str = FILTERED,
 ) -> None:
     """Draw waveform and spectrogram of the recording, the filtered one and, if given, the truth and the error."""
-    panels = [("signal", *joined(before, meta)), ("filtered by the field", *joined(after, meta))]
+    panels = [("signal", *joined(before, meta)), (caption, *joined(after, meta))]
     if truth is not None:
         exact, rate = joined(truth, meta)
         measured = f"error, SNR {snr(panels[1][1], exact):.1f} dB"
@@ -157,6 +174,7 @@ AUDIO = Modality(
     axis_names="wt",
     filtered="t",
     counted="w",
+    halo="halo",
     extensions=(".wav", ".flac", ".ogg"),
     load=load,
     save=save,
@@ -164,6 +182,6 @@ AUDIO = Modality(
     compare=compare,
     load_options=(
         LoadOption("window", int, WINDOW, "samples per window (0: one window for the whole recording)"),
-        LoadOption("halo", int, None, "samples known beyond either end of a window (half a window if not given)"),
+        LoadOption("halo", int, None, "samples known beyond either end of a window (if not given, as many as needed)"),
     ),
 )

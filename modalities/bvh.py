@@ -4,6 +4,7 @@ Text that was written by hand is met with a line number; its size, joints and nu
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,11 @@ class Joint:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The joints in the order of their channels, and the HIERARCHY text they were read from."""
+    """The joints in the order of their channels, the HIERARCHY text they were read from and what its bytes were."""
 
     joints: tuple[Joint, ...]
     text: str
+    encoding: str = "utf-8"
 
     @property
     def channels(self) -> int:
@@ -65,22 +67,29 @@ def read_bvh(path: Path) -> Bvh:
     path = existing_file(path, "a motion capture", ADVICE)
     if path.stat().st_size > LARGEST_TEXT:
         raise BvhError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter takes")
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise BvhError(f"{path} is not text; {ADVICE}") from None
+    text, encoding = _decoded(path.read_bytes())
+    # Not splitlines, which breaks lines at letters that Latin-1 gives other meanings.
+    lines = re.split(r"\r\n|\r|\n", text)
     try:
         start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
         if start is None:
             raise BvhError("there is no MOTION in it")
-        skeleton = parse_skeleton("\n".join(lines[:start]))
+        skeleton = parse_skeleton("\n".join(lines[:start]), encoding)
         frames, frame_time = _parse_motion(path, lines, start + 1, skeleton.channels)
         return Bvh(skeleton, frames, frame_time)
     except BvhError as error:
         raise BvhError(f"{path}: {error}; {ADVICE}") from None
 
 
-def parse_skeleton(text: str) -> Skeleton:
+def _decoded(data: bytes) -> tuple[str, str]:
+    """A text and its encoding: UTF-8, or Latin-1, which gives any bytes back as they were."""
+    try:
+        return data.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "latin-1"
+
+
+def parse_skeleton(text: str, encoding: str = "utf-8") -> Skeleton:
     """The skeleton of a HIERARCHY text; raises BvhError."""
     words = _Words(text)
     words.expect("HIERARCHY")
@@ -104,7 +113,7 @@ def parse_skeleton(text: str) -> Skeleton:
             raise BvhError(f"line {words.line}: there are more than the {LARGEST_JOINTS} joints supported")
     if depth:
         raise BvhError(f"line {words.line}: {depth} closing braces are missing")
-    skeleton = Skeleton(tuple(joints), text)
+    skeleton = Skeleton(tuple(joints), text, encoding)
     if not skeleton.channels:
         raise BvhError("the skeleton has no channels")
     return skeleton
@@ -118,7 +127,7 @@ class _Words:
         self._words = self._split(text)
 
     def _split(self, text: str) -> Iterator[str]:
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             for word in line.replace("{", " { ").replace("}", " } ").split():
                 self.line = number
                 yield word
@@ -176,8 +185,8 @@ def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tu
     rows = [(number, line.split()) for number, line in enumerate(lines[start:], start + 1) if line.strip()]
     if len(rows) < 2:
         raise BvhError(f"line {len(lines)}: Frames and Frame Time are missing")
-    count = _labelled(rows[0], ["Frames:"])
-    frame_time = _labelled(rows[1], ["Frame", "Time:"])
+    count = _labelled(rows[0], "Frames:")
+    frame_time = _labelled(rows[1], "Frame Time:")
     if count < 1 or count != int(count):
         raise BvhError(f"line {rows[0][0]}: there must be at least one frame, not {count:g}")
     if len(rows) - 2 != count:
@@ -196,17 +205,18 @@ def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tu
     return frames, frame_time
 
 
-def _labelled(row: tuple[int, list[str]], label: list[str]) -> float:
-    """The number behind a label such as 'Frame Time:'."""
+def _labelled(row: tuple[int, list[str]], label: str) -> float:
+    """The number behind a label such as 'Frame Time:', with space around the colon or without."""
     number, words = row
-    if [word.lower() for word in words[:-1]] != [word.lower() for word in label]:
-        raise BvhError(f"line {number}: '{' '.join(label)}' and a number are missing")
+    name, colon, word = " ".join(words).partition(":")
+    if f"{name.strip()}{colon}".lower() != label.lower() or not word:
+        raise BvhError(f"line {number}: '{label}' and a number are missing")
     try:
-        value = float(words[-1])
+        value = float(word)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise BvhError(f"line {number}: {words[-1][:40]!r} is not a number")
+        raise BvhError(f"line {number}: {word.strip()[:40]!r} is not a number")
     return value
 
 
@@ -215,5 +225,5 @@ def write_bvh(path: Path, motion: Bvh) -> Path:
     rows = "\n".join(" ".join(f"{value:.6f}" for value in frame) for frame in motion.frames)
     head = f"MOTION\nFrames: {len(motion.frames)}\nFrame Time: {motion.frame_time:.8g}\n"
     with atomic_write(path) as stream:
-        stream.write(f"{motion.skeleton.text.rstrip()}\n{head}{rows}\n".encode())
+        stream.write(f"{motion.skeleton.text.rstrip()}\n{head}{rows}\n".encode(motion.skeleton.encoding))
     return path

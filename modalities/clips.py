@@ -14,6 +14,7 @@ import numpy as np
 from files import atomic_write
 from modalities.inputs import LARGEST_SAMPLES, existing_file
 from modalities.pixels import LARGEST_PIXELS, read_pixels
+from modalities.whole import check_whole
 
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
 FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".exr")
@@ -46,6 +47,7 @@ def read_clip(path: Path, cut: Cut) -> tuple[list[np.ndarray], float]:
     if path.is_dir():
         return _collect(path, _folder_frames(path), cut), FOLDER_RATE
     path = existing_file(path, "a video", ADVICE)
+    check_whole(path, ADVICE)
     import av
 
     try:
@@ -63,11 +65,14 @@ def _decoded(container: Any, stream: Any) -> Iterator[np.ndarray]:
     for frame in container.decode(stream):
         if frame.width * frame.height > LARGEST_PIXELS:
             raise ValueError(f"{container.name} has frames of more than {LARGEST_PIXELS} pixels; scale them down first")
-        yield frame.to_ndarray(format="rgb24")
+        # Phones store what the sensor saw and beside it how far it is to be turned, anticlockwise.
+        yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def _folder_frames(path: Path) -> Iterator[np.ndarray]:
-    names = sorted((entry for entry in path.iterdir() if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
+    # Hidden files are other programs' notes (._0001.png), not frames.
+    shown = (entry for entry in path.iterdir() if not entry.name.startswith("."))
+    names = sorted((entry for entry in shown if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
     if not names:
         raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...) in it; {ADVICE}")
     for name in names:
@@ -76,7 +81,7 @@ def _folder_frames(path: Path) -> Iterator[np.ndarray]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sorting key by which frame 10 follows frame 9."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _collect(path: Path, frames: Iterable[np.ndarray], cut: Cut) -> list[np.ndarray]:

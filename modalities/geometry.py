@@ -14,7 +14,7 @@ from modalities.figure import new_figure, show_picture, write_figure
 from modalities.inputs import bounded, whole_number
 from modalities.measures import mse, psnr
 from modalities.meshes import GRID_EXTENSIONS, MESH_EXTENSIONS, Mesh, read_grid, read_mesh, write_mesh
-from modalities.modality import LoadOption, Modality
+from modalities.modality import FILTERED, LoadOption, Modality
 from modalities.pixels import write_png, write_values
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
@@ -34,6 +34,8 @@ def load(path: str | Path, resolution: int = RESOLUTION) -> Signal:
     if path.suffix.lower() in GRID_EXTENSIONS:
         grid, centre, scale = read_grid(path), np.zeros(3), 1.0
         advice = "signed distances are negative inside and positive outside"
+        if grid.max() <= 0:
+            raise ValueError(f"{path}: no sample is outside; {advice}")
     else:
         bounded(path, resolution**3, "take a smaller resolution")
         mesh = read_mesh(path)
@@ -77,7 +79,12 @@ def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | Non
 
 
 def compare(
-    before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, path: Path, meta: Mapping[str, Any]
+    before: np.ndarray,
+    after: np.ndarray,
+    truth: np.ndarray | None,
+    path: Path,
+    meta: Mapping[str, Any],
+    caption: str = FILTERED,
 ) -> None:
     """Draw the shape, the filtered one and, if given, the truth and the error at the filtered surface to `path`."""
     count = 2 if truth is None else 4
@@ -86,7 +93,7 @@ def compare(
     camera = Camera.onto(before[..., 0])
     shot = render(after[..., 0], camera)
     show_picture(axes[0], render(before[..., 0], camera).pixels, "signal")
-    show_picture(axes[1], shot.pixels, "filtered by the field")
+    show_picture(axes[1], shot.pixels, caption)
     if truth is not None:
         show_picture(axes[2], render(truth[..., 0], camera).pixels, "truth")
         error = surface_error(shot.hits, truth[..., 0])

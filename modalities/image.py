@@ -14,7 +14,7 @@ import numpy as np
 from modalities.display import is_signed, picture
 from modalities.figure import new_figure, show_error, show_picture, write_figure
 from modalities.measures import mse, peak, psnr, snr, ssim
-from modalities.modality import Modality
+from modalities.modality import FILTERED, Modality
 from modalities.pixels import read_pixels, write_exr, write_png, write_values
 from signals import Signal
 
@@ -69,7 +69,12 @@ def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | Non
 
 
 def compare(
-    before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, path: Path, meta: Mapping[str, Any]
+    before: np.ndarray,
+    after: np.ndarray,
+    truth: np.ndarray | None,
+    path: Path,
+    meta: Mapping[str, Any],
+    caption: str = FILTERED,
 ) -> None:
     """Draw the image, the filtered one and, if given, the truth and the error to the PNG file `path`."""
     count = 2 if truth is None else 4
@@ -80,7 +85,7 @@ def compare(
     show_picture(axes[0], picture(before, own), "signal")
     # One decision for all panels: a truth and a result shown differently could not be compared.
     filtered_meta = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
-    show_picture(axes[1], picture(after, filtered_meta), "filtered by the field")
+    show_picture(axes[1], picture(after, filtered_meta), caption)
     if truth is not None:
         show_picture(axes[2], picture(truth, filtered_meta), "truth")
         show_error(figure, axes[3], after, truth, f"|error|, PSNR {psnr(after, truth):.1f} dB")

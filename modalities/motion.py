@@ -14,7 +14,7 @@ import numpy as np
 from modalities.bvh import Bvh, parse_skeleton, read_bvh, write_bvh
 from modalities.figure import new_figure, write_figure
 from modalities.measures import mse, snr
-from modalities.modality import Modality
+from modalities.modality import FILTERED, Modality
 from modalities.pixels import write_values
 from modalities.rotations import Part, angle_errors, decode, encode, parts_of
 from signals import Signal
@@ -25,7 +25,8 @@ SHOWN_CHANNELS = 4
 def load(path: str | Path) -> Signal:
     """The motion at `path` as float32 [T, C] numbers of about unit size; raises FileNotFoundError or ValueError.
 
-    meta: 'hierarchy' (the skeleton's text), 'frame_time' (seconds), 'frames' (T), 'offset' and 'scale' (per number).
+    meta: 'hierarchy' (the skeleton's text), 'encoding' (its bytes'), 'frame_time' (seconds), 'frames' (T), 'offset'
+    and 'scale' (per number).
     """
     path = Path(path)
     motion = read_bvh(path)
@@ -39,6 +40,7 @@ def load(path: str | Path) -> Signal:
         "frames": len(numbers),
         "offset": offset.tolist(),
         "scale": scale.tolist(),
+        "encoding": motion.skeleton.encoding,
     }
     values = ((numbers - offset) / scale).astype(np.float32)
     return Signal(values, axes=(0,), modality="motion", name=path.name, meta=meta)
@@ -70,7 +72,9 @@ def channels_of(values: np.ndarray, meta: Mapping[str, Any], near: Bvh | None = 
         raise ValueError(f"this signal does not say its {', '.join(sorted(missing))}; load it as motion")
     if values.ndim != 2 or values.shape[1] != len(meta["offset"]):
         raise ValueError(f"values {list(values.shape)} are not a motion of {len(meta['offset'])} numbers a frame")
-    skeleton = parse_skeleton(meta["hierarchy"])
+    # Of the codecs a file may name only these two are text's; older files name none.
+    encoding = "latin-1" if meta.get("encoding") == "latin-1" else "utf-8"
+    skeleton = parse_skeleton(meta["hierarchy"], encoding)
     followed = None
     if near is not None:
         followed = near.frames[np.linspace(0, len(near.frames) - 1, len(values)).round().astype(int)]
@@ -101,7 +105,12 @@ def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | Non
 
 
 def compare(
-    before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, path: Path, meta: Mapping[str, Any]
+    before: np.ndarray,
+    after: np.ndarray,
+    truth: np.ndarray | None,
+    path: Path,
+    meta: Mapping[str, Any],
+    caption: str = FILTERED,
 ) -> None:
     """Draw the channels that move most (degrees or positions over seconds), before and after, and with `truth` the
     error of each, to `path`."""
@@ -112,7 +121,7 @@ def compare(
     figure = new_figure(11, 2.0 * len(shown) + 0.4)
     columns = 1 if truth is None else 2
     axes = figure.subplots(len(shown), columns, squeeze=False, sharex=True, width_ratios=(2, 1)[:columns])
-    styles = [("signal", "0.7", 1.6), ("filtered by the field", "C3", 1.2), ("truth", "k", 0.6)]
+    styles = [("signal", "0.7", 1.6), (caption, "C3", 1.2), ("truth", "k", 0.6)]
     for row, channel in zip(axes, shown, strict=True):
         for motion, (label, colour, width) in zip(motions, styles, strict=False):
             times = motion.frame_time * np.arange(len(motion.frames))

@@ -1,7 +1,9 @@
 """Signed distances: from a mesh to a grid over [-1, 1]^3 and from a grid back to a mesh. Negative is inside.
 
 The distance is exact; the sign comes from the generalised winding number (Jacobson et al. 2013, evaluated fast after
-Barill et al. 2018), which is defined for open, self-intersecting and many-bodied meshes as well.
+Barill et al. 2018), which is defined for open, self-intersecting and many-bodied meshes as well. Where bodies overlap,
+the distance is that to the nearest face, which may lie inside the other body: there |f| is less than the distance to
+the outer surface, while the sign is right.
 """
 
 import numpy as np
@@ -49,7 +51,11 @@ def extract_surface(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     from skimage.measure import marching_cubes
 
-    if min(grid.shape) < 2 or not has_surface(grid):
+    if min(grid.shape) < 2:
+        raise ValueError(
+            f"{' x '.join(map(str, grid.shape))} samples hold no surface; ask for two or more along each axis"
+        )
+    if not has_surface(grid):
         raise ValueError(
             f"no surface crosses zero in these distances ({grid.min():.3g} to {grid.max():.3g}); "
             "use a smaller kernel, or one of unit mass"

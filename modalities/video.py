@@ -17,7 +17,7 @@ from modalities.figure import new_figure, show_error, show_picture, write_figure
 from modalities.image import scaled
 from modalities.inputs import whole_number
 from modalities.measures import mse, peak, psnr, snr, ssim
-from modalities.modality import LoadOption, Modality
+from modalities.modality import FILTERED, LoadOption, Modality
 from modalities.pixels import write_png, write_values
 from signals import Signal
 
@@ -86,14 +86,19 @@ def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | Non
 
 
 def compare(
-    before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, path: Path, meta: Mapping[str, Any]
+    before: np.ndarray,
+    after: np.ndarray,
+    truth: np.ndarray | None,
+    path: Path,
+    meta: Mapping[str, Any],
+    caption: str = FILTERED,
 ) -> None:
     """Draw some frames and a slice through time (one row over all frames) of the video, the filtered one and, if
     given, the truth and the error to `path`; beside it, as .mp4, the video and the filtered one side by side."""
     path = Path(path)
     own = {key: value for key, value in meta.items() if key != "signed"}
     how = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
-    panels = [("signal", shown_frames(before, own)), ("filtered by the field", shown_frames(after, how))]
+    panels = [("signal", shown_frames(before, own)), (caption, shown_frames(after, how))]
     if truth is not None:
         panels.append(("truth", shown_frames(truth, how)))
     count = len(panels) + (truth is not None)

@@ -44,9 +44,9 @@ class Factor(nn.Module):
 class NetworkFactor(Factor):
     """U, a 1-D network of swish or sine layers."""
 
-    def __init__(self, config: FieldConfig, rank: int) -> None:
+    def __init__(self, config: FieldConfig, axis: int, rank: int) -> None:
         super().__init__(rank)
-        width, layers = config.num_channels, config.num_layers
+        width, layers = config.width(axis), config.num_layers
         if config.factor == "sine":
             self.network: nn.Module = SineNetwork(1, width, layers, config.omega_0)
         else:
@@ -151,4 +151,4 @@ def build_factor(config: FieldConfig, axis: int, rank: int) -> Factor:
         return TableFactor(config.tables[axis], rank)
     if config.factor == "spline":
         return SplineFactor(config.n[axis], config.knots[axis], config.reach[axis], rank)
-    return NetworkFactor(config, rank)
+    return NetworkFactor(config, axis, rank)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kernels.sparse import LARGEST_ORDER
+from kernels.sparse import LARGEST_DIM, LARGEST_ORDER, checked_axes
 from models.polynomial import PolynomialPart
 from models.stencil import Stencil
 
@@ -34,7 +34,8 @@ class FieldConfig:
     """Everything that fixes a field's shape; raises ValueError for values no field can have.
 
     tables [d]: rows of a lookup table that replaces the factor of an axis that is not filtered (0: no table);
-    ranks [d]: features per axis of a separable field (one number for all with the 'cp' core); knots [d]:
+    ranks [d]: functions per axis of a separable field (one number for all with the 'cp' core); widths [d]: of the
+    networks of every axis, where they are not all num_channels wide; knots [d]:
     coefficients per axis of 'spline' factors, which lie on [-1 - reach_j, 1 + reach_j] (reach [d], domain units).
     """
 
@@ -52,6 +53,7 @@ class FieldConfig:
     core: str = "cp"
     ranks: tuple[int, ...] = ()
     tables: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
     knots: tuple[int, ...] = ()
     reach: tuple[float, ...] = ()
     poly_degree: int = 2
@@ -60,22 +62,16 @@ class FieldConfig:
         for name, allowed in (("kind", KINDS), ("factor", FACTORS), ("core", CORES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        bounds = {"dim": (1, 8), "channels": (1, 4096), "order": (0, LARGEST_ORDER), "num_channels": (1, 8192)}
-        bounds |= {"num_layers": (1, 64), "pe": (0, 24), "poly_degree": (0, 8)}
+        bounds = {"dim": (1, LARGEST_DIM), "channels": (1, 4096), "order": (0, LARGEST_ORDER), "pe": (0, 24)}
+        bounds |= {"num_channels": (1, 8192), "num_layers": (1, 64), "poly_degree": (0, 8)}
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-        if (
-            not self.axes
-            or not all(type(axis) is int for axis in self.axes)
-            or sorted(set(self.axes)) != list(self.axes)
-            or not 0 <= self.axes[0] <= self.axes[-1] < self.dim
-        ):
-            raise ValueError(f"filtered axes {self.axes} do not fit a field of {self.dim} coordinates")
-        if not 0 < self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10:
+        checked_axes(self.axes, self.dim)
+        if not 1e-3 <= self.omega_0 <= 1000 or not 0 <= self.norm_exp <= 10:
             raise ValueError(f"omega_0 {self.omega_0} or norm_exp {self.norm_exp} is out of range")
-        for name, low, high in (("ranks", 1, 8192), ("tables", 0, 1 << 24), ("knots", 0, 1 << 24)):
+        for name, low, high in (("ranks", 1, 8192), ("widths", 1, 8192), ("tables", 0, 1 << 24), ("knots", 0, 1 << 24)):
             values = getattr(self, name)
             if values and (len(values) != self.dim or not all(isinstance(v, int) and low <= v <= high for v in values)):
                 raise ValueError(f"{name} must be {self.dim} whole numbers from {low} to {high}, not {values}")
@@ -95,6 +91,10 @@ class FieldConfig:
         """Integrations per axis: order + 1 in filtered axes, 0 in the others."""
         return tuple(self.order + 1 if axis in self.axes else 0 for axis in range(self.dim))
 
+    def width(self, axis: int) -> int:
+        """Features of the network of one axis."""
+        return self.widths[axis] if self.widths else self.num_channels
+
     @property
     def layers(self) -> str:
         """What the field is made of, a key of LAYER_ENTRIES."""
@@ -104,7 +104,7 @@ class FieldConfig:
         """Entries in which the weights of `other` stand for another function than the same weights of this field."""
         read = ["kind", "dim", "channels", "axes", "order", "poly_degree", *LAYER_ENTRIES[self.layers]]
         if self.kind == "separable":
-            read += ["factor", "core", "ranks", "tables"]
+            read += ["factor", "core", "ranks", "tables", "widths"]
         return [name for name in read if getattr(self, name) != getattr(other, name)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -88,12 +88,12 @@ settings() {
             ;;
         4 | audio)
             MODALITY=audio FOLDER=audio RAW=speech_librivox_austen_16k.wav HALF_SIZE=0.02 MARGIN=0.4
-            TRAINING="--factor sine --num_channels 256 --core_size 200000" STEPS=300
+            TRAINING="--factor spline --core_size 200000" STEPS=1
             FILTERS="tent:0.02 tent:0.04 tent:0.08 gaussian:0.1 gaussian:0.4 dog:0.1 dog:0.4"
             ;;
         5 | motion)
             MODALITY=motion FOLDER=motion RAW=01_01.bvh HALF_SIZE=0.01 MARGIN=0.1
-            TRAINING="--factor sine --num_channels 512" STEPS=150
+            TRAINING="--factor spline" STEPS=1
             FILTERS="tent:0.01 tent:0.02 tent:0.04 gaussian:0.1"
             ;;
         *)

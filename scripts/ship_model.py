@@ -60,7 +60,7 @@ def main(run: Path, results: Path, save_path: Path, command: str, **ground_truth
         "ground_truth": ground_truth,
         "options": {name: value for name, value in options.items() if name not in PLACES},
         "machine": machine(),
-        **{name: outcome[name] for name in ("seconds", "steps", "threads", "torch", "parameters")},
+        **{name: outcome[name] for name in ("preparation", "seconds", "steps", "threads", "torch", "parameters")},
         "bytes": model.stat().st_size,
         "filters": measured(results),
     }

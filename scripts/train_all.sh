@@ -11,3 +11,5 @@ for modality in ${*:-image geometry video audio motion}; do
         --save_path "$ROOT/trained_models/$FOLDER" --command "sh scripts/train_all.sh $MODALITY" \
         --signal "data/raw/$FOLDER/${RAW##*/}" --order "$ORDER" --half_size "$HALF_SIZE" --margin "$MARGIN"
 done
+cd "$ROOT"
+"$PYTHON" -m benchmarks.shipped

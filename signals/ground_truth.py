@@ -6,7 +6,6 @@ on [-1 - m, 1 + m]^d; the margin m and everything else training needs travel in 
 
 import json
 import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +14,26 @@ from typing import Any
 import numpy as np
 
 from files import ArchiveError, load_archive, save_archive
-from files.archive import digest_of
-from kernels.sparse import LARGEST_ORDER
+from files.archive import Bound, digest_of
+from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
 from signals.signal import BOUNDARIES, coordinates, crop, spacing
 
-FACTS = ("axes", "order", "half_size", "boundary", "pads", "method", "samples", "seed", "modality", "source", "meta")
+# The longest thing a signal brings along is the skeleton of a motion, some ten thousand characters.
+BOUNDS = {
+    "values": Bound("f", LARGEST_DIM + 1, math.inf),
+    "axes": Bound("iu", 1, LARGEST_DIM),
+    "order": Bound("iu"),
+    "half_size": Bound("fiu"),
+    "boundary": Bound("U", most=64),
+    "pads": Bound("iu", 1, LARGEST_DIM),
+    "method": Bound("U", most=64),
+    "samples": Bound("iu"),
+    "seed": Bound("iu"),
+    "modality": Bound("U", most=64),
+    "source": Bound("U", most=4096),
+    "meta": Bound("U", most=1 << 22),
+}
+FACTS = tuple(name for name in BOUNDS if name != "values")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +64,10 @@ class GroundTruth:
             raise ValueError("ground-truth values must be finite float32 or float64 numbers")
         if dim < 1 or len(self.pads) != dim or min(self.pads) < 0 or min(self.shape) < 1 or self.channels < 1:
             raise ValueError(f"pads {self.pads} do not fit ground truth of shape {self.values.shape}")
-        if not self.axes or sorted(set(self.axes)) != list(self.axes) or not 0 <= self.axes[0] <= self.axes[-1] < dim:
-            raise ValueError(f"filtered axes {self.axes} do not fit ground truth of {dim} axes")
+        checked_axes(self.axes, dim)
+        checked_order(self.order)
         if any(pad and axis not in self.axes for axis, pad in enumerate(self.pads)):
             raise ValueError("only filtered axes have a margin")
-        if not 0 <= self.order <= LARGEST_ORDER:
-            raise ValueError(f"order must be a whole number from 0 to {LARGEST_ORDER}, not {self.order}")
         if not (math.isfinite(self.half_size) and 0 < self.half_size <= 2):
             raise ValueError(f"half size must lie in (0, 2] domain units, not {self.half_size}")
         if self.boundary not in BOUNDARIES:
@@ -102,24 +114,26 @@ class GroundTruth:
         return coordinates(self.shape[axis], self.pads[axis])
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to one `.npz` file, atomically."""
+        """Write everything to one `.npz` file, atomically; raises ValueError for more meta than `load` takes."""
         facts = {name: getattr(self, name) for name in FACTS}
         facts["meta"] = json.dumps(dict(self.meta))
+        if len(facts["meta"]) > BOUNDS["meta"].most:
+            raise ValueError(f"{self.source} brings {len(facts['meta'])} characters of facts along: shorten them")
         arrays = {name: np.asarray(value) for name, value in facts.items()}
         return save_archive(path, {"values": self.values, "bounds": self.bounds, **arrays})
 
     @classmethod
     def load(cls, path: str | Path) -> "GroundTruth":
         """Read what `save` wrote; raises FileNotFoundError or ArchiveError with what is wrong."""
-        arrays = load_archive(path, required=("values", *FACTS))
+        arrays = load_archive(path, BOUNDS, BOUNDS)
         try:
             return cls(
                 values=arrays["values"],
-                axes=_whole_numbers(arrays["axes"]),
-                order=operator.index(arrays["order"].item()),
+                axes=tuple(arrays["axes"].ravel().tolist()),
+                order=int(arrays["order"]),
                 half_size=float(arrays["half_size"]),
                 boundary=str(arrays["boundary"]),
-                pads=_whole_numbers(arrays["pads"]),
+                pads=tuple(arrays["pads"].ravel().tolist()),
                 method=str(arrays["method"]),
                 samples=int(arrays["samples"]),
                 seed=int(arrays["seed"]),
@@ -130,11 +144,6 @@ class GroundTruth:
             )
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ArchiveError(f"{path} is not a ground truth: {error}; make it again with mc_utils.py") from None
-
-
-def _whole_numbers(array: np.ndarray) -> tuple[int, ...]:
-    """An array of integers as a tuple; raises TypeError for fractions, which would be cut off unseen."""
-    return tuple(operator.index(value) for value in array.ravel().tolist())
 
 
 def pads_for(margin: float, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kernels.sparse import checked_axes
+
 BOUNDARIES = {"clamp": "edge", "reflect": "reflect"}
 
 
@@ -48,8 +50,7 @@ class Signal:
             raise ValueError(f"{self.name} must hold floating-point samples, not {self.values.dtype}")
         if not np.isfinite(self.values).all():
             raise ValueError(f"{self.name} has samples that are NaN or infinite; mend the file first")
-        if not self.axes or sorted(set(self.axes)) != list(self.axes) or not 0 <= self.axes[0] <= self.axes[-1] < dim:
-            raise ValueError(f"filtered axes {self.axes} do not fit a signal of {dim} axes")
+        checked_axes(self.axes, dim)
         if not self.halo:
             object.__setattr__(self, "halo", (0,) * dim)
         if len(self.halo) != dim or min(self.halo) < 0 or min(self.shape) < 1:

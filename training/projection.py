@@ -91,7 +91,7 @@ class ProjectionObjective:
         for axis, (basis, rank) in enumerate(zip(self.bases, ranks, strict=True)):
             if isinstance(stencils[axis], Differences):
                 # Few rows leave features free to swing between them, and one lattice may miss that.
-                few = len(basis) < ROWS_PER_FEATURE * field.config.num_channels
+                few = len(basis) < ROWS_PER_FEATURE * field.config.width(axis)
                 sizes = spectra[axis][1][:rank]
                 self.directions.append(self._direction(axis, stencils[axis], basis, sizes, 2 if few else 1))
         self.finish(field)
@@ -111,7 +111,7 @@ class ProjectionObjective:
         squares = torch.zeros(self.count, dtype=torch.float64, device=field.device)
         queries = 0
         for whole in self.directions:
-            direction = whole.at(draw_phases(whole, self.rows * field.config.num_channels, generator))
+            direction = whole.at(draw_phases(whole, self.rows * field.config.width(whole.axis), generator))
             products, _, prior = self._solve(field, direction)
             # A signal that the polynomial part holds leaves nothing to learn, and a logarithm of 0 is no loss.
             total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)

@@ -28,6 +28,8 @@ LARGEST_NOISE = 0.1
 LARGEST_FREQUENCY = 1000.0
 # A sine network starts with high frequencies, whose differences are large, and loses them in its first steps.
 TRIAL_STEPS = 4
+# Fewer features than this save nothing.
+LEAST_WIDTH = 16
 # Splines are solved for with dense matrices of their knots.
 LARGEST_SPLINE = 6000
 
@@ -60,14 +62,21 @@ def make_config(truth: GroundTruth, targets: LatticeTargets, options: Options) -
         if options.supervision == "projection":
             tables = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
             shape |= {"core": "tucker", "tables": tables}
-            limits = (options.num_channels,) * truth.dim
             if options.factor == "spline":
                 shape |= knots_for(targets, options.knots)
-                limits = shape["knots"]
+            else:
+                shape["widths"] = widths_for(targets, options.num_channels)
+            limits = shape.get("knots") or shape["widths"]
             shape["ranks"] = choose_ranks(targets, limits, options.core_size, options.accuracy, options.poly_degree)
         else:
             shape |= {"core": "cp", "ranks": (options.num_channels,) * truth.dim}
     return FieldConfig(**shape)
+
+
+def widths_for(targets: LatticeTargets, width: int) -> tuple[int, ...]:
+    """`width`, but no more features than an axis has rows to solve their heads from: others swing between the rows."""
+    rows = [axis.phases * axis.length for axis in targets.axes]
+    return tuple(min(width, max(LEAST_WIDTH, count)) for count in rows)
 
 
 def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""Whether a file is as long as its container says: decoders play what is left of a cut one without a word."""
+
+import mmap
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+# Sizes from here on are what programs write that did not know the length yet (0x7ffff000, 0xffffffff).
+STREAMED = 0x7FFF_F000
+SEGMENT = b"\x18\x53\x80\x67"
+
+
+def check_whole(path: Path, advice: str) -> None:
+    """Refuse, with a ValueError that gives `advice`, a container that says it goes on beyond the end of its file.
+
+    Knows GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never filled in,
+    are left to the decoder.
+    """
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = next((end for at, magic, end in CONTAINERS if data[at : at + len(magic)] == magic), None)
+        if found is None:
+            return
+        try:
+            whole = found(data) <= len(data)
+        except (IndexError, struct.error):  # it ends inside a length
+            whole = False
+    if not whole:
+        raise ValueError(f"{path} is cut off: it says that it goes on where the file ends; copy it again, or {advice}")
+
+
+def _gif_end(data: mmap.mmap) -> int:
+    """The place behind the trailer of a GIF; raises IndexError where there is none."""
+    place = 13 + _table_size(data[10])
+    while (kind := data[place]) != 0x3B:
+        if kind == 0x21:
+            place += 2
+        elif kind == 0x2C:
+            place += 11 + _table_size(data[place + 9])
+        else:
+            return 0  # no GIF that we know: for the decoder to judge
+        while length := data[place]:
+            place += 1 + length
+        place += 1
+    return place + 1
+
+
+def _table_size(flags: int) -> int:
+    """Bytes of the colour table that these flags announce."""
+    return 3 * 2 ** (flags % 8 + 1) if flags & 0x80 else 0
+
+
+def _riff_end(data: mmap.mmap) -> int:
+    """The end of the samples of a WAV (in RF64 their length is kept apart) or of the lists of an AVI."""
+    watched = {b"WAVE": b"data", b"AVI ": b"LIST"}.get(data[8:12])
+    order = ">" if data[:4] == b"RIFX" else "<"
+    place, end, apart = 12, 0, 0
+    while place + 8 <= len(data):
+        name, size = struct.unpack(f"{order}4sI", data[place : place + 8])
+        if name == b"ds64":
+            (apart,) = struct.unpack("<Q", data[place + 16 : place + 24])
+        elif name == watched:
+            if size >= STREAMED:
+                return place + 8 + apart if apart else end
+            end = place + 8 + size
+            if name == b"data" or size == 0:
+                return end
+        place += 8 + size + size % 2
+    return end
+
+
+def _matroska_end(data: mmap.mmap) -> int:
+    """The end of the segment behind the header of a Matroska file; 0 where it was written as a stream."""
+    size, place = _ebml_size(data, 4)
+    place += size
+    if data[place : place + 4] != SEGMENT:
+        return 0
+    size, place = _ebml_size(data, place + 4)
+    return place + size
+
+
+def _ebml_size(data: mmap.mmap, place: int) -> tuple[int, int]:
+    """The size (0 for 'not known') that stands at `place`, and the place behind it."""
+    length = 9 - data[place].bit_length()
+    if length > 8:  # no size that may stand there: for the decoder to judge
+        return 0, place
+    if place + length > len(data):
+        raise IndexError(place)
+    bits = 7 * length
+    size = int.from_bytes(data[place : place + length], "big") & ((1 << bits) - 1)
+    return (0 if size == (1 << bits) - 1 else size), place + length
+
+
+def _ogg_end(data: mmap.mmap) -> int:
+    """The end of the last page of an Ogg file; whether a later one was meant to follow cannot be told for certain."""
+    place = 0
+    while data[place : place + 4] == b"OggS":
+        lengths = place + 27
+        place = lengths + data[place + 26]
+        place += sum(data[lengths:place])
+    return place
+
+
+def _boxes_end(data: mmap.mmap) -> int:
+    """The end of the frames of an MP4 and of what describes them; other boxes are the decoder's matter."""
+    place = end = 0
+    while place + 8 <= len(data):
+        size, name = struct.unpack(">I4s", data[place : place + 8])
+        if size == 1:
+            (size,) = struct.unpack(">Q", data[place + 8 : place + 16])
+        if size < 8:  # 0: up to the end of the file, whatever that is
+            return end
+        place += size
+        end = place if name in (b"mdat", b"moov", b"moof") else end
+    return end
+
+
+CONTAINERS: tuple[tuple[int, bytes, Callable[[mmap.mmap], int]], ...] = (
+    (0, b"GIF8", _gif_end),
+    (0, b"RIFF", _riff_end),
+    (0, b"RIFX", _riff_end),
+    (0, b"RF64", _riff_end),
+    (0, b"OggS", _ogg_end),
+    (0, b"\x1a\x45\xdf\xa3", _matroska_end),
+    (4, b"ftyp", _boxes_end),
+)
