@@ -22,19 +22,11 @@ from kernels import SparseKernel, library
 from kernels.convergence import save_sweep, sweep
 from kernels.figure import save_figure
 from kernels.fit import fit_errors
-from kernels.recipes import PARAMETERS, RECIPES
+from kernels.recipes import RECIPES
+from utils import clear_errors, kernel_options
 
 # A fit that is done sooner says nothing on its way.
 QUIET_SECONDS = 2.0
-
-
-def kernel_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One click option for every parameter of the library's kernels; none has a default."""
-    for name, parameter in reversed(PARAMETERS.items()):
-        takers = ", ".join(kernel for kernel, recipe in RECIPES.items() if name in recipe.parameters)
-        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({takers})."
-        command = click.option(f"--{name}", type=parameter.type, default=None, help=text)(command)
-    return command
 
 
 def output_files(save_path: Path, suffixes: Sequence[str], overwrite: bool) -> dict[str, Path]:
@@ -112,19 +104,17 @@ def compare(kernel: str, dim: int | None, save_path: Path, overwrite: bool, para
 @click.option("--sweep", "sweeping", is_flag=True, help="Plot the error against the number of Diracs, orders 0 to 2.")
 @click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Where to write, without a suffix.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@kernel_parameters
+@kernel_options
+@clear_errors
 def main(kernel: str, order: int, dim: int | None, count: int | None, error: float | None, unit: bool,
          sweeping: bool, save_path: Path, overwrite: bool, **parameters: Any) -> None:  # fmt: skip
     """Fit a kernel by a few Diracs and save it with its figure and errors; lengths are in domain units."""
-    try:
-        if sweeping:
-            if count is not None or error is not None or unit:
-                raise ValueError("--sweep tries numbers of its own: leave --count, --error and --unit out")
-            compare(kernel, dim, save_path, overwrite, parameters)
-            return
+    if not sweeping:
         optimise(kernel, order, dim, count, error, unit, save_path, overwrite, parameters)
-    except (ValueError, OSError) as problem:
-        raise click.ClickException(" ".join(str(problem).split())) from None
+        return
+    if count is not None or error is not None or unit:
+        raise ValueError("--sweep tries numbers of its own: leave --count, --error and --unit out")
+    compare(kernel, dim, save_path, overwrite, parameters)
 
 
 if __name__ == "__main__":

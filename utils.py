@@ -1,7 +1,7 @@
-"""Small helpers the programs share: one-sentence errors, devices, scales, and a look at ground truth."""
+"""Small helpers the programs share: one-sentence errors, options of kernels and loaders, devices, progress."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +11,23 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kernels.recipes import PARAMETERS, RECIPES
 from modalities import MODALITIES
 from models.memory import is_out_of_memory
 from signals.released import load_ground_truth
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Characters of an error; what a file says of itself can be of any length.
+LONGEST_ERROR = 400
+
+
+def one_line(text: str, most: int = LONGEST_ERROR) -> str:
+    """`text` as one line a terminal can be shown: control characters escaped, its middle left out where too long."""
+    if len(text) > 2 * most:
+        text = f"{text[:most]} {text[-most:]}"
+    words = " ".join(text.split())
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    return plain if len(plain) <= most else f"{plain[: most * 2 // 3]} ... {plain[-(most // 4) :]}"
 
 
 def clear_errors(command: Command) -> Command:
@@ -27,13 +39,13 @@ def clear_errors(command: Command) -> Command:
             return command(*args, **options)
         except OSError as error:
             named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-            raise click.ClickException(named) from None
+            raise click.ClickException(one_line(named)) from None
         except ValueError as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            raise click.ClickException(one_line(str(error))) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(str(error), 200)
             raise click.ClickException(f"memory does not suffice; ask for less at once ({reason})") from None
 
     return guarded  # type: ignore[return-value]
@@ -63,11 +75,20 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def load_options(skip: Iterable[str] = ()) -> Callable[[Command], Command]:
+def kernel_options(command: Command) -> Command:
+    """One click option for every parameter of the library's kernels; none has a default."""
+    for name, parameter in reversed(PARAMETERS.items()):
+        takers = ", ".join(kernel for kernel, recipe in RECIPES.items() if name in recipe.parameters)
+        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({takers})."
+        command = click.option(f"--{name}", type=parameter.type, default=None, help=text)(command)
+    return command
+
+
+def load_options() -> Callable[[Command], Command]:
     """Click options for everything the modalities' loaders can be told, each once."""
 
     def decorate(command: Command) -> Command:
-        seen = set(skip)
+        seen = set()
         for modality in MODALITIES.values():
             for entry in modality.load_options:
                 if entry.name not in seen:

@@ -36,6 +36,10 @@ WHOLE_FACTS = {"input": 16, "output": 1024, "channels": MOST_CHANNELS, "layers":
 FLAGS = ("pe", "normalize_pe", "include_input")
 
 
+class OtherKindError(ArchiveError):
+    """The file holds none of what the authors' files of this kind hold, or not all of it."""
+
+
 def read_ground_truth(path: str | Path) -> tuple[np.ndarray, float, int]:
     """The ground truth at `path`: values [N_1, ..., N_d, c] or [N_1, ..., N_d] as stored, kernel size, samples.
 
@@ -76,10 +80,10 @@ def read_kernel(path: str | Path) -> tuple[np.ndarray, np.ndarray, float]:
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The checkpoint at `path`: its facts (input, output, channels, layers, pe, encodings, normalize_pe,
-    include_input, activation, epoch) and its state {'net.net.0.0.weight': [out, in], ...} as float arrays.
+    include_input, activation) and its state {'net.net.0.0.weight': [out, in], ...} as float arrays.
 
-    The optimiser's state is left out. Raises FileNotFoundError, or ArchiveError for anything else than a whole
-    file whose arrays have the shapes that the facts ask for.
+    The epoch and the optimiser's state are left out. Raises FileNotFoundError, or ArchiveError for anything else
+    than a whole file whose arrays have the shapes that the facts ask for.
     """
     path = Path(path)
     wanted = (*WHOLE_FACTS, *FLAGS, "encodings", "activation", "ckpt")
@@ -87,7 +91,6 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
     facts: dict[str, Any] = {key: _whole(found[key], key, path, most) for key, most in WHOLE_FACTS.items()}
     facts.update({key: _flag(found[key], key, path) for key in FLAGS})
     facts["encodings"] = _whole(found["encodings"], "encodings", path, MOST_BANDS, least=0)
-    facts["epoch"] = _whole(found.get("epoch", 0), "epoch", path, 1 << 62, least=0)
     facts["activation"] = found["activation"]
     if not isinstance(facts["activation"], str) or facts["activation"] not in ACTIVATIONS:
         raise ArchiveError(f"{path} has an activation that is not supported; {' and '.join(ACTIVATIONS)} are")
@@ -151,10 +154,10 @@ def _read_npy(path: Path) -> Any:
 
 def _dictionary(found: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
-        raise ArchiveError(f"{path} holds a {type(found).__name__}, not a dictionary with {', '.join(keys)}")
+        raise OtherKindError(f"{path} holds a {type(found).__name__}, not a dictionary with {', '.join(keys)}")
     missing = [key for key in keys if key not in found]
     if missing:
-        raise ArchiveError(f"{path} lacks {', '.join(missing)}: it is another kind of file")
+        raise OtherKindError(f"{path} lacks {', '.join(missing)}: it is another kind of file")
     return found
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from files import atomic_write
+from kernels.library import is_signed
 from kernels.separate import grid_density
 from kernels.sparse import SparseKernel
 from kernels.target import Target
@@ -21,8 +22,6 @@ from kernels.target import Target
 FIT, WANTED, POSITIVE, NEGATIVE = "#1b4f8f", "#e08214", "#b2182b", "#2166ac"
 # How far beyond the support a figure reaches, so that anything left there would show.
 REACH = 1.3
-# A kernel with more than this share of its absolute mass below zero gets diverging colours.
-SIGNED = 0.05
 
 
 def kernel_figure(kernel: SparseKernel, target: Target | None = None) -> Figure:
@@ -90,10 +89,9 @@ def _draw_plane(figure: Figure, kernel: SparseKernel, target: Target | None, rad
     grid = [REACH * r * np.linspace(-1, 1, 401) for r in radius]
     fit = grid_density(kernel, grid)
     support = kernel.radius[list(kernel.axes)]
-    panels, signed = [("kernel", fit)], _signed(fit)
+    panels, signed = [("kernel", fit)], is_signed(kernel)
     if target is not None:
         wanted = target.on_grid(grid)
-        signed = _signed(wanted)
         panels = [("target", wanted), ("kernel", fit), ("error", fit - wanted)]
     figure.set_size_inches(3.1 * (len(panels) + 1), 3.3)
     *shown, last = figure.subplots(1, len(panels) + 1)
@@ -116,15 +114,15 @@ def _draw_slices(figure: Figure, kernel: SparseKernel, target: Target | None, ra
     pairs = list(combinations(range(len(radius)), 2))
     figure.set_size_inches(3.1 * len(pairs), 3.1 if target is None else 5.6)
     rows = figure.subplots(1 if target is None else 2, len(pairs), squeeze=False)
-    support = kernel.radius[list(kernel.axes)]
+    support, signed = kernel.radius[list(kernel.axes)], is_signed(kernel)
     for column, (i, j) in enumerate(pairs):
         grid = [REACH * r * np.linspace(-1, 1, 201) if k in (i, j) else np.zeros(1) for k, r in enumerate(radius)]
         plane, names = [grid[i], grid[j]], f"axes {kernel.axes[i]} and {kernel.axes[j]}"
         fit = grid_density(kernel, grid).reshape(len(grid[i]), len(grid[j]))
-        _show(figure, rows[-1][column], fit, plane, f"kernel, {names}", support[[i, j]], _signed(fit))
+        _show(figure, rows[-1][column], fit, plane, f"kernel, {names}", support[[i, j]], signed)
         if target is not None:
             wanted = target.on_grid(grid).reshape(fit.shape)
-            _show(figure, rows[0][column], wanted, plane, f"target, {names}", support[[i, j]], _signed(fit))
+            _show(figure, rows[0][column], wanted, plane, f"target, {names}", support[[i, j]], signed)
 
 
 def _show(
@@ -136,18 +134,12 @@ def _show(
     support: np.ndarray,
     signed: bool,
 ) -> None:
-    """One picture with its colour bar; a dotted frame marks the kernel's support."""
+    """One picture with its colour bar, 0 in its middle where `signed`; a dotted frame marks the kernel's support."""
     size = float(np.abs(values).max()) or 1.0
     extent = (grid[1][0], grid[1][-1], grid[0][-1], grid[0][0])
-    image = axes.imshow(
-        values, extent=extent, cmap="RdBu_r" if signed else "magma", vmin=-size if signed else 0, vmax=size
-    )
+    low = -size if signed else min(0.0, float(values.min()))
+    image = axes.imshow(values, extent=extent, cmap="RdBu_r" if signed else "magma", vmin=low, vmax=size)
     frame = Rectangle((-support[1], -support[0]), 2 * support[1], 2 * support[0], fill=False, ls=":", ec="0.5")
     axes.add_patch(frame)
     axes.set_title(title, fontsize=9)
     figure.colorbar(image, ax=axes, shrink=0.7)
-
-
-def _signed(values: np.ndarray) -> bool:
-    """Whether a kernel is below zero to an extent worth showing."""
-    return bool(-values[values < 0].sum() > SIGNED * np.abs(values).sum())

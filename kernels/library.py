@@ -82,7 +82,7 @@ def from_options(
 
 
 def is_signed(kernel: SparseKernel) -> bool:
-    """Whether a kernel's output is to be shown around a middle grey: its mass is below a quarter of that of |g|."""
+    """Whether a kernel, and its output, is to be shown around 0: its mass is below a quarter of that of |g|."""
     coordinates = [np.linspace(-r, r, 65) * (1 - 1e-9) for r in kernel.radius[list(kernel.axes)]]
     cell = np.prod([x[1] - x[0] for x in coordinates])
     return abs(kernel.mass) < 0.25 * float(np.abs(grid_density(kernel, coordinates)).sum() * cell)

@@ -7,7 +7,6 @@ unpickler (`files.torchfiles`), which is stricter still than torch's weights_onl
 import hashlib
 import io
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +27,8 @@ FORMAT = "neural-field-convolutions 1"
 # Far above what any checkpoint holds, far below what a few bytes that refer to each other can unfold to.
 MOST_VALUES = 1 << 18
 LARGEST_SIDE = 1 << 24
+# Domain units; a signal of one sample has 2 of them for each sample of its margin.
+LARGEST_MARGIN = 1e6
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Origin:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (_is_size(self.half_size) and 0 < self.half_size <= 2 and _is_size(self.margin) and self.margin >= 0):
+        if not (_is_size(self.half_size, 2) and self.half_size > 0 and _is_size(self.margin, LARGEST_MARGIN)):
             raise ValueError(f"half size {self.half_size!r} or margin {self.margin!r} is out of range")
         if not self.shape or not all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in self.shape):
             raise ValueError(f"no signal has the shape {self.shape!r}")
@@ -136,12 +137,12 @@ class Checkpoint:
             if not all(isinstance(value, Tensor) and value.is_floating_point() for value in state.values()):
                 raise ValueError("its weights are not tensors")
             return cls(config, origin, state, dict(content["training"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ArchiveError(f"{path} is damaged: {error}; use another checkpoint") from None
 
 
-def _is_size(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _is_size(value: Any, most: float) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
 
 
 def read_plain(path: str | Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from files import ArchiveError
-from files.authors import read_checkpoint
+from files.authors import OtherKindError, read_checkpoint
 from models.checkpoint import Checkpoint, Origin
 from models.field import FieldConfig
 
@@ -47,11 +47,14 @@ def load_released(path: str | Path) -> Checkpoint:
     swish = facts["activation"] == "swish"
     if swish and facts["pe"] and not facts["include_input"]:
         raise ArchiveError(f"{path} encodes positions without the positions themselves, which is not supported")
-    config = FieldConfig(
-        "mlp" if swish else "siren", facts["input"], facts["output"], axes, order,
-        num_channels=facts["channels"], num_layers=facts["layers"], pe=facts["encodings"] if facts["pe"] else 0,
-        norm_exp=NORM_EXP if facts["normalize_pe"] else 0.0, omega_0=OMEGA_0, poly_degree=0,
-    )  # fmt: skip
+    try:
+        config = FieldConfig(
+            "mlp" if swish else "siren", facts["input"], facts["output"], axes, order,
+            num_channels=facts["channels"], num_layers=facts["layers"], pe=facts["encodings"] if facts["pe"] else 0,
+            norm_exp=NORM_EXP if facts["normalize_pe"] else 0.0, omega_0=OMEGA_0, poly_degree=0,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ArchiveError(f"{path} describes a field that is not supported: {error}") from None
     sign = (-1.0) ** ((order + 1) * len(axes))
     last = facts["layers"] + 1
     renamed: dict[str, np.ndarray] = {"head.weight": sign * state[f"net.net.{last}.0.weight"]}
@@ -65,11 +68,14 @@ def load_released(path: str | Path) -> Checkpoint:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """A checkpoint of ours or of the authors' release; raises FileNotFoundError or ArchiveError."""
+    """A checkpoint of ours or of the authors' release; raises FileNotFoundError or ArchiveError.
+
+    The error is the one of the kind that the file is of.
+    """
     try:
         return Checkpoint.load(path)
     except ArchiveError as error:
         try:
             return load_released(path)
-        except ArchiveError:
+        except OtherKindError:
             raise error from None

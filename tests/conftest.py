@@ -1,5 +1,6 @@
 """What the tests share: one thread, so that numbers and times do not depend on the machine's load, and some files."""
 
+import os
 from dataclasses import replace
 
 import imageio.v3 as iio
@@ -7,11 +8,15 @@ import numpy as np
 import pytest
 import torch
 from builders import checkpoint_of, field_config, noise_signal, random_field
+from hypothesis import settings
 from training_cases import TRUTHS
 
 from modalities.render import render
 
 torch.set_num_threads(1)
+# The same inputs in every run, unless one asks for others: HYPOTHESIS_PROFILE=default python -m pytest
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture
