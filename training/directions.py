@@ -6,6 +6,7 @@ values S_j, and T is well approximated by the products of the leading ones (De L
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -48,6 +49,16 @@ def without_polynomial(values: Tensor, targets: LatticeTargets, degree: int) -> 
     return values - fit
 
 
+@lru_cache(maxsize=1)
+def unfolded(targets: LatticeTargets, degree: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """What a polynomial part of `degree` leaves of the ground truth, float64, and its singular directions per axis.
+
+    Kept for the last targets asked for: the field's shape and its supervision both need them.
+    """
+    values = without_polynomial(targets.values.double(), targets, degree)
+    return values, [singular_directions(values, axis) for axis in range(values.ndim - 1)]
+
+
 def choose_ranks(
     targets: LatticeTargets, limits: Sequence[int], size: int, accuracy: float = 0.0, degree: int = 0
 ) -> tuple[int, ...]:
@@ -58,12 +69,10 @@ def choose_ranks(
     `accuracy` dB (peak 1; 0: all), even if all error falls within [-1, 1]^d: the squared error of dropping directions
     is at most the sum of their squared singular values (De Lathauwer et al. 2000).
     """
-    whole = targets.values.double()
-    values = without_polynomial(whole, targets, degree)
-    spectra = [singular_directions(values, axis)[1] for axis in range(values.ndim - 1)]
+    spectra = [sizes for _, sizes in unfolded(targets, degree)[1]]
     rows = zip(spectra, limits, targets.axes, strict=True)
     caps = [min(len(s), limit) if axis.n else len(s) for s, limit, axis in rows]
-    floor = TOLERANCE * max(max(float(s[0]) for s in spectra), TOLERANCE * float(whole.norm()))
+    floor = TOLERANCE * max(max(float(s[0]) for s in spectra), TOLERANCE * float(targets.values.norm()))
     thresholds = torch.cat([s[:cap] for s, cap in zip(spectra, caps, strict=True)]).sort(descending=True).values
     allowed = targets.inside * targets.channels * 10 ** (-accuracy / 10) if accuracy else 0.0
     best = (1,) * len(spectra)

@@ -19,9 +19,9 @@ from torch import Tensor
 from models.field import FieldConfig
 from models.separable import SeparableField
 from models.stencil import Differences
-from training.directions import singular_directions
+from training.directions import unfolded
 from training.lattice import LatticeTargets
-from training.objective import Loss, fit_polynomial, polynomial_values
+from training.objective import Loss, fit_polynomial
 from training.pyramid import levels
 
 # Coarser levels count this much more than the next finer one: their residuals are that much smaller.
@@ -44,7 +44,6 @@ class Direction:
 
     wanted W [P, L, R] and its singular values `sizes` [R]; `forms` [levels, L, L] are the quadratic forms
     B_l' B_l per row of B_l, `form` [L, L] is their weighted sum and `weighed` [P, L, R] is W seen through it.
-    `narrow_lattices` are those of the narrower kernel.
     """
 
     axis: int
@@ -54,7 +53,6 @@ class Direction:
     forms: Tensor
     form: Tensor
     weighed: Tensor
-    narrow_lattices: int
 
     def at(self, phases: Tensor) -> "Direction":
         """The same direction seen on some of the lattices."""
@@ -79,9 +77,8 @@ class ProjectionObjective:
     @torch.no_grad()
     def prepare(self, field: SeparableField, generator: torch.Generator) -> None:
         fit_polynomial(field, self.targets)
-        rest = self.targets.values.double() - polynomial_values(field, self.targets).double()
+        rest, spectra = unfolded(self.targets, field.config.poly_degree)
         ranks = [factor.rank for factor in field.factors]
-        spectra = [singular_directions(rest, axis) for axis in range(rest.ndim - 1)]
         self.bases = [basis[:, :rank] for (basis, _), rank in zip(spectra, ranks, strict=True)]
         self.core = rest
         for basis in self.bases:
@@ -90,21 +87,16 @@ class ProjectionObjective:
         stencils = self.targets.stencils()
         for axis, (basis, rank) in enumerate(zip(self.bases, ranks, strict=True)):
             if isinstance(stencils[axis], Differences):
-                # Few rows leave features free to swing between them, and one lattice may miss that.
-                few = len(basis) < ROWS_PER_FEATURE * field.config.width(axis)
-                sizes = spectra[axis][1][:rank]
-                self.directions.append(self._direction(axis, stencils[axis], basis, sizes, 2 if few else 1))
+                self.directions.append(self._direction(axis, stencils[axis], basis, spectra[axis][1][:rank]))
         self.finish(field)
 
-    def _direction(
-        self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor, narrow_lattices: int
-    ) -> Direction:
+    def _direction(self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor) -> Direction:
         order = self.targets.order_of(axis).argsort()
         wanted = (basis * sizes)[order].unflatten(0, (len(stencil.first), stencil.count))
         forms = level_forms(stencil.count, stencil.n, self.count, wanted)
         weights = LEVEL_WEIGHT ** torch.arange(len(forms), dtype=forms.dtype, device=forms.device)
         form = torch.tensordot(weights, forms, dims=1)
-        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted, narrow_lattices)
+        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted)
 
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
@@ -117,9 +109,7 @@ class ProjectionObjective:
             total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)
             means = (direction.forms * products.detach()).sum(dim=(1, 2))
             squares[: len(means)] += means
-            queries += len(direction.stencil.nodes) + len(
-                narrow_stencil(direction.stencil, direction.narrow_lattices).nodes
-            )
+            queries += len(direction.stencil.nodes) + len(narrow_stencil(direction.stencil).nodes)
         squares = squares[: max(len(d.forms) for d in self.directions)] / (self.core.shape[-1] * self._others())
         return Loss(total, list(squares.clamp_min(0).sqrt()), self.targets.values[..., 0].numel(), queries)
 
@@ -137,7 +127,7 @@ class ProjectionObjective:
         factor, stencil = field.factors[direction.axis], direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
-        narrow, prior = narrow_stencil(stencil, direction.narrow_lattices), prior_weight(field.config)
+        narrow, prior = narrow_stencil(stencil), prior_weight(field.config)
         fine = narrow.combine(factor.features(narrow.nodes), 0).double()
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
@@ -168,12 +158,11 @@ def prior_weight(config: FieldConfig) -> float:
     return 10 * PRIOR if config.layers == "spline" and config.order == 0 else PRIOR
 
 
-def narrow_stencil(stencil: Differences, lattices: int) -> Differences:
-    """Lattices over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
+def narrow_stencil(stencil: Differences) -> Differences:
+    """One lattice over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
     spacing = stencil.spacing / FINER
     shift = spacing * (stencil.n / 2) - stencil.spacing * (stencil.n / 2)
-    first = stencil.first[:1] + shift + spacing * torch.arange(lattices, device=stencil.first.device) / lattices
-    return Differences(first, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
+    return Differences(stencil.first[:1] + shift, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
 
 
 def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
