@@ -174,6 +174,7 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path
     kind = find(modality or origin.modality)
     if kind.name != origin.modality:
         raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
+    kind.check(origin.meta, origin.shape, config.channels)
 
     def choose(parameters: dict[str, Any]) -> Choice:
         return choose_kernel(kernel_path, kernel_scale, parameters, config, origin.half_size, click.echo)

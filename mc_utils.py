@@ -239,7 +239,7 @@ def main(path: Path, save_path: Path, order: int, half_size: float, method: str,
                f"half size {half_size:g}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
-        kind.compare(signal.core, truth.core, None, preview, signal.meta, "ground truth")
+        kind.compare(signal.core, truth.core, None, preview, signal.meta, ("signal", "ground truth"))
         click.echo(f"{preview}: the signal and its ground truth")
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from kernels import minimal_kernel
 from kernels.figure import kernel_picture
-from modalities import MODALITIES, find
+from modalities import CAPTIONS, MODALITIES, check_known, find
 from models.checkpoint import Checkpoint
 from models.field import FACTORS, KINDS, Field
 from models.released import load_checkpoint
@@ -102,7 +102,7 @@ def drawing(truth: GroundTruth, folder: Path) -> Any:
 
     def draw(prediction: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         file = folder / "preview.png"
-        modality.compare(wanted, prediction, wanted, file, truth.meta)
+        modality.compare(wanted, prediction, wanted, file, truth.meta, ("ground truth", CAPTIONS[1]))
         return iio.imread(file)[..., :3]
 
     return draw
@@ -118,9 +118,9 @@ def initialise(field: Field, path: Path) -> None:
 
 
 def load_raw(path: Path, truth: GroundTruth) -> Signal:
-    """The raw signal, read as the ground truth's was."""
+    """The raw signal, read as the ground truth's was, as far as its margin."""
     modality = find(truth.modality)
-    return modality.load(path, **modality.options_of(truth.meta.get("load", {})))
+    return modality.load_to(path, (truth.margin,), **modality.options_of(truth.meta.get("load", {})))
 
 
 def make_record(trainer: Trainer, truth: GroundTruth) -> Record:
@@ -223,6 +223,7 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
         asked["precision"] = int(asked["precision"])
     place = pick_device(device)
     truth = load_ground_truth(monte_carlo, order)
+    check_known(truth.modality, truth.meta, truth.shape, truth.channels)
     options = None if resume else resolve(asked, preset)
     with RunFolder(summary, experiment_name, resume) as folder:
         state = Checkpoint.load(folder.current) if resume else None

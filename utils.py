@@ -100,7 +100,7 @@ def load_options() -> Callable[[Command], Command]:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with a note (rate, loss, PSNR) and the time left; one that ends within seconds leaves no trace."""
+    """A bar with a note (rate, loss, PSNR) and the time left; when it ends it leaves no trace."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -110,4 +110,5 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         refresh_per_second=2,
+        transient=True,
     )

@@ -7,16 +7,18 @@ are in those units, `domain_units` and `seconds` convert. Samples are in [-1, 1]
 
 import io
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from files import atomic_write
+from modalities.facts import check, check_whole_number, taken, told_by
 from modalities.figure import new_figure, write_figure
-from modalities.inputs import bounded, existing_file, whole_number
+from modalities.inputs import LARGEST_SAMPLES, bounded, existing_file, whole_number
 from modalities.measures import mse, psnr, snr
-from modalities.modality import FILTERED, LoadOption, Modality
+from modalities.modality import CAPTIONS, LoadOption, Modality
 from modalities.pixels import write_values
 from modalities.whole import check_whole
 from modalities.windows import Windows
@@ -26,13 +28,50 @@ ADVICE = "give a WAV, FLAC or OGG file"
 WINDOW = 512
 # Spectrograms show this range below their loudest point.
 SHOWN_DECIBELS = 80.0
+# A WAV file of 32-bit floats says how many bytes a second has, and of all its channels, in 32 bits.
+LARGEST_RATE = ((1 << 32) - 1) // 4
+# More channels no library reads.
+LARGEST_CHANNELS = 1024
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What windows do not show: samples a second (`sample_rate`), how many there are (S) and T of a `window`."""
+
+    sample_rate: int
+    samples: int
+    window: int
+
+    def __post_init__(self) -> None:
+        check_whole_number("sample_rate", self.sample_rate, 1, LARGEST_RATE)
+        check_whole_number("samples", self.samples, 1, LARGEST_SAMPLES)
+        check_whole_number("window", self.window, 1, LARGEST_SAMPLES)
+        Windows(self.samples, self.window)
+
+    @property
+    def windows(self) -> Windows:
+        """How it lies in its windows."""
+        return Windows(self.samples, self.window)
+
+    def fit(self, shape: tuple[int, ...], channels: int) -> None:
+        """Refuse, with a ValueError, other windows than it has, and more channels than a file holds."""
+        own = (self.windows.count, self.window)
+        check("the shape", list(shape), shape == own, f"{own[0]} windows of {own[1]} samples")
+        check_whole_number("the number of channels", channels, 1, LARGEST_CHANNELS)
+        check_rate(self.sample_rate, channels)
+
+
+def check_rate(rate: int, channels: int) -> None:
+    """Refuse, with a ValueError, more samples a second than a WAV file of so many channels can say."""
+    most = LARGEST_RATE // channels
+    check("the sample rate", rate, rate <= most, f"at most the {most} Hz that a WAV file holds")
 
 
 def load(path: str | Path, window: int = WINDOW, halo: int | None = None) -> Signal:
     """The recording at `path` as windows [W, T + 2 halo, c], float32.
 
     `window` is T in samples (0, or more than there are: one window for all), `halo` the samples known beyond either
-    end of a window (None: half a window, a margin of 1 domain unit). meta: 'sample_rate', 'samples', 'window'.
+    end of a window (None: half a window, a margin of 1 domain unit). meta as `Recording` has it.
     Raises FileNotFoundError or ValueError.
     """
     path = Path(path)
@@ -43,9 +82,11 @@ def load(path: str | Path, window: int = WINDOW, halo: int | None = None) -> Sig
     beyond = length // 2 if halo is None else whole_number("halo", halo, least=0)
     windows = Windows(samples, length)
     bounded(path, windows.count * (length + 2 * beyond) * recording.shape[1], "take a smaller halo or a shorter piece")
-    meta = {"sample_rate": rate, "samples": samples, "window": length}
+    with told_by(path):
+        facts = Recording(rate, samples, length)
+        check_rate(rate, recording.shape[1])
     values = windows.cut(recording, beyond)
-    return Signal(values, axes=(1,), modality="audio", name=path.name, meta=meta, halo=(0, beyond))
+    return Signal(values, axes=(1,), modality="audio", name=path.name, meta=asdict(facts), halo=(0, beyond))
 
 
 def read_recording(path: Path) -> tuple[np.ndarray, int]:
@@ -71,17 +112,15 @@ def read_recording(path: Path) -> tuple[np.ndarray, int]:
     return recording, int(rate)
 
 
-def windows_of(meta: Mapping[str, Any]) -> Windows:
-    """How the recording that `meta` came with lies in its windows; raises ValueError where it is not a recording's."""
-    missing = {"samples", "window", "sample_rate"} - set(meta)
-    if missing:
-        raise ValueError(f"this signal does not say its {', '.join(sorted(missing))}; load it as audio")
-    return Windows(int(meta["samples"]), int(meta["window"]))
+def recording_of(meta: Mapping[str, Any]) -> Recording:
+    """The recording that `meta` came with; raises ValueError where it is not a recording's."""
+    return taken(Recording, meta, "audio")
 
 
 def domain_units(seconds: float, meta: Mapping[str, Any]) -> float:
     """A length of time in domain units of a window."""
-    return windows_of(meta).domain_units(seconds * meta["sample_rate"])
+    recording = recording_of(meta)
+    return recording.windows.domain_units(seconds * recording.sample_rate)
 
 
 def seconds(units: float, meta: Mapping[str, Any]) -> float:
@@ -91,10 +130,11 @@ def seconds(units: float, meta: Mapping[str, Any]) -> float:
 
 def joined(values: np.ndarray, meta: Mapping[str, Any]) -> tuple[np.ndarray, int]:
     """Windows [W, T', c] as one recording [S', c] and its sample rate (another T' is another rate)."""
-    windows = windows_of(meta)
+    recording = recording_of(meta)
+    windows = recording.windows
     # One sample lasts no time that another number of them could share.
     stretch = windows.stretch(values.shape[1]) if windows.samples > 1 else 1.0
-    return windows.join(values), max(1, round(float(meta["sample_rate"]) * stretch))
+    return windows.join(values), max(1, round(recording.sample_rate * stretch))
 
 
 def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
@@ -105,9 +145,10 @@ def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path
     from scipy.io import wavfile
 
     folder = Path(folder)
-    if values.shape[1] == 1 < windows_of(meta).window:
+    if values.shape[1] == 1 < recording_of(meta).window:
         raise ValueError("a window of one sample lasts no time; ask for --depth 2 or more")
     recording, rate = joined(values, meta)
+    check_rate(rate, recording.shape[1])
     data = io.BytesIO()
     wavfile.write(data, rate, recording.astype(np.float32))
     with atomic_write(folder / "output.wav") as stream:
@@ -131,10 +172,10 @@ def compare(
     truth: np.ndarray | None,
     path: Path,
     meta: Mapping[str, Any],
-    caption: str = FILTERED,
+    captions: tuple[str, str] = CAPTIONS,
 ) -> None:
     """Draw waveform and spectrogram of the recording, the filtered one and, if given, the truth and the error."""
-    panels = [("signal", *joined(before, meta)), (caption, *joined(after, meta))]
+    panels = [(captions[0], *joined(before, meta)), (captions[1], *joined(after, meta))]
     if truth is not None:
         exact, rate = joined(truth, meta)
         measured = f"error, SNR {snr(panels[1][1], exact):.1f} dB"
@@ -180,6 +221,7 @@ AUDIO = Modality(
     save=save,
     metrics=metrics,
     compare=compare,
+    facts=Recording,
     load_options=(
         LoadOption("window", int, WINDOW, "samples per window (0: one window for the whole recording)"),
         LoadOption("halo", int, None, "samples known beyond either end of a window (if not given, as many as needed)"),

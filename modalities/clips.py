@@ -19,6 +19,8 @@ from modalities.whole import check_whole
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
 FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".exr")
 FOLDER_RATE = 25.0
+# Frames a second beyond these no encoder takes.
+SLOWEST, FASTEST = 1e-3, 1e5
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Cut:
         if self.height is None or self.height == frame.shape[0]:
             return frame
         width = max(1, round(frame.shape[1] * self.height / frame.shape[0]))
+        if width * self.height > LARGEST_PIXELS:
+            raise ValueError(
+                f"frames of {width} x {self.height} are more than {LARGEST_PIXELS} pixels; lower the height"
+            )
         smaller = self.height < frame.shape[0]
         interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(frame, (width, self.height), interpolation=interpolation).reshape(self.height, width, -1)
@@ -113,12 +119,13 @@ def _size(frame: np.ndarray) -> str:
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
-    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4 at `rate` frames a second, atomically.
+    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4 at `rate` frames a second, or as near as can be, atomically.
 
     4:2:0 colour, the kind every player knows, needs even sizes: odd frames repeat their last row or column.
     """
     import av
 
+    rate = min(max(rate, SLOWEST), FASTEST)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.mp4"
         with av.open(str(draft), "w") as container:

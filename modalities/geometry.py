@@ -4,17 +4,19 @@ A mesh is centred and scaled so that its longest side is EXTENT of the box's 2 d
 units too. A grid of signed distances is taken as it is, as samples over [-1, 1]^3.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modalities.facts import LARGEST_NUMBER, check, check_channels, check_number, check_numbers, taken, told_by
 from modalities.figure import new_figure, show_picture, write_figure
 from modalities.inputs import bounded, whole_number
 from modalities.measures import mse, psnr
 from modalities.meshes import GRID_EXTENSIONS, MESH_EXTENSIONS, Mesh, read_grid, read_mesh, write_mesh
-from modalities.modality import FILTERED, LoadOption, Modality
+from modalities.modality import CAPTIONS, LoadOption, Modality
 from modalities.pixels import write_png, write_values
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
@@ -24,10 +26,27 @@ EXTENT = 1.6
 RESOLUTION = 128
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a shape lies in its mesh: mesh point = `centre` + `scale` * domain point."""
+
+    centre: Sequence[float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_numbers("centre", self.centre, 3)
+        check_number("scale", self.scale, 1 / LARGEST_NUMBER)
+
+    def fit(self, shape: tuple[int, ...], channels: int) -> None:
+        """Refuse, with a ValueError, more than a distance per point, and an axis of a single one."""
+        check("the shape", list(shape), min(shape) > 1, "two samples or more along every axis")
+        check_channels(channels, (1,))
+
+
 def load(path: str | Path, resolution: int = RESOLUTION) -> Signal:
     """The shape at `path` as signed distances [N, N, N, 1], N = `resolution`, or [Nx, Ny, Nz, 1] of a grid file.
 
-    meta: 'centre' and 'scale' with mesh point = centre + scale * domain point. Raises FileNotFoundError or ValueError.
+    meta as `Placement` has it. Raises FileNotFoundError or ValueError.
     """
     path = Path(path)
     resolution = whole_number("resolution", resolution, least=4)
@@ -44,8 +63,9 @@ def load(path: str | Path, resolution: int = RESOLUTION) -> Signal:
         advice = "it is too thin for this resolution, or too open to have an inside"
     if not has_surface(grid):
         raise ValueError(f"{path} encloses no sample of the {' x '.join(map(str, grid.shape))} grid; {advice}")
-    meta = {"centre": [float(value) for value in centre], "scale": scale}
-    return Signal(grid[..., None], axes=(0, 1, 2), modality="geometry", name=path.name, meta=meta)
+    with told_by(path):
+        placement = Placement([float(value) for value in centre], scale)
+    return Signal(grid[..., None], axes=(0, 1, 2), modality="geometry", name=path.name, meta=asdict(placement))
 
 
 def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
@@ -55,9 +75,9 @@ def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path
     """
     folder = Path(folder)
     vertices, faces = extract_surface(values[..., 0])
-    centre, scale = np.asarray(meta.get("centre", (0.0, 0.0, 0.0))), float(meta.get("scale", 1.0))
+    placed = taken(Placement, meta, "geometry")
     return [
-        write_mesh(folder / "mesh.ply", Mesh(centre + scale * vertices, faces)),
+        write_mesh(folder / "mesh.ply", Mesh(np.asarray(placed.centre) + placed.scale * vertices, faces)),
         write_png(folder / "output.png", render(values[..., 0]).pixels),
         write_values(folder / "output.npy", values),
     ]
@@ -84,7 +104,7 @@ def compare(
     truth: np.ndarray | None,
     path: Path,
     meta: Mapping[str, Any],
-    caption: str = FILTERED,
+    captions: tuple[str, str] = CAPTIONS,
 ) -> None:
     """Draw the shape, the filtered one and, if given, the truth and the error at the filtered surface to `path`."""
     count = 2 if truth is None else 4
@@ -92,8 +112,8 @@ def compare(
     axes = figure.subplots(1, count)
     camera = Camera.onto(before[..., 0])
     shot = render(after[..., 0], camera)
-    show_picture(axes[0], render(before[..., 0], camera).pixels, "signal")
-    show_picture(axes[1], shot.pixels, caption)
+    show_picture(axes[0], render(before[..., 0], camera).pixels, captions[0])
+    show_picture(axes[1], shot.pixels, captions[1])
     if truth is not None:
         show_picture(axes[2], render(truth[..., 0], camera).pixels, "truth")
         error = surface_error(shot.hits, truth[..., 0])
@@ -123,5 +143,6 @@ GEOMETRY = Modality(
     save=save,
     metrics=metrics,
     compare=compare,
+    facts=Placement,
     load_options=(LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),),
 )

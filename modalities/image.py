@@ -6,26 +6,45 @@ every pixel by its opacity, and the colours of transparent pixels do not bleed. 
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modalities.display import is_signed, picture
+from modalities.facts import check_channels, check_flag, taken
 from modalities.figure import new_figure, show_error, show_picture, write_figure
 from modalities.measures import mse, peak, psnr, snr, ssim
-from modalities.modality import FILTERED, Modality
+from modalities.modality import CAPTIONS, Modality
 from modalities.pixels import read_pixels, write_exr, write_png, write_values
 from signals import Signal
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm", ".hdr", ".exr")
 
 
-def load(path: str | Path) -> Signal:
-    """The image at `path` as float32 [H, W, 1 | 3 | 4] (float64 where the file is); raises as every loader does.
+@dataclass(frozen=True)
+class Pixels:
+    """What an image's values do not show: whether the last channel is `alpha` and colours are premultiplied by it,
+    the file holds floats (`float`), and they are light rather than sRGB (`linear`)."""
 
-    meta: 'alpha' (the last channel is alpha, colours premultiplied), 'float' (the file holds floats), 'linear'
-    (light rather than sRGB).
+    alpha: bool = False
+    float: bool = False
+    linear: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            check_flag(name, value)
+
+    def fit(self, shape: tuple[int, ...], channels: int) -> None:
+        """Refuse, with a ValueError, alpha that is not there and numbers of channels that no picture has."""
+        check_channels(channels, (4,) if self.alpha else (1, 3, 4))
+
+
+def load(path: str | Path) -> Signal:
+    """The image at `path` as float32 [H, W, 1 | 3 | 4] (float64 where the file is), meta as `Pixels` has it.
+
+    Raises as every loader does.
     """
     path = Path(path)
     pixels = read_pixels(path)
@@ -37,8 +56,8 @@ def load(path: str | Path) -> Signal:
     alpha = values.shape[-1] == 4
     if alpha and not exr:
         values[..., :3] *= values[..., 3:]
-    meta = {"alpha": alpha, "float": from_float, "linear": exr or path.suffix.lower() == ".hdr"}
-    return Signal(values, axes=(0, 1), modality="image", name=path.name, meta=meta)
+    facts = Pixels(alpha, from_float, linear=exr or path.suffix.lower() == ".hdr")
+    return Signal(values, axes=(0, 1), modality="image", name=path.name, meta=asdict(facts))
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:
@@ -53,7 +72,7 @@ def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path
     where the image came from a float file, output.exr."""
     folder = Path(folder)
     written = [write_png(folder / "output.png", picture(values, meta)), write_values(folder / "output.npy", values)]
-    if meta.get("float"):
+    if taken(Pixels, meta, "image").float:
         written.append(write_exr(folder / "output.exr", values))
     return written
 
@@ -74,7 +93,7 @@ def compare(
     truth: np.ndarray | None,
     path: Path,
     meta: Mapping[str, Any],
-    caption: str = FILTERED,
+    captions: tuple[str, str] = CAPTIONS,
 ) -> None:
     """Draw the image, the filtered one and, if given, the truth and the error to the PNG file `path`."""
     count = 2 if truth is None else 4
@@ -82,10 +101,10 @@ def compare(
     figure = new_figure(3.4 * count, 3.4 * aspect + 0.4)
     axes = figure.subplots(1, count)
     own = {key: value for key, value in meta.items() if key != "signed"}
-    show_picture(axes[0], picture(before, own), "signal")
+    show_picture(axes[0], picture(before, own), captions[0])
     # One decision for all panels: a truth and a result shown differently could not be compared.
     filtered_meta = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
-    show_picture(axes[1], picture(after, filtered_meta), caption)
+    show_picture(axes[1], picture(after, filtered_meta), captions[1])
     if truth is not None:
         show_picture(axes[2], picture(truth, filtered_meta), "truth")
         show_error(figure, axes[3], after, truth, f"|error|, PSNR {psnr(after, truth):.1f} dB")
@@ -102,4 +121,5 @@ IMAGE = Modality(
     save=save,
     metrics=metrics,
     compare=compare,
+    facts=Pixels,
 )

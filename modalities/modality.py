@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modalities.facts import Facts, check_flag, check_whole_number, option, taken
+from modalities.inputs import LARGEST_SAMPLES
 from signals import Signal, spacing
 
-# How a figure calls a result, unless it is told what else it is.
-FILTERED = "filtered by the field"
+# How a figure calls what it compares, unless it is told what else they are.
+CAPTIONS = ("signal", "filtered by the field")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Modality:
     `axis_names` has a letter per coordinate in grid order ('yx': rows first), `filtered` those filtered by
     default, `counted` those that number things of which none may be left out. `load_options` are `load`'s keywords,
     and `halo` is that by which a signal of many pieces is told how many of its neighbours' samples each piece knows.
-    compare(before, after, truth, path, meta, caption) draws the figure: signal, filtered (called `caption`), and
+    compare(before, after, truth, path, meta, captions) draws the figure: signal and filtered (called `captions`), and
     truth and error if any, to the PNG `path` and to files beside it with the other endings of `figures`.
+    `facts` are what `load` writes to `meta`, and check what a file says of it (see `check`).
     """
 
     name: str
@@ -47,6 +50,7 @@ class Modality:
     save: Callable[[np.ndarray, Path, Mapping[str, Any]], list[Path]]
     metrics: Callable[..., dict[str, float]]
     compare: Callable[..., None]
+    facts: type[Facts]
     load_options: tuple[LoadOption, ...] = ()
     figures: tuple[str, ...] = (".png",)
     counted: str = ""
@@ -98,11 +102,30 @@ class Modality:
             raise ValueError(f"{self.name} has no option {', '.join('--' + name for name in unknown)}")
         return asked
 
+    def check(self, meta: Mapping[str, Any], shape: Sequence[int], channels: int) -> None:
+        """Refuse, with a ValueError, a signal that no `load` of this modality makes, by what its file says of it.
+
+        `meta` may also hold 'load', the options it was read with, and 'released', of the authors' models.
+        """
+        self.options_of(meta.get("load", {}))
+        try:
+            if len(shape) != len(self.axis_names):
+                raise ValueError(f"it has the axes {', '.join(self.axis_names)}, not {len(shape)} of them")
+            check_whole_number("the number of its values", math.prod(shape) * channels, 1, LARGEST_SAMPLES)
+            check_flag("released", meta.get("released", True))
+            if unknown := sorted(set(meta) - {entry.name for entry in fields(self.facts)} - {"load", "released"}):
+                raise ValueError(f"it has no {', '.join(unknown):.60}")
+            taken(self.facts, meta, self.name).fit(tuple(shape), channels)
+        except ValueError as error:
+            raise ValueError(
+                f"what the file says of its {self.name} cannot be: {error}; make it again from the signal"
+            ) from None
+
     def options_of(self, stored: Any) -> dict[str, Any]:
         """Options of `load` as a file says they were given; raises ValueError for what this loader is not told."""
         known = {entry.name: entry.kind for entry in self.load_options}
         try:
-            return {name: known[name](value) for name, value in dict(stored).items()}
+            return {name: option(known[name], value) for name, value in dict(stored).items()}
         except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError(f"the file says its signal was read with {stored!r:.80}, which nothing can be") from None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from files import atomic_write
 from modalities.inputs import existing_file
+from modalities.whole import check_whole
 
 ADVICE = "give a PNG, JPEG, TIFF, BMP, WebP, HDR or EXR image"
 LARGEST_PIXELS = 1 << 27
@@ -28,6 +29,7 @@ def read_pixels(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".exr":
         return _read_exr(path)
     _refuse_bomb(path)
+    check_whole(path, ADVICE)  # OpenCV makes room for whatever length a part of a PNG claims
     # The flags of OpenCV exclude each other: only without alpha does it turn photographs upright.
     upright = path.suffix.lower() in (".jpg", ".jpeg")
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if upright else cv2.IMREAD_UNCHANGED

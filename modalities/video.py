@@ -5,19 +5,21 @@ the same time, so its rate changes with it.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from modalities.clips import Cut, read_clip, write_clip
+from modalities.clips import FOLDER_RATE, Cut, read_clip, write_clip
 from modalities.display import is_signed, picture, signed_size
+from modalities.facts import check, check_channels, check_number, check_whole_number, taken, told_by
 from modalities.figure import new_figure, show_error, show_picture, write_figure
 from modalities.image import scaled
 from modalities.inputs import whole_number
 from modalities.measures import mse, peak, psnr, snr, ssim
-from modalities.modality import FILTERED, LoadOption, Modality
+from modalities.modality import CAPTIONS, LoadOption, Modality
 from modalities.pixels import write_png, write_values
 from signals import Signal
 
@@ -26,13 +28,31 @@ SSIM_FRAMES = 16
 SHOWN_FRAMES = 3
 
 
+@dataclass(frozen=True)
+class Timing:
+    """When a video's frames were: `fps` a second, and `frames` of them in all, where that is known."""
+
+    fps: float = FOLDER_RATE
+    frames: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number("fps", self.fps, 1e-6, 1e6)
+        if self.frames is not None:
+            check_whole_number("frames", self.frames)
+
+    def fit(self, shape: tuple[int, ...], channels: int) -> None:
+        """Refuse, with a ValueError, another number of frames than there are, and what is neither grey nor RGB."""
+        check("frames", self.frames, self.frames in (None, shape[2]), f"the {shape[2]} there are")
+        check_channels(channels, (1, 3))
+
+
 def load(
     path: str | Path, start: int = 0, max_frames: int | None = None, height: int | None = None, fps: float | None = None
 ) -> Signal:
     """The video file or folder of frames at `path` as float32 [H, W, T, 1 | 3], from frame `start` on.
 
     At most `max_frames` frames, scaled to `height` rows; `fps` overrides the file's rate (25 for a folder).
-    meta: 'fps', 'frames' (T). Raises FileNotFoundError or ValueError.
+    meta as `Timing` has it. Raises FileNotFoundError or ValueError.
     """
     path = Path(path)
     cut = Cut(
@@ -50,8 +70,9 @@ def load(
         values[:, :, number] = colour[..., :3] * colour[..., 3:] if stored == 4 else colour
     if not np.isfinite(values).all():
         raise ValueError(f"{path} has pixels that are NaN or infinite; mend the frames first")
-    meta = {"fps": float(fps or rate), "frames": len(frames)}
-    return Signal(values, axes=(2,), modality="video", name=path.name, meta=meta)
+    with told_by(path):
+        timing = Timing(float(fps or rate), len(frames))
+    return Signal(values, axes=(2,), modality="video", name=path.name, meta=asdict(timing))
 
 
 def shown_frames(values: np.ndarray, meta: Mapping[str, Any]) -> list[np.ndarray]:
@@ -65,7 +86,8 @@ def shown_frames(values: np.ndarray, meta: Mapping[str, Any]) -> list[np.ndarray
 
 def output_rate(frames: int, meta: Mapping[str, Any]) -> float:
     """Frames a second at which `frames` frames last as long as the loaded ones."""
-    return float(meta.get("fps", 25.0)) * frames / int(meta.get("frames", frames))
+    timing = taken(Timing, meta, "video")
+    return timing.fps * frames / (timing.frames or frames)
 
 
 def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
@@ -91,14 +113,14 @@ def compare(
     truth: np.ndarray | None,
     path: Path,
     meta: Mapping[str, Any],
-    caption: str = FILTERED,
+    captions: tuple[str, str] = CAPTIONS,
 ) -> None:
     """Draw some frames and a slice through time (one row over all frames) of the video, the filtered one and, if
     given, the truth and the error to `path`; beside it, as .mp4, the video and the filtered one side by side."""
     path = Path(path)
     own = {key: value for key, value in meta.items() if key != "signed"}
     how = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
-    panels = [("signal", shown_frames(before, own)), (caption, shown_frames(after, how))]
+    panels = [(captions[0], shown_frames(before, own)), (captions[1], shown_frames(after, how))]
     if truth is not None:
         panels.append(("truth", shown_frames(truth, how)))
     count = len(panels) + (truth is not None)
@@ -157,6 +179,7 @@ VIDEO = Modality(
     save=save,
     metrics=metrics,
     compare=compare,
+    facts=Timing,
     figures=(".png", ".mp4"),
     load_options=(
         LoadOption("start", int, 0, "number of the first frame"),

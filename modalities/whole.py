@@ -13,8 +13,8 @@ SEGMENT = b"\x18\x53\x80\x67"
 def check_whole(path: Path, advice: str) -> None:
     """Refuse, with a ValueError that gives `advice`, a container that says it goes on beyond the end of its file.
 
-    Knows GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never filled in,
-    are left to the decoder.
+    Knows PNG, GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never
+    filled in, are left to the decoder.
     """
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = next((end for at, magic, end in CONTAINERS if data[at : at + len(magic)] == magic), None)
@@ -26,6 +26,17 @@ def check_whole(path: Path, advice: str) -> None:
             whole = False
     if not whole:
         raise ValueError(f"{path} is cut off: it says that it goes on where the file ends; copy it again, or {advice}")
+
+
+def _png_end(data: mmap.mmap) -> int:
+    """The end of the last chunk of a PNG: IEND, where there is one; raises struct.error where it ends inside a head."""
+    place = 8
+    while place < len(data):
+        size, name = struct.unpack(">I4s", data[place : place + 8])
+        place += 12 + size
+        if name == b"IEND":
+            break
+    return place
 
 
 def _gif_end(data: mmap.mmap) -> int:
@@ -115,6 +126,7 @@ def _boxes_end(data: mmap.mmap) -> int:
 
 
 CONTAINERS: tuple[tuple[int, bytes, Callable[[mmap.mmap], int]], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", _png_end),
     (0, b"GIF8", _gif_end),
     (0, b"RIFF", _riff_end),
     (0, b"RIFX", _riff_end),

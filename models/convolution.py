@@ -15,7 +15,7 @@ from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
 from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
-from models.stencil import Points, Stencil, Weighted, direct_stencil, shared_stencils
+from models.stencil import Direct, Points, Shared, Stencil, direct_stencil, shared_stencils
 
 # Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
 QUERIES_PER_OUTPUT = 1.5
@@ -81,7 +81,7 @@ def grid_stencils(
 
 def _axis_stencils(
     x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int | None
-) -> list[Weighted]:
+) -> list[Direct] | list[Shared]:
     if nodes is None or len(x) * len(positions) <= nodes:
         return [direct_stencil(x, positions, w) for w in weights]
     return shared_stencils(x, positions, weights, nodes)

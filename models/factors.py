@@ -133,7 +133,8 @@ class Tabulated(Factor):
 
     def __init__(self, factor: Factor, low: float, high: float, count: int) -> None:
         super().__init__(factor.rank)
-        self.start, self.step = low, (high - low) / (count - 1)
+        # Points that share a coordinate span no length at all.
+        self.start, self.step = low, max(high - low, 1e-9) / (count - 1)
         x = low + self.step * torch.arange(count, dtype=torch.float64, device=factor.scale.device)
         self.register_buffer("values", factor(x).double())
 

@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.interpolation import NEIGHBOURS, interpolation, scatter
+from models.interpolation import NEIGHBOURS, gather, interpolation, scatter
+
+# Entries of a matrix up to which it is made: 32 MB.
+LARGEST_MATRIX = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,32 +59,56 @@ class Differences:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
-    """Results that are linear combinations of samples at shared `nodes` [N]: a matrix [M, N]."""
+class Direct:
+    """A kernel of K Diracs at each of M points, with M K samples of its own: offsets t [K], weights w [K]."""
+
+    x: Tensor
+    t: Tensor
+    w: Tensor
+    local = False
+
+    @property
+    def nodes(self) -> Tensor:
+        """Positions x - t [M K] in domain units."""
+        return (self.x[:, None] - self.t).reshape(-1)
+
+    def combine(self, values: Tensor, axis: int) -> Tensor:
+        """Weighted sums along `axis`, in float64: large weights cancel here."""
+        split = values.unflatten(axis, (len(self.x), len(self.t))).to(self.w.dtype)
+        return torch.tensordot(split, self.w, dims=([axis % values.ndim + 1], [0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """M results from samples at N shared `nodes`: of each, taps [M, K, W] weigh samples first [M, K] + 0..W-1."""
 
     nodes: Tensor
-    matrix: Tensor
+    first: Tensor
+    taps: Tensor
     local = False
 
     def combine(self, values: Tensor, axis: int) -> Tensor:
-        """The matrix applied along `axis`, in its own float64: large weights cancel here."""
-        product = torch.tensordot(self.matrix, values.to(self.matrix.dtype), dims=([1], [axis]))
-        return product.movedim(0, axis)
+        """Weighted sums along `axis`, in float64; by a matrix [M, N], or one by one where that would be too large."""
+        moved = values.movedim(axis, 0).to(self.taps.dtype)
+        flat = moved.flatten(1) if moved.ndim > 1 else moved[:, None]
+        if len(self.first) * len(self.nodes) <= LARGEST_MATRIX:
+            result = scatter(self.first, self.taps, len(self.nodes)) @ flat
+        else:
+            result = gather(flat, self.first, self.taps)
+        return result.reshape(-1, *moved.shape[1:]).movedim(0, axis)
 
 
-Stencil = Points | Differences | Weighted
+Stencil = Points | Differences | Direct | Shared
 
 
-def direct_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray) -> Weighted:
+def direct_stencil(x: Tensor, positions: np.ndarray, weights: np.ndarray) -> Direct:
     """The 1-D kernel (positions [K], weights [K]) at points x [M], one query for each of the M K pairs."""
     # Copies: a kernel's arrays are read-only, which torch warns about.
-    t = torch.tensor(positions, dtype=torch.float64, device=x.device)
-    w = torch.tensor(weights, dtype=torch.float64, device=x.device)
-    matrix = torch.kron(torch.eye(len(x), dtype=torch.float64, device=x.device), w[None])
-    return Weighted((x[:, None] - t).reshape(-1), matrix)
+    t, w = (torch.tensor(array, dtype=torch.float64, device=x.device) for array in (positions, weights))
+    return Direct(x, t, w)
 
 
-def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Weighted]:
+def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int) -> list[Shared]:
     """1-D kernels (positions [K], weights [K] each) at points x [M] from at most `nodes` queries they all share.
 
     Every x - t_k is read off an even lattice by Lagrange interpolation of degree 7, which keeps the moment
@@ -94,5 +121,5 @@ def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarr
     start = low - step * (NEIGHBOURS // 2 - 0.5)
     lattice = start + step * torch.arange(nodes, dtype=torch.float64, device=x.device)
     first, local = interpolation((targets - start) / step, nodes)
-    weighed = [local * torch.tensor(w, dtype=torch.float64, device=x.device)[:, None] for w in weights]
-    return [Weighted(lattice, scatter(first, each, nodes)) for each in weighed]
+    kernels = [torch.tensor(w, dtype=torch.float64, device=x.device) for w in weights]
+    return [Shared(lattice, first, local * w[:, None]) for w in kernels]

@@ -131,6 +131,15 @@ def test_pointwise_grids_cost_at_most_one_and_a_half_queries_per_output(dim, ord
     assert count_queries(field, terms) <= 1.5 * size**dim
 
 
+@pytest.mark.parametrize("name", ["siren", "cp of swish", "tucker of swish"])
+def test_long_axes_are_combined_without_a_matrix(name, monkeypatch):
+    field, kernel = random_field(CONFIGS[name]), uneven_kernel(CONFIGS[name])
+    grid = [torch.linspace(-1, 1, 50 + 9 * axis, dtype=torch.float64) for axis in range(2)]
+    dense = convolve_grid(field, kernel, grid, 0.2)
+    monkeypatch.setattr("models.stencil.LARGEST_MATRIX", 0)
+    close(convolve_grid(field, kernel, grid, 0.2), dense, 1e-10)
+
+
 def test_counted_queries_are_the_points_a_network_sees():
     field = random_field(field_config("siren", 2, 1))
     seen = []

@@ -115,6 +115,14 @@ def test_many_scattered_points_are_answered_from_tables_alike(factor):
     np.testing.assert_allclose(tabled, direct, atol=1e-6 * float(direct.abs().max()))
 
 
+def test_points_that_share_a_coordinate_are_answered_from_tables_too():
+    field = random_field(field_config("separable", 2, axes=(1,)))
+    kernel = minimal_kernel(1, 0.2, 2, (1,))
+    points = torch.stack([torch.full((300,), -1.0), torch.linspace(-1, 1, 300)], dim=-1).double()
+    found = convolve_points(field, kernel, points, half_size=0.2)
+    np.testing.assert_allclose(found, convolve_points(field, kernel, points), atol=1e-6)
+
+
 def test_a_few_points_ask_the_field_itself():
     field, kernel = random_field(field_config("separable", 2)), minimal_kernel(1, 0.2, 2)
     points = torch.rand(3, 2, dtype=torch.float64)

@@ -134,8 +134,8 @@ def test_unknown_axis_letters_are_refused(case):
             case.modality.axes_of(free + letter)
 
 
-@pytest.mark.parametrize("caption", [None, "ground truth"])
-def test_comparison_says_what_it_shows(case, caption, tmp_path, monkeypatch):
+@pytest.mark.parametrize("captions", [("signal", "filtered by the field"), ("ground truth", "prediction")])
+def test_comparison_says_what_it_shows(case, captions, tmp_path, monkeypatch):
     texts: list[str] = []
 
     def keep(figure, path):
@@ -143,7 +143,7 @@ def test_comparison_says_what_it_shows(case, caption, tmp_path, monkeypatch):
 
     monkeypatch.setattr(f"modalities.{case.modality.name}.write_figure", keep)
     signal = case.modality.load(case.path, **case.options)
-    told = () if caption is None else (caption,)
+    told = () if captions[0] == "signal" else (captions,)
     case.modality.compare(signal.core, 0.9 * signal.core, None, tmp_path / "comparison.png", signal.meta, *told)
-    found = {words for words in ("filtered by the field", "ground truth") if any(words in text for text in texts)}
-    assert found == {caption or "filtered by the field"}
+    known = ("signal", "ground truth", "filtered by the field", "prediction")
+    assert {words for words in known if any(words in text for text in texts)} == set(captions)

@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import soundfile
-from builders import checkpoint_of, field_config, random_field
+import torch
+from builders import checkpoint_of, exact_truth, field_config, noise_signal, random_field
 from cases import make_case
 from programs import call, refused
 
 import eval as eval_program
 import mc_utils
+import train
 from eval import output_shape
 from modalities import MODALITIES
+from signals.ground_truth import GroundTruth
+from training.autodiff import AutodiffObjective
+from training.lattice import LatticeTargets
 
 NATIVE = {name: tuple(range(5, 5 + len(entry.axis_names))) for name, entry in MODALITIES.items()}
 
@@ -55,6 +60,30 @@ def test_a_preview_says_ground_truth(tmp_path, picture, monkeypatch):
     flags = {"path": picture, "save_path": tmp_path / "gt.npz", "preview": tmp_path / "look.png"}
     assert call(mc_utils, **flags).exit_code == 0
     assert said == ["signal", "ground truth"]
+
+
+def test_pictures_of_a_run_say_ground_truth(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("modalities.image.write_figure", lambda figure, path: said.extend(
+        axes.get_title() for axes in figure.axes))  # fmt: skip
+    monkeypatch.setattr(train.iio, "imread", lambda path: np.zeros((2, 2, 4)))
+    truth = exact_truth(noise_signal((9, 8)))
+    train.drawing(truth, tmp_path)(truth.core, truth.core)
+    assert said[:3] == ["ground truth", "filtered by the field", "truth"]
+
+
+def test_autodiff_knows_a_windows_neighbours(tmp_path):
+    samples = np.random.default_rng(1).uniform(-0.9, 0.9, 300).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    made = call(mc_utils, path=tmp_path / "a.wav", save_path=tmp_path / "gt.npz", window=51, half_size=0.1, margin=1.5)
+    assert made.exit_code == 0, made.output
+    truth = GroundTruth.load(tmp_path / "gt.npz")
+    signal = train.load_raw(tmp_path / "a.wav", truth)
+    assert (signal.shape, signal.channels) == (truth.shape, truth.channels)
+    wide = signal.padded(truth.pads, truth.boundary)[2, :, 0]
+    np.testing.assert_array_equal(wide, samples[100 - truth.pads[1] : 151 + truth.pads[1]])
+    objective = AutodiffObjective(LatticeTargets(truth, torch.device("cpu")), signal, truth.margin, "clamp", 8, "l2")
+    np.testing.assert_array_equal(objective.values[2, :, 0], wide)
 
 
 def test_a_recording_of_one_sample_keeps_its_rate(tmp_path):
