@@ -9,7 +9,7 @@ from benchmarks.runs import ASTRONAUT, PICTURES, SIZES, train
 
 BUDGETS = (15.0, 30.0, 60.0)
 LONG = (120.0, 300.0)
-# The first three methods differ in kind, the others in one choice: these are not followed to the end.
+# The first three methods differ in kind, the others in one choice: only those are followed to the end.
 FOLLOWED = 3
 DEFAULT = "separable, projection"
 SOLVED = "separable of splines, solved"
@@ -52,8 +52,8 @@ def tasks(settings: Settings) -> list[Task]:
     methods take turns. Each budget is a run of its own, as schedules end with it."""
     found = [Task(SOLVED, picture, 0.0, settings.seed) for picture in PICTURES]
     for budget in settings.choose(BUDGETS + (LONG if settings.long else ()), (0.3,)):
-        for method in list(METHODS)[: FOLLOWED if budget == max(LONG) else None]:
-            others = PICTURES if method == DEFAULT and budget not in LONG else (ASTRONAUT,)
+        for method in list(METHODS)[: FOLLOWED if budget in LONG else None]:
+            others = PICTURES if method == DEFAULT and budget in LEAST else (ASTRONAUT,)
             found += [Task(method, picture, budget, settings.seed) for picture in others]
     return found
 
