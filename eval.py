@@ -27,29 +27,18 @@ from filtering.plan import Blended, Constant, Plan, Scaled, Setting, described
 from filtering.reference import Reference, from_ground_truth, read_signal
 from filtering.run import check_border, check_fineness, in_precision
 from filtering.varying import read_map
-from kernels.recipes import PARAMETERS, RECIPES
+from kernels.recipes import RECIPES
 from modalities import find
 from modalities.modality import Modality
 from models.checkpoint import Checkpoint
 from models.convolution import check_kernel
 from models.field import Field, FieldConfig
 from models.released import load_checkpoint
-from utils import clear_errors, pick_device, progress_bar
+from utils import clear_errors, kernel_options, pick_device, progress_bar
 
 # Which flag sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
 LARGEST_OUTPUT = 1 << 31
-
-
-def kernel_options(command: Any) -> Any:
-    """One click option for every parameter of the library's kernels."""
-    for name, parameter in reversed(PARAMETERS.items()):
-        command = click.option(f"--{name}", type=parameter.type, default=None, help=f"Kernel: {parameter.help}.")(
-            command
-        )
-    return click.option("--kernel", type=click.Choice(list(RECIPES)), default=None, help="Kernel of the library.")(
-        command
-    )
 
 
 def output_shape(modality: Modality, native: Sequence[int], asked: dict[str, int | None]) -> tuple[int, ...]:
@@ -161,6 +150,7 @@ def write_report(
 @click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
 @click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
 @click.option("--angles", type=click.IntRange(2, 180), default=12, show_default=True, help="Kernels blended by angle.")
+@click.option("--kernel", type=click.Choice(list(RECIPES)), default=None, help="Kernel of the library.")
 @kernel_options
 @clear_errors
 def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path: Path, modality: str | None,

@@ -5,6 +5,7 @@ import hashlib
 import math
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
@@ -75,7 +76,7 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> Path:
+def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write `arrays` to the `.npz` file `path`, atomically and with their digest."""
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     for name, array in plain.items():
@@ -83,11 +84,10 @@ def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray], compress: b
             raise ArchiveError(f"an array of an archive cannot have the name {name!r}")
         if array.dtype.hasobject:
             raise ArchiveError(f"{name} holds Python objects; only plain arrays are stored")
-    write = np.savez_compressed if compress else np.savez
     remove_torn(path)
     with atomic_write(path) as stream:
         # The digest comes first: one damaged length in the zip file's directory can swallow all members after it.
-        write(stream, **{DIGEST: np.array(digest_of(plain))}, **plain)
+        np.savez(stream, **{DIGEST: np.array(digest_of(plain))}, **plain)
     return Path(path)
 
 
@@ -197,7 +197,10 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     size = int.from_bytes(stream.read(2 if magic[6] == 1 else 4), "little")
     if size > LONGEST_HEADER:
         raise ValueError(f"an array with a header of {size} bytes")
-    header = ast.literal_eval(stream.read(size).decode("latin1").strip())
+    with warnings.catch_warnings():
+        # Python would tell the terminal of odd literals.
+        warnings.simplefilter("ignore")
+        header = ast.literal_eval(stream.read(size).decode("latin1").strip())
     if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
         raise ValueError("an array with an unknown header")
     shape, kind = header["shape"], header["descr"]

@@ -15,7 +15,7 @@ import numpy as np
 from kernels.knots import Line, Report, best_knots, knots_for_error, no_report
 from kernels.leastsquares import SplineFit, along_all
 from kernels.separate import grid_density
-from kernels.sparse import SparseKernel, checked_order, outer
+from kernels.sparse import LARGEST_SIZE, SparseKernel, checked_order, outer
 from kernels.splines import SplineBasis
 from kernels.target import Target, factors_with_moments, missing_factor
 
@@ -30,6 +30,8 @@ SLACK = 0.05
 # A fit that misses its error is tried again with this many times the Diracs at least.
 LEAST_GROWTH = 1.03
 LARGEST_TRIES = 12
+# Beyond this a fit takes minutes and gains nothing.
+MOST_PER_AXIS = 1024
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,9 @@ class Wish:
             raise ValueError("give either the number of Diracs per axis or the error, not both")
         if self.error is not None and not 0 < self.error < 1:
             raise ValueError(f"the error must lie between 0 and 1, not {self.error}")
+        known = [count for count in self.counts if count is not None]
+        if max(known, default=0) > MOST_PER_AXIS or math.prod(known) * len(known) > LARGEST_SIZE:
+            raise ValueError(f"{' x '.join(map(str, known))} Diracs are too many to be fitted: ask for fewer")
 
     def knots(self, lines: list[Line], order: int) -> list[np.ndarray]:
         """Knots for every axis; axes alike share theirs."""

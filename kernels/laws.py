@@ -3,7 +3,6 @@
 For every filtered axis j, every line of Diracs along j and every k < n:  sum_i w_i t_ij^k = 0
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,14 +37,12 @@ def moment_equations(positions: np.ndarray, order: int, axes: Sequence[int]) -> 
     return np.vstack(rows)
 
 
-def lawful_weights(
-    positions: np.ndarray, weights: np.ndarray, order: int, axes: Sequence[int], mass: float | None = None
-) -> np.ndarray:
-    """The weights [K] nearest to `weights` that obey the moment laws, and have `mass` if one is given.
+def lawful_weights(positions: np.ndarray, weights: np.ndarray, order: int, axes: Sequence[int]) -> np.ndarray:
+    """The weights [K] nearest to `weights` that obey the moment laws.
 
     Nearest is the least sum of squared relative changes; weights of 0 stay 0. positions [K, d] in domain
     units. Raises ValueError where no weights but 0 obey the laws (Diracs that do not share lines along
-    the axes), or where the wanted mass is out of reach.
+    the axes).
     """
     positions = np.asarray(positions, dtype=np.float64)
     weights = np.asarray(weights, dtype=np.float64)
@@ -54,21 +51,12 @@ def lawful_weights(
     if not (np.isfinite(positions).all() and np.isfinite(weights).all() and weights.any()):
         raise ValueError("weights to correct must be finite and not all 0")
     equations = moment_equations(positions, order, axes)
-    wanted = np.zeros(len(equations))
-    if mass is not None:
-        n = order + 1
-        powers = np.prod(positions[:, list(axes)] ** n, axis=1)
-        row = (-1) ** (n * len(axes)) * powers / math.factorial(n) ** len(axes)
-        size = np.abs(row).max()
-        equations, wanted = np.vstack([equations, row / size]), np.append(wanted, mass / size)
     scale = np.abs(weights)
     found = weights
     # The second pass removes what rounding left of the first.
     for _ in range(2):
-        change, *_ = np.linalg.lstsq(equations * scale, wanted - equations @ found, rcond=1e-12)
+        change, *_ = np.linalg.lstsq(equations * scale, -equations @ found, rcond=1e-12)
         found = found + scale * change
     if np.abs(found).sum() < 1e-6 * scale.sum():
         raise ValueError("no weights at these positions obey the moment laws: Diracs must share lines along the axes")
-    if np.abs(equations @ found - wanted).max() > 1e-9 * scale.sum():
-        raise ValueError(f"no weights at these positions obey the moment laws with a mass of {mass}")
     return found

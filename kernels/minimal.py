@@ -28,7 +28,9 @@ def minimal_kernel_1d(order: int, half_size: float) -> SparseKernel:
     """The 1-D minimal kernel of polynomial degree `order` on [-half_size, half_size], of unit mass."""
     n = checked_order(order) + 1
     if not 1 / LARGEST_SCALE <= half_size <= LARGEST_SCALE:
-        raise ValueError(f"half size must be positive, and at most {LARGEST_SCALE:g}, not {half_size}")
+        raise ValueError(
+            f"half size must be positive, from {1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}, not {half_size}"
+        )
     h = knot_spacing(n - 1, half_size)
     positions = -half_size + h * np.arange(n + 1)
     return SparseKernel(positions[:, None], difference_weights(n, h), n - 1, (0,))

@@ -74,18 +74,14 @@ class Recipe:
     """How a kernel is made.
 
     `shape` gives the exact kernel in d axes; `parameters` their defaults (None: required), the first
-    length is the kernel's size; `mass` its integral; `signed` whether it takes negative values; `axes`
-    the fewest and most filtered axes; `count(order, values)` its usual Diracs per axis; `steep` kernels
-    have edges to be fitted by close Diracs; `degree` is that of the B-spline it is, if it is one;
-    `differentiates` the times it does, as a k-th derivative at size s is 1 / s^k stronger.
+    length is the kernel's size; `axes` the fewest and most filtered axes; `count(order, values)` its usual
+    Diracs per axis; `steep` kernels have edges to be fitted by close Diracs; `degree` is that of the B-spline
+    it is, if it is one; `differentiates` the times it does, as a k-th derivative at size s is 1 / s^k stronger.
     """
 
-    summary: str
     shape: Callable[..., Target]
     parameters: Mapping[str, Any]
     count: Callable[[int, Values], int]
-    mass: float = 1.0
-    signed: bool = False
     axes: tuple[int, int] = (1, 3)
     steep: bool = False
     degree: int | None = None
@@ -152,66 +148,46 @@ def _edges(order: int, values: Values) -> int:
 SPLINE = _smooth(32, 13, 12)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "box": Recipe(
-            "uniform", partial(shapes.spline, degree=0), {"half_size": REQUIRED}, _edges,
-            steep=True, degree=0,
-        ),
-        "tent": Recipe(
-            "piecewise linear", partial(shapes.spline, degree=1), {"half_size": REQUIRED}, SPLINE,
-            degree=1,
-        ),
-        "quadratic": Recipe(
-            "quadratic B-spline", partial(shapes.spline, degree=2), {"half_size": REQUIRED},
-            SPLINE, degree=2,
-        ),
-        "cubic": Recipe(
-            "cubic B-spline", partial(shapes.spline, degree=3), {"half_size": REQUIRED}, SPLINE,
-            degree=3,
-        ),
-        "bspline": Recipe("B-spline of any degree", shapes.spline, {"half_size": REQUIRED, "degree": REQUIRED}, SPLINE),
-        "gaussian": Recipe("Gaussian, cut at 3 sigma", shapes.gaussian, {"sigma": REQUIRED}, _smooth(32, 13, 10)),
+        "box": Recipe(partial(shapes.spline, degree=0), {"half_size": REQUIRED}, _edges, steep=True, degree=0),
+        "tent": Recipe(partial(shapes.spline, degree=1), {"half_size": REQUIRED}, SPLINE, degree=1),
+        "quadratic": Recipe(partial(shapes.spline, degree=2), {"half_size": REQUIRED}, SPLINE, degree=2),
+        "cubic": Recipe(partial(shapes.spline, degree=3), {"half_size": REQUIRED}, SPLINE, degree=3),
+        "bspline": Recipe(shapes.spline, {"half_size": REQUIRED, "degree": REQUIRED}, SPLINE),
+        "gaussian": Recipe(shapes.gaussian, {"sigma": REQUIRED}, _smooth(32, 13, 10)),
         "dog": Recipe(
-            "difference of Gaussians", shapes.difference_of_gaussians, {"sigma": REQUIRED, "ratio": 1.6},
+            shapes.difference_of_gaussians, {"sigma": REQUIRED, "ratio": 1.6},
             _by_fineness(lambda values: 5 * math.log(values["ratio"] / 1.6), _smooth(48, 17, 14), 1.0),
-            mass=0.0, signed=True,
         ),
         "derivative": Recipe(
-            "first derivative of a Gaussian", shapes.derivative, {"sigma": REQUIRED, "axis": FIRST},
-            _smooth(40, 14, 12), mass=0.0, signed=True, differentiates=1,
+            shapes.derivative, {"sigma": REQUIRED, "axis": FIRST}, _smooth(40, 14, 12), differentiates=1,
         ),
         "second_derivative": Recipe(
-            "second derivative of a Gaussian", shapes.second, {"sigma": REQUIRED, "axis": FIRST},
-            _smooth(40, 15, 12), mass=0.0, signed=True, differentiates=2,
+            shapes.second, {"sigma": REQUIRED, "axis": FIRST}, _smooth(40, 15, 12), differentiates=2,
         ),
-        "log": Recipe(
-            "Laplacian of a Gaussian", shapes.laplacian, {"sigma": REQUIRED}, _smooth(40, 15, 12), mass=0.0,
-            signed=True, differentiates=2,
-        ),
-        "disk": Recipe("uniform disk", shapes.disk, {"radius": REQUIRED}, _smooth(161, 113, 97), axes=(2, 2)),
+        "log": Recipe(shapes.laplacian, {"sigma": REQUIRED}, _smooth(40, 15, 12), differentiates=2),
+        "disk": Recipe(shapes.disk, {"radius": REQUIRED}, _smooth(161, 113, 97), axes=(2, 2)),
         "ring": Recipe(
-            "uniform ring", shapes.ring, {"radius": REQUIRED, "thickness": REQUIRED}, _smooth(193, 161, 129),
-            axes=(2, 2),
+            shapes.ring, {"radius": REQUIRED, "thickness": REQUIRED}, _smooth(193, 161, 129), axes=(2, 2),
         ),
         "gabor": Recipe(
-            "wave under a Gaussian", shapes.gabor, {"sigma": REQUIRED, "frequency": REQUIRED, "angle": 0.0},
+            shapes.gabor, {"sigma": REQUIRED, "frequency": REQUIRED, "angle": 0.0},
             _by_fineness(lambda values: 6 * values["sigma"] * values["frequency"], _smooth(32, 13, 12), 4.0),
-            mass=0.0, signed=True, axes=(1, 2),
+            axes=(1, 2),
         ),
         "lanczos": Recipe(
-            "windowed sinc", shapes.lanczos, {"radius": REQUIRED, "lobes": 3},
-            _by_fineness(lambda values: values["lobes"], _smooth(16, 5, 4), 4.0), signed=True,
+            shapes.lanczos, {"radius": REQUIRED, "lobes": 3},
+            _by_fineness(lambda values: values["lobes"], _smooth(16, 5, 4), 4.0),
         ),
         "motion": Recipe(
-            "oriented line", shapes.motion, {"length": REQUIRED, "thickness": REQUIRED, "angle": 0.0},
+            shapes.motion, {"length": REQUIRED, "thickness": REQUIRED, "angle": 0.0},
             _by_fineness(_line_fineness, _smooth(40, 17, 16), 0.35), axes=(2, 2),
         ),
         "anisotropic": Recipe(
-            "oriented Gaussian", shapes.anisotropic, {"sigma": REQUIRED, "sigma_across": REQUIRED, "angle": 0.0},
+            shapes.anisotropic, {"sigma": REQUIRED, "sigma_across": REQUIRED, "angle": 0.0},
             _by_fineness(_ellipse_fineness, _smooth(32, 13, 12), 1.6), axes=(2, 2),
         ),
         "image": Recipe(
-            "drawn in a picture", pictures.picture, {"kernel_image": REQUIRED, "radius": REQUIRED},
-            _smooth(129, 81, 65), axes=(2, 2),
+            pictures.picture, {"kernel_image": REQUIRED, "radius": REQUIRED}, _smooth(129, 81, 65), axes=(2, 2),
         ),
     }
 )  # fmt: skip

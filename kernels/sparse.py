@@ -164,7 +164,8 @@ class SparseKernel:
         """
         factors = np.broadcast_to(np.asarray(scale, dtype=np.float64), (len(self.axes),))
         if not ((factors >= 1 / LARGEST_SCALE) & (factors <= LARGEST_SCALE)).all():
-            raise ValueError(f"a kernel's scale must be positive, and at most {LARGEST_SCALE:g}, not {scale}")
+            limits = f"from {1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}"
+            raise ValueError(f"a kernel's scale must be positive, {limits}, not {scale}")
         stretch = np.ones(self.dim)
         stretch[list(self.axes)] = factors
         with np.errstate(over="ignore"):
@@ -173,7 +174,9 @@ class SparseKernel:
 
     def times(self, factor: float) -> "SparseKernel":
         """The kernel multiplied by a number."""
-        return SparseKernel(self.positions, self.weights * factor, self.order, self.axes)
+        with np.errstate(over="ignore"):
+            weights = self.weights * factor
+        return SparseKernel(self.positions, weights, self.order, self.axes)
 
     def embedded(self, axes: Sequence[int], dim: int) -> "SparseKernel":
         """The same kernel acting in coordinates `axes` of a `dim`-dimensional domain."""

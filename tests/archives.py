@@ -35,6 +35,13 @@ def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STOR
     return path
 
 
+def packed(path: Path) -> Path:
+    """The archive at `path`, its members compressed as NumPy would."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    return zipped(path, members, zipfile.ZIP_DEFLATED)
+
+
 def npy_with(header: str, data: bytes = b"", version: int = 1) -> bytes:
     text = header.encode("latin1") + b"\n"
     size = struct.pack("<H" if version == 1 else "<I", len(text))

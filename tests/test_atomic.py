@@ -1,5 +1,6 @@
 """Atomic writes, with real processes that are killed, refused and cut off."""
 
+import errno
 import os
 import signal
 import stat
@@ -25,6 +26,15 @@ for letter in range(97, 123):
         for _ in range(200):
             stream.write(bytes([letter]) * 5000)
 """
+STOPPED = """
+import sys
+from files import atomic_write
+with atomic_write(sys.argv[1]) as stream:
+    stream.write(b"half")
+    print("begun", flush=True)
+    sys.stdin.readline()
+    stream.write(b" whole")
+"""
 LIMITED = """
 import resource, signal, sys
 import numpy as np
@@ -39,7 +49,7 @@ except OSError as error:
 
 
 def python(code: str, *arguments: str, **options) -> subprocess.Popen:
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, **options)
 
 
@@ -101,6 +111,36 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         seen.update(found[:1])
     writer.communicate()
     assert writer.returncode == 0 and path.read_bytes()[:1] == b"z" and len(seen) > 1
+
+
+@pytest.mark.parametrize("fault", [OSError("40 requested and 0 written"), OSError(errno.ENOSPC, "No space left")])
+def test_a_fault_that_names_neither_file_nor_reason_gets_both(tmp_path, fault):
+    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "file") as stream:
+        stream.write(b"new")
+        raise fault
+    assert caught.value.filename == str(tmp_path / "file")
+    assert caught.value.errno in (errno.EIO, errno.ENOSPC)
+    assert "written whole (40 requested" in caught.value.strerror or "No space" in caught.value.strerror
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_archive(tmp_path):
+    path = tmp_path / "truth.npz"
+    killed = python(STOPPED, str(path))
+    killed.stdout.readline()
+    killed.kill()
+    killed.communicate()
+    alive = python(STOPPED, str(path))
+    alive.stdout.readline()
+    assert len(names(tmp_path)) == 2
+    others = [".truth.npz.part", ".truth.npz.0123abcd.part.txt", ".other.npz.0123abcd.part", ".truth.npz.0123abcz.part"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"mine")
+    save_archive(path, {"values": np.ones(3)})
+    rest = set(names(tmp_path)) - {"truth.npz", *others}
+    assert len(rest) == 1 and set(others) < set(names(tmp_path))
+    alive.communicate("go on\n", timeout=60)
+    assert alive.returncode == 0 and path.read_bytes() == b"half whole"
+    assert set(names(tmp_path)) == {"truth.npz", *others}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on file sizes as a stand-in for a full disk")

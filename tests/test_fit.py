@@ -100,8 +100,8 @@ def test_weights_are_the_best_at_their_positions():
     x = (np.arange(4000) + 0.5) / 2000 - 1
     residual = kernel.density(x[:, None]) - hann(x[:, None])
     for change in np.random.default_rng(0).standard_normal((6, 7)):
-        other = SparseKernel(knots[:, None], lawful_weights(knots[:, None], change, 1, (0,), mass=0.0), 1, (0,))
-        step = other.density(x[:, None])
+        other = SparseKernel(knots[:, None], lawful_weights(knots[:, None], change, 1, (0,)), 1, (0,))
+        step = other.density(x[:, None]) - other.mass * kernel.density(x[:, None])
         # No lawful change of mass 0 lowers the error: the residual is orthogonal to all of them.
         assert abs(residual @ step) <= 1e-3 * np.linalg.norm(residual) * np.linalg.norm(step)
 

@@ -14,7 +14,7 @@ from kernel_optimization import main
 from kernels import SparseKernel, minimal_kernel
 from kernels.convergence import save_sweep, sweep
 from kernels.figure import kernel_figure, kernel_picture, save_figure
-from kernels.library import build, target
+from kernels.library import build, is_signed, target
 from kernels.recipes import PARAMETERS, RECIPES
 
 SHIPPED = Path(__file__).parents[1] / "trained_models" / "kernels" / "gaussian.npz"
@@ -171,6 +171,18 @@ def test_figure_shows_the_kernel_its_diracs_and_what_is_beyond():
     assert x.max() > 0.12
     dots = stems.collections[-1].get_offsets()
     np.testing.assert_allclose(dots, np.column_stack([kernel.positions[:, 0], kernel.weights]))
+
+
+@pytest.mark.parametrize(("name", "dim"), [("lanczos", 2), ("lanczos", 3), ("dog", 2), ("gaussian", 3)])
+def test_figures_and_results_agree_on_what_is_signed(name, dim):
+    size = {"radius": 0.2} if name == "lanczos" else {"sigma": 0.1}
+    kernel = build(name, 1, dim, count=9, **size)
+    for axes in kernel_figure(kernel).axes:
+        for picture in axes.images:
+            low, high = picture.get_clim()
+            assert (low == -high) == is_signed(kernel)
+            # Lobes below zero are not cut off either.
+            assert low <= picture.get_array().min()
 
 
 def test_signed_kernels_get_diverging_colours(tmp_path):

@@ -22,6 +22,8 @@ VALUES = {
     "lobes": st.integers(2, 4),
     "degree": st.integers(0, 4),
 }
+MASSLESS = ("dog", "derivative", "second_derivative", "log", "gabor")
+MASSES = {name: 0.0 if name in MASSLESS else 1.0 for name in RECIPES}
 # The laws do not depend on the number of Diracs, and so many are placed without iterating.
 MANY, QUICK = 16, 33
 
@@ -70,9 +72,9 @@ def test_laws_hold_for_everything_at_random_parameters(name, data, order):
     kernel = build(name, order, axes, count=usual if usual <= MANY else QUICK, **values)
     assert lines_obey(kernel) <= 1e-12
     powers = np.abs(kernel.positions).prod(axis=1) ** (order + 1) / math.factorial(order + 1) ** axes
-    assert abs(kernel.mass - recipe.mass) <= 1e-9 + 1e-13 * np.abs(kernel.weights) @ powers
+    assert abs(kernel.mass - MASSES[name]) <= 1e-9 + 1e-13 * np.abs(kernel.weights) @ powers
     exact = target(name, axes, **values)
-    assert exact.mass == recipe.mass
+    assert exact.mass == MASSES[name]
     assert (kernel.radius <= np.array(exact.radius) * (1 + 1e-9)).all()
     outside = np.array([exact.radius]) * (1.01 + np.random.default_rng(0).random((50, 1)))
     peak = np.abs(exact.on_grid([np.linspace(-r, r, 32) for r in exact.radius])).max()
@@ -90,8 +92,8 @@ def test_exact_kernels_have_their_mass_and_support(name, data):
     means = exact.cell_means(edges, 2)
     cell = np.prod([e[1] - e[0] for e in edges])
     absolute = np.abs(means).sum() * cell
-    assert abs(means.sum() * cell - RECIPES[name].mass) <= 5e-3 * absolute
-    assert (means.min() < -1e-3 * means.max()) == RECIPES[name].signed
+    assert abs(means.sum() * cell - MASSES[name]) <= 5e-3 * absolute
+    assert (means.min() < -1e-3 * means.max()) == (MASSES[name] == 0 or name == "lanczos")
     beyond = [1.5 * r * np.array([-1.0, -0.7, 0.7, 1.0]) for r in exact.radius]
     assert not exact.on_grid(beyond)[(0, -1), ...].any()
 

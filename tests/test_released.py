@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from files import ArchiveError
 from kernels import minimal_kernel
 from kernels.released import load_released as load_kernel
 from models.convolution import convolve_points
@@ -24,11 +25,13 @@ CASES = [
     ("video", 3, 3, 1, (2,), "swish", False),
 ]
 
+BANDS = 3
+
 
 def write_checkpoint(path: Path, dim: int, channels: int, activation: str, normalised: bool) -> list[torch.nn.Linear]:
     """A checkpoint as the authors write it, and its layers."""
     torch.manual_seed(0)
-    bands, width, hidden = 3, 16, 2
+    bands, width, hidden = BANDS, 16, 2
     first = dim if activation == "sine" else dim * (2 * bands + 1)
     widths = [first, *[width] * (hidden + 1), channels]
     layers = [torch.nn.Linear(a, b).double() for a, b in itertools.pairwise(widths)]
@@ -46,7 +49,7 @@ def authors_field(layers: list[torch.nn.Linear], x: torch.Tensor, activation: st
     """Their network at points x [..., d], written out."""
     if activation == "swish":
         parts = [x]
-        for band in range(3):
+        for band in range(BANDS):
             size = 4.0**band if normalised else 1.0
             parts += [torch.sin(2.0**band * x) / size, torch.cos(2.0**band * x) / size]
         x = torch.cat(parts, dim=-1)
@@ -85,6 +88,41 @@ def test_released_fields_filter_as_the_authors_sum(case: tuple, tmp_path: Path) 
     field = checkpoint.build().double()
     found = convolve_points(field, minimal_kernel(order, half_size, dim, axes), points)
     np.testing.assert_allclose(found.numpy(), total.numpy(), atol=1e-4 * float(total.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"layers": 0}, "layers that is not a whole number"),
+        ({"activation": "relu"}, "activation that is not supported"),
+        ({"include_input": False}, "asks for"),
+        ({"channels": 1 << 14}, "asks for"),
+        ({"pe": False, "encodings": 3}, "asks for"),
+        ({"input": 5}, "asks for"),
+        ({"ckpt": {}}, "lacks 'net"),
+    ],
+)
+def test_a_released_checkpoint_that_cannot_be_used_says_why(change: dict, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    write_checkpoint(path, 2, 3, "swish", True)
+    torch.save(torch.load(path) | change, path)
+    with pytest.raises(ArchiveError, match=words):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(("dim", "bands", "words"), [(4, 3, "4 coordinates"), (2, 30, "pe must be")])
+def test_a_whole_released_checkpoint_of_no_field_of_ours_is_refused(dim, bands, words, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "model.pth"
+    monkeypatch.setattr("test_released.BANDS", bands)
+    write_checkpoint(path, dim, 3, "swish", True)
+    with pytest.raises(ArchiveError, match=words):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_neither_kind_is_told_as_one_that_is_not_ours(tmp_path: Path) -> None:
+    torch.save({"ckpt": {}, "layers": 2}, tmp_path / "model.pth")
+    with pytest.raises(ArchiveError, match="not a checkpoint of this program"):
+        load_checkpoint(tmp_path / "model.pth")
 
 
 def test_released_kernels_get_the_nearest_lawful_weights(tmp_path: Path) -> None:
