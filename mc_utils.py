@@ -23,7 +23,7 @@ from kernels.sparse import LARGEST_ORDER
 from modalities import find, for_path
 from modalities.modality import Modality
 from signals.exact import minimal_convolution
-from signals.ground_truth import GroundTruth, pads_for
+from signals.ground_truth import SMALLEST_HALF_SIZE, GroundTruth, pads_for
 from signals.signal import BOUNDARIES, Signal, coordinates, spacing
 from utils import clear_errors, load_options
 
@@ -172,8 +172,10 @@ def check_request(order: int, half_size: float, margin: float, samples: int, met
     """Refuse numbers no ground truth can be made with, before anything is read; raises ValueError."""
     if not 0 <= order <= LARGEST_ORDER:
         raise ValueError(f"--order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
-    if not (math.isfinite(half_size) and 0 < half_size <= 1):
-        raise ValueError(f"--half_size must lie in (0, 1] domain units (the signal spans 2), not {half_size:g}")
+    if not SMALLEST_HALF_SIZE <= half_size <= 1:
+        raise ValueError(
+            f"--half_size must lie in {SMALLEST_HALF_SIZE:g}..1 domain units (the signal spans 2), not {half_size:g}"
+        )
     if not (math.isfinite(margin) and 0 <= margin <= 4):
         raise ValueError(f"--margin must lie in 0..4 domain units, not {margin:g}")
     if samples < 1:

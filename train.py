@@ -34,7 +34,7 @@ from signals.signal import Signal
 from training.folder import RunError, RunFolder
 from training.loop import SAVE_SECONDS, DivergedError, Hooks, Trainer
 from training.objective import Loss
-from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve
+from training.options import OPTIMIZERS, PRESETS, SCHEDULES, SUPERVISIONS, Options, resolve, resumed
 from training.pyramid import LOSSES
 from training.record import Record, errors_told_once
 from training.setup import foresee_precision, make_trainer
@@ -77,21 +77,12 @@ def training_options(command: Any) -> Any:
 
 
 def resume_options(checkpoint: Checkpoint, asked: dict[str, Any], truth: GroundTruth) -> Options:
-    """The options a run was started with; refuses other options or other ground truth (RunError)."""
+    """The options a run was started with; refuses other options or other ground truth (ValueError)."""
     if checkpoint.origin.digest != truth.digest:
         raise RunError(
             "the ground truth has changed since this run began: start a new run with another --experiment_name"
         )
-    try:
-        options = Options(**checkpoint.training["options"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"current.pth is not the state of a run ({error}): start anew without --resume") from None
-    changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
-    if changed:
-        raise RunError(
-            f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew"
-        )
-    return options
+    return resumed(checkpoint.training.get("options"), asked)
 
 
 def drawing(truth: GroundTruth, folder: Path) -> Any:
@@ -190,7 +181,8 @@ def told_how_to_resume(trainer: Trainer, given: dict[str, Any]) -> Iterator[None
         raise click.ClickException(str(error)) from None
     except OSError as error:
         named = f"{error.filename or trainer.folder.path}: {error.strerror or error}"
-        raise click.ClickException(f"cannot write {named}; mend that and go on with: {command}") from None
+        again = f"go on with: {command}" if trainer.folder.current.is_file() else "start again under another --experiment_name: nothing is saved"
+        raise click.ClickException(f"cannot write {named}; mend that and {again}") from None
 
 
 @click.command()

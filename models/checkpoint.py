@@ -20,7 +20,7 @@ from files import ArchiveError, atomic_write
 from files.torchfiles import read_torch
 from models import build_field
 from models.field import Field, FieldConfig
-from signals.ground_truth import GroundTruth
+from signals.ground_truth import SMALLEST_HALF_SIZE, GroundTruth
 from signals.signal import BOUNDARIES
 
 FORMAT = "neural-field-convolutions 1"
@@ -49,7 +49,8 @@ class Origin:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (_is_size(self.half_size, 2) and self.half_size > 0 and _is_size(self.margin, LARGEST_MARGIN)):
+        sizes = _is_size(self.half_size, 2) and _is_size(self.margin, LARGEST_MARGIN)
+        if not sizes or self.half_size < SMALLEST_HALF_SIZE:
             raise ValueError(f"half size {self.half_size!r} or margin {self.margin!r} is out of range")
         if not self.shape or not all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in self.shape):
             raise ValueError(f"no signal has the shape {self.shape!r}")

@@ -33,6 +33,8 @@ BOUNDS = {
     "source": Bound("U", most=4096),
     "meta": Bound("U", most=1 << 22),
 }
+# Far below the distance between any signal's samples; weights of 1 / h^n stay numbers.
+SMALLEST_HALF_SIZE = 1e-6
 FACTS = tuple(name for name in BOUNDS if name != "values")
 
 
@@ -68,8 +70,10 @@ class GroundTruth:
         checked_order(self.order)
         if any(pad and axis not in self.axes for axis, pad in enumerate(self.pads)):
             raise ValueError("only filtered axes have a margin")
-        if not (math.isfinite(self.half_size) and 0 < self.half_size <= 2):
-            raise ValueError(f"half size must lie in (0, 2] domain units, not {self.half_size}")
+        if not SMALLEST_HALF_SIZE <= self.half_size <= 2:
+            raise ValueError(
+                f"half size must lie in {SMALLEST_HALF_SIZE:g}..2 domain units (a signal spans 2), not {self.half_size}"
+            )
         if self.boundary not in BOUNDARIES:
             raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {self.boundary}")
 

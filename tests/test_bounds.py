@@ -124,7 +124,9 @@ def test_orders_that_nothing_has_are_refused_everywhere_in_the_same_words(order)
             refuse(order)
 
 
-@pytest.mark.parametrize("change", [{"half_size": 10**400}, {"margin": 10**400}, {"margin": -(10**400)}])
+@pytest.mark.parametrize(
+    "change", [{"half_size": 10**400}, {"half_size": 1e-300}, {"margin": 10**400}, {"margin": -(10**400)}]
+)
 def test_origins_with_numbers_beyond_floats_are_refused(change):
     facts = {"half_size": 0.1, "margin": 0.3, "boundary": "clamp", "shape": (9, 9), "modality": "image", "source": ""}
     Origin(**facts, digest="")

@@ -66,6 +66,7 @@ def test_a_look_at_the_file_shows_the_signals_own_grid(tmp_path):
         ({"half_size": 0.0}, "half size"),
         ({"half_size": float("nan")}, "half size"),
         ({"half_size": 2.1}, "half size"),
+        ({"half_size": 1e-300}, "half size"),
         ({"boundary": "wrap"}, "boundary"),
         ({"axes": ()}, "axes"),
         ({"axes": (0, 0)}, "axes"),

@@ -141,6 +141,13 @@ def test_ranks_fit_the_core_they_are_given(truth, size):
     assert all(rank <= 12 for rank, axis in zip(ranks, targets.axes, strict=True) if axis.n)
 
 
+def test_a_core_is_filled_as_far_as_its_axes_go():
+    targets = targets_of(exact_truth(noise_signal((40, 33), 2), 1, 0.1, 0.3))
+    sizes = [np.prod(choose_ranks(targets, (30, 20), size)) * targets.channels for size in (50, 200, 800, 1 << 20)]
+    assert all(0.6 * size < found <= size for size, found in zip((50, 200, 800), sizes, strict=False))
+    assert sizes[-1] == 30 * 20 * targets.channels
+
+
 def test_fewer_directions_keep_the_accuracy_that_is_asked_for():
     truth = exact_truth(noise_signal((40, 33), 2), 1, 0.1, 0.3)
     targets = targets_of(truth)

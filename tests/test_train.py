@@ -95,3 +95,25 @@ def test_wrong_input_to_train_is_one_sentence_and_changes_nothing(
     Path("runs/model/.lock").touch()
     asked = {} if flags.get("resume") else TINY | {"num_steps": 5}
     refused(train, tmp_path, words, **(plain | asked | flags))
+
+
+def test_a_disk_full_from_the_start_leaves_nothing_to_go_on_with(tmp_path, truth_file, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "current.pth"))
+
+    monkeypatch.setattr("training.loop.Trainer.save", full)
+    flags = {"monte_carlo": truth_file, "summary": tmp_path / "runs", "experiment_name": "a"} | TINY
+    result = call(train, **flags, num_steps=2)
+    assert result.exit_code == 1
+    assert "No space left" in result.output and "start again" in result.output
+    assert "--resume" not in result.output
+
+
+@pytest.mark.parametrize("factor", ["swish", "spline"])
+def test_options_nobody_reads_are_told_and_solved_fields_take_no_step(tmp_path, truth_file, factor):
+    flags = {"monte_carlo": truth_file, "summary": tmp_path, "experiment_name": factor, "num_channels": 6}
+    result = call(train, **flags, factor=factor, num_steps=2, batch=7, learn_rate=0.01)
+    assert result.exit_code == 0, result.output
+    assert "--batch is not read" in result.output
+    assert ("--learn_rate is not read" in result.output) == (factor == "spline")
+    assert json.loads((tmp_path / factor / "metrics.json").read_text())["steps"] == (0 if factor == "spline" else 2)

@@ -146,3 +146,17 @@ def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
     if kind == "separable" and merged.get("supervision", "projection") == "projection":
         merged.setdefault("learn_rate", PROJECTION_RATE)
     return Options(**merged)
+
+
+def resumed(stored: Any, asked: Mapping[str, Any]) -> Options:
+    """The options a run was started with, as its state has `stored` them; raises ValueError where others are asked."""
+    try:
+        options = Options(**stored)
+    except TypeError as error:
+        raise ValueError(f"current.pth is not the state of a run ({error}): start anew without --resume") from None
+    changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
+    if changed:
+        raise ValueError(
+            f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew"
+        )
+    return options
