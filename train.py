@@ -181,7 +181,8 @@ def told_how_to_resume(trainer: Trainer, given: dict[str, Any]) -> Iterator[None
         raise click.ClickException(str(error)) from None
     except OSError as error:
         named = f"{error.filename or trainer.folder.path}: {error.strerror or error}"
-        again = f"go on with: {command}" if trainer.folder.current.is_file() else "start again under another --experiment_name: nothing is saved"
+        saved = trainer.folder.current.is_file()
+        again = f"go on with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
         raise click.ClickException(f"cannot write {named}; mend that and {again}") from None
 
 
