@@ -66,6 +66,16 @@ def test_numbers_that_are_none_stop_the_run_and_are_never_saved(tmp_path, what, 
         assert not folder.numbered(8).exists()
 
 
+def test_a_device_that_is_looked_at_now_and_then_tells_the_step_all_the_same(tmp_path):
+    with RunFolder(tmp_path, "run", resume=False) as folder:
+        trainer = poisoned_trainer(tmp_path, "loss", folder)
+        trainer.look_every = 5
+        with pytest.raises(DivergedError, match=r"after 7 steps"):
+            trainer.run(HOOKS, save_seconds=1e9)
+        assert trainer.step == 9
+        assert Checkpoint.load(folder.current).training["step"] == 0
+
+
 def test_a_diverged_run_is_one_sentence_on_the_command_line(tmp_path, monkeypatch):
     import train
 
