@@ -10,12 +10,14 @@ from training_cases import CPU, generator, targets_of
 
 from training import projection
 from training.directions import choose_ranks, singular_directions, without_polynomial
+from training.folder import RunFolder
 from training.lattice import LatticeTargets
+from training.loop import Hooks
 from training.objective import LatticeObjective, fit_polynomial, polynomial_values
 from training.optimise import build_optimisers
 from training.options import resolve
 from training.projection import ProjectionObjective
-from training.setup import make_config, make_field, make_objective
+from training.setup import make_config, make_field, make_objective, make_trainer
 from training.validation import Validation
 
 
@@ -139,6 +141,18 @@ def test_ranks_fit_the_core_they_are_given(truth, size):
     assert len(ranks) == truth.dim and min(ranks) >= 1
     assert ranks == (1,) * truth.dim or np.prod(ranks) * truth.channels <= size
     assert all(rank <= 12 for rank, axis in zip(ranks, targets.axes, strict=True) if axis.n)
+
+
+@pytest.mark.parametrize("width", [16, 128])
+def test_networks_wider_than_their_axis_has_rows_do_not_swing_between_them(tmp_path, width):
+    truth = exact_truth(noise_signal((30, 25)), 0, 0.1, 0.4, dtype=np.float32)
+    options = resolve({"num_channels": width, "num_steps": 100})
+    with RunFolder(tmp_path, "run", False) as folder:
+        trainer = make_trainer(truth, options, folder, CPU)
+        trainer.run(Hooks(lambda *_: None, lambda _: None))
+    rows = [axis.phases * axis.length for axis in trainer.objective.targets.axes]
+    assert trainer.field.config.widths == tuple(min(width, count) for count in rows)
+    assert Validation(truth, 1).measure(trainer.field.requires_grad_(False))[0.1] > 30
 
 
 def test_a_core_is_filled_as_far_as_its_axes_go():
