@@ -71,7 +71,7 @@ def find_reference(
     if gt_path is not None:
         if not plan.fixed:
             raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
-        return from_ground_truth(gt_path, plan.widest)
+        return from_ground_truth(gt_path, plan.widest, checkpoint)
     if signal is None:
         return None
     return plan.reference(read_signal(signal, modality, plan.widest, checkpoint), checkpoint.origin.boundary)

@@ -224,6 +224,10 @@ def main(path: Path, save_path: Path, order: int, half_size: float, method: str,
     refuse_existing(file, *preview_files(preview, kind))
     signal = load_signal(path, kind, axes, loader, (margin, half_size))
     pads = pads_for(margin, signal.shape, signal.axes)
+    coarsest = max(spacing(signal.shape[axis]) for axis in signal.axes)
+    if half_size < coarsest < 2:
+        click.echo(f"warning: the samples are {coarsest:.3g} apart, more than the half size {half_size:g}: between "
+                   "them a field cannot learn what such a kernel sees", err=True)  # fmt: skip
     # Hours of sampling are not begun for a place that cannot be written to.
     with writable_folder(file.parent):
         if method == "exact":

@@ -30,14 +30,20 @@ class Reference:
     exact: np.ndarray | None = None
 
 
-def from_ground_truth(path: Path, kernel: SparseKernel) -> Reference:
-    """The values of a ground-truth file; raises ValueError where they are of another kernel."""
+def from_ground_truth(path: Path, kernel: SparseKernel, checkpoint: Checkpoint) -> Reference:
+    """The values of a ground-truth file; raises ValueError where they are of another kernel or kind of signal."""
     truth = load_ground_truth(path, kernel.order if path.suffix == ".npy" else None)
     radius = kernel.radius[list(kernel.axes)]
     if truth.order != kernel.order or truth.axes != kernel.axes or not np.allclose(radius, truth.half_size, rtol=1e-6):
         raise ValueError(
             f"--gt_path holds order {truth.order} and half size {truth.half_size:g}; this kernel is another one: "
             f"use --kernel_scale {1 / truth.half_size:g} without --kernel_path, or --signal instead of --gt_path"
+        )
+    channels, boundary = checkpoint.config.channels, checkpoint.origin.boundary
+    if (truth.channels, truth.boundary) != (channels, boundary):
+        raise ValueError(
+            f"--gt_path holds {truth.channels} channels, boundary {truth.boundary}; the field has {channels}, boundary "
+            f"{boundary}: make the ground truth from the same signal in the same way"
         )
     return Reference(truth.core, truth.core)
 

@@ -104,7 +104,7 @@ def _checked(name: str, chosen: Recipe, parameters: Mapping[str, Any], axes: tup
         raise ValueError(f"{name} needs {wanted} filtered axes, and there are {len(axes)}")
     values = {key: PARAMETERS[key].checked(key, value) for key, value in values.items()}
     chosen.check_sizes(values)
-    if values.get("axis") == FIRST:
+    if parameters.get("axis") is None and values.get("axis") == FIRST:
         values["axis"] = axes[0]
     if "axis" in values:
         if values["axis"] not in axes:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import imageio.v3 as imageio
 import numpy as np
+from PIL import Image, ImageOps
 from scipy.ndimage import map_coordinates
 
 from kernels.target import Target
@@ -22,10 +22,18 @@ def read_picture(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; check the path of the kernel's picture")
     try:
-        pixels = np.asarray(imageio.imread(path, plugin="pillow", index=0))
+        with Image.open(path) as picture:
+            pixels = np.asarray(_plain(ImageOps.exif_transpose(picture)))
     except Exception as error:
         raise ValueError(f"{path} cannot be read as a picture ({type(error).__name__})") from None
     return light(pixels)
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """Palettes and inks as colours, a palette's transparency as alpha; other pictures as they are."""
+    if picture.mode in ("P", "PA"):
+        return picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
+    return picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV") else picture
 
 
 def light(pixels: np.ndarray) -> np.ndarray:

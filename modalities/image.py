@@ -17,7 +17,7 @@ from modalities.facts import check_channels, check_flag, taken
 from modalities.figure import new_figure, show_error, show_picture, write_figure
 from modalities.measures import mse, peak, psnr, snr, ssim
 from modalities.modality import CAPTIONS, Modality
-from modalities.pixels import read_pixels, write_exr, write_png, write_values
+from modalities.pixels import is_premultiplied, read_pixels, write_exr, write_png, write_values
 from signals import Signal
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm", ".hdr", ".exr")
@@ -54,7 +54,7 @@ def load(path: str | Path) -> Signal:
     if not np.isfinite(values).all():
         raise ValueError(f"{path} has pixels that are NaN or infinite; mend the file first")
     alpha = values.shape[-1] == 4
-    if alpha and not exr:
+    if alpha and not is_premultiplied(path, pixels):
         values[..., :3] *= values[..., 3:]
     facts = Pixels(alpha, from_float, linear=exr or path.suffix.lower() == ".hdr")
     return Signal(values, axes=(0, 1), modality="image", name=path.name, meta=asdict(facts))

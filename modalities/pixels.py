@@ -3,6 +3,7 @@
 OpenCV reads 8, 16 bit and float samples as they are (others silently drop 16-bit colour to 8 bit), OpenEXR reads EXR.
 """
 
+import struct
 import tempfile
 import warnings
 from pathlib import Path
@@ -16,6 +17,8 @@ from modalities.whole import check_whole
 
 ADVICE = "give a PNG, JPEG, TIFF, BMP, WebP, HDR or EXR image"
 LARGEST_PIXELS = 1 << 27
+# What a TIFF's tag 338 may say: colours multiplied by alpha, or not.
+EXTRA_SAMPLES, ASSOCIATED, UNASSOCIATED = 338, 1, 2
 # EXR channel names by count, in the order of the last axis.
 EXR_NAMES = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 
@@ -41,6 +44,36 @@ def read_pixels(path: Path) -> np.ndarray:
         raise ValueError(f"{path} has {pixels.shape[-1]} channels; save it as grey, RGB or RGBA first")
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
     return np.ascontiguousarray(pixels[..., order])
+
+
+def is_premultiplied(path: Path, pixels: np.ndarray) -> bool:
+    """Whether the colours of decoded RGBA `pixels` are multiplied by alpha already: in EXR always, in TIFF as it says.
+
+    Of 8-bit TIFFs OpenCV multiplies those itself that say that they are not.
+    """
+    if path.suffix.lower() == ".exr":
+        return True
+    kind = _extra_samples(path)
+    return kind == ASSOCIATED or (kind == UNASSOCIATED and pixels.dtype == np.uint8)
+
+
+def _extra_samples(path: Path) -> int | None:
+    """What a TIFF's first directory says of its fourth channel (tag 338, ExtraSamples); None for other files."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+        if head[:4] not in (b"II*\0", b"MM\0*"):
+            return None
+        order = "<" if head[:2] == b"II" else ">"
+        try:
+            stream.seek(struct.unpack(f"{order}I", head[4:])[0])
+            (count,) = struct.unpack(f"{order}H", stream.read(2))
+            for _ in range(count):
+                tag, _, _, value = struct.unpack(f"{order}HHIH2x", stream.read(12))
+                if tag == EXTRA_SAMPLES:
+                    return value
+        except struct.error:  # a damaged file is the decoder's matter
+            pass
+    return None
 
 
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:

@@ -51,10 +51,12 @@ def check_reach(kernel: SparseKernel, margin: float, half_size: float) -> None:
     `half_size` reach that much further.
     """
     reach = float(kernel.radius.max())
+    # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
+    wanted = reach - half_size + knot_spacing(kernel.order, half_size) / 2
     if reach > margin + half_size + 1e-6:
         raise KernelError(
             f"the kernel reaches {reach:.4g} but the field, trained with a margin of {margin:.4g}, answers up to "
-            f"{margin + half_size:.4g}: use a smaller kernel, or train on --margin {reach - half_size:.3g}"
+            f"{margin + half_size:.4g}: use a smaller kernel, or train on --margin {wanted:.3g}"
         )
 
 

@@ -18,6 +18,9 @@ from kernels.minimal import difference_weights, knot_spacing
 from models.stencil import Differences, Points, Stencil
 from signals.ground_truth import GroundTruth
 
+# Numbers in the resampled ground truth: 4 GB in float32.
+LARGEST_LATTICES = 1 << 30
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -61,6 +64,7 @@ class LatticeTargets:
         self.n = truth.order + 1
         self.h = knot_spacing(truth.order, truth.half_size)
         values = truth.values
+        self._check_size(truth)
         self.axes: list[Axis] = []
         for axis in range(truth.dim):
             x = truth.coordinates(axis)
@@ -72,6 +76,19 @@ class LatticeTargets:
                 layout = Axis(0, float(x[0]), float(x[1] - x[0]) if len(x) > 1 else 2.0, 1, len(x))
             self.axes.append(layout)
         self.values = torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=device)
+
+    def _check_size(self, truth: GroundTruth) -> None:
+        """Refuse a training kernel so fine that its lattices would fill any memory (ValueError)."""
+        steps = [self.h if axis in truth.axes else math.inf for axis in range(truth.dim)]
+        counts = [
+            max(n, float(np.ptp(truth.bounds[a])) / h)
+            for a, (n, h) in enumerate(zip(truth.values.shape, steps, strict=False))
+        ]
+        if math.prod(counts) * truth.channels > LARGEST_LATTICES:
+            raise ValueError(
+                f"a training kernel of half size {truth.half_size:g} is far finer than the signal's samples: its "
+                "lattices would not fit into memory; make the ground truth with a larger --half_size"
+            )
 
     def _layout(self, x: np.ndarray) -> Axis:
         """Phases as fine as the samples x of a filtered axis, centred in the box they cover."""
