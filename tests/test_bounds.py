@@ -18,7 +18,7 @@ from models.field import FieldConfig
 from models.networks import SineNetwork
 
 SIZES = {"length": (1e-6, 1e-3, 0.1, 1e6), "frequency": (1e-6, 10.0, 1e6), "ratio": (1e-6, 1.0000001, 1e3)}
-SHAPES = {"angle": (0.0, 1e6), "lobes": (2, 8), "degree": (0, 8), "axis": (-1,)}
+SHAPES = {"angle": (0.0, 1e6), "lobes": (2, 8), "degree": (0, 8), "axis": (0,)}
 
 
 @pytest.fixture(autouse=True)
