@@ -17,10 +17,10 @@ SOLVED = "separable of splines, solved"
 METHODS: dict[str, dict[str, Any]] = {
     DEFAULT: {"field": "separable"},
     "mlp, lattice, Muon": {"field": "mlp"},
-    "siren, lattice, Adam": {"field": "siren"},
+    "siren, lattice, Adam": {"field": "siren", "optimizer": "adam"},
     "separable, lattice, Muon": {"field": "separable", "supervision": "lattice"},
     "mlp, lattice, Adam": {"field": "mlp", "optimizer": "adam"},
-    "siren, lattice, Muon": {"field": "siren", "optimizer": "muon"},
+    "siren, lattice, Muon": {"field": "siren"},
     "mlp, points, Muon": {"field": "mlp", "supervision": "points"},
     "mlp, autodiff, Muon": {"field": "mlp", "supervision": "autodiff", "batch": 512},
 }

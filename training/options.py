@@ -108,7 +108,7 @@ SINE_RATE = 1e-4
 POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l2", "time_budget": 280.0}
 RECIPES: dict[str, dict[str, Any]] = {
     "separable": {"time_budget": 60.0},
-    "siren": POINTWISE | {"loss": "l1", "optimizer": "adam", "learn_rate": 1e-3, "omega_0": 15.0},
+    "siren": POINTWISE | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 15.0},
     "mlp": POINTWISE | {"pe": 6},
 }
 PRESETS: dict[str, dict[str, Any]] = {
