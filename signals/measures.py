@@ -1,4 +1,4 @@
-"""Agreement between values and truth on one grid, shared by the modalities; always finite, so JSON-able."""
+"""Agreement between values and truth on one grid, in every package the same; always finite, so JSON-able."""
 
 import numpy as np
 
