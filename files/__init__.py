@@ -1,6 +1,17 @@
-"""Files written whole and read with suspicion: atomic writes, digests, archives without pickle."""
+"""Files written whole and read with suspicion: atomic writes, checksums, no pickles."""
 
-from files.archive import ArchiveError, load_archive, load_array, save_archive
+from files.archive import load_archive, load_array, save_archive
 from files.atomic import atomic_write
+from files.reading import ArchiveError, checksum
+from files.torchfiles import load_torch, save_torch
 
-__all__ = ["ArchiveError", "atomic_write", "load_archive", "load_array", "save_archive"]
+__all__ = [
+    "ArchiveError",
+    "atomic_write",
+    "checksum",
+    "load_archive",
+    "load_array",
+    "load_torch",
+    "save_archive",
+    "save_torch",
+]

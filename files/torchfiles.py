@@ -1,158 +1,92 @@
-"""Files of `torch.save`, read without PyTorch: their pickle by `files.pickles`, their storages as NumPy arrays.
+"""`.pth` files of tensors and plain values, read by `torch.load(weights_only=True)` behind the bound of our archives.
 
-`torch.load(weights_only=True)` would refuse the NumPy arrays in these files or, told to admit NumPy's functions,
-run them on whatever the file says; here only `files.arrays` sees what was written.
-
-Source: the layout as PyTorch documents it in `torch/serialization.py`: a zip file with NAME/data.pkl and the
-storages NAME/data/KEY, stored and not compressed; before PyTorch 1.6, five pickles and the storages one after another.
+PyTorch is imported inside the functions: programs that need no network run without it.
 """
 
 import io
-import math
+import os
+import pickletools
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
+from files.atomic import atomic_write, remove_torn
+from files.reading import ArchiveError, check_zip, checksum, reading
 
-from files.archive import LARGEST_ARRAY, READ_FAULTS, ArchiveError
-from files.arrays import Arrays, is_shape
-from files.pickles import Admitted, PickleError, read_pickle
-
-STORAGES = {
-    "Float": "<f4",
-    "Double": "<f8",
-    "Half": "<f2",
-    "Long": "<i8",
-    "Int": "<i4",
-    "Short": "<i2",
-    "Char": "i1",
-    "Byte": "u1",
-}
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_PROTOCOL = 1001
+CHECKSUM = "digest"
+# Even `weights_only` builds arrays of any size from a few bytes (`bytearray`, `torch.Tensor`); our files need neither.
+NAMES = re.compile(r"collections OrderedDict|torch (\w+Storage|Size)|torch\._utils _rebuild_tensor_v2")
+# Far above what a checkpoint needs besides its numbers (a few kilobytes).
+LARGEST_PICKLE = 1 << 22
+MOST_VALUES = 1 << 18
 
 
-class _Storages:
-    """The storages a pickle refers to, each an array [number of values]; `read(key, dtype, count)` fetches one."""
+def save_torch(path: str | Path, content: Mapping[str, Any]) -> Path:
+    """Write nested dicts and lists of tensors and plain values to `path`, atomically and with their checksum."""
+    import torch
 
-    def __init__(self, arrays: Arrays, read: Callable[[str, np.dtype, int], np.ndarray]) -> None:
-        self.vocabulary = arrays.vocabulary()
-        self.vocabulary.persistent = self.storage
-        self.read = read
-        self.known: dict[str, np.ndarray] = {}
-        names = dict(self.vocabulary.names)
-        self.types = {f"torch.{name}Storage": np.dtype(code) for name, code in STORAGES.items()}
-        names.update({name: Admitted(name) for name in self.types})
-        names["torch._utils._rebuild_tensor_v2"] = Admitted("tensor", self.tensor)
-        names["torch._utils._rebuild_parameter"] = Admitted("parameter", lambda tensor, *_: tensor)
-        self.vocabulary.names = names
-
-    def storage(self, facts: Any) -> np.ndarray:
-        """The storage of a persistent id ('storage', type, key, device, number of values, ...)."""
-        if not (isinstance(facts, tuple) and len(facts) >= 5 and facts[0] == "storage"):
-            raise PickleError("it refers to something that is not a storage")
-        _, kind, key, _, count = facts[:5]
-        dtype = self.types.get(kind.name) if isinstance(kind, Admitted) else None
-        if dtype is None or not isinstance(key, str) or not _is_count(count):
-            raise PickleError("it refers to a storage in an unknown way")
-        if key not in self.known:
-            self.known[key] = self.read(key, dtype, count)
-        storage = self.known[key]
-        if storage.dtype != dtype or len(storage) != count:
-            raise PickleError(f"its storage {key[:20]!r} is not as large as it claims")
-        return storage
-
-    def tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> np.ndarray:
-        """A tensor, as a view of its storage that never leaves it and is never larger than it."""
-        if not isinstance(storage, np.ndarray) or storage.ndim != 1:
-            raise PickleError("it holds a tensor without a storage")
-        if not (is_shape(shape) and isinstance(strides, tuple) and all(map(_is_count, (offset, *strides)))):
-            raise PickleError("it holds a tensor without a proper shape")
-        last = offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
-        if math.prod(shape) and (last >= len(storage) or math.prod(shape) > len(storage)):
-            raise PickleError("it holds a tensor that is larger than its storage")
-        if not math.prod(shape):
-            return np.empty(shape, storage.dtype)
-        steps = tuple(stride * storage.itemsize for stride in strides)
-        return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
+    # In memory first: on a full disk torch's zip writer raises an internal error that does not name the file.
+    buffer = io.BytesIO()
+    torch.save({**content, CHECKSUM: checksum(content)}, buffer)
+    remove_torn(path)
+    with atomic_write(path) as stream:
+        stream.write(buffer.getbuffer())
+    return Path(path)
 
 
-def read_torch(path: str | Path) -> Any:
-    """What `torch.save` wrote to `path`: plain values, with tensors and arrays as NumPy arrays (views, read-only).
+def load_torch(path: str | Path) -> dict[str, Any]:
+    """What `save_torch` wrote to `path`, tensors on the CPU, the checksum verified and removed.
 
-    Raises FileNotFoundError, or ArchiveError with one sentence for a file that is damaged, of another kind, or
-    asks for anything else; nothing in the file is run.
+    Raises FileNotFoundError, or ArchiveError for anything else; nothing in the file is run.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; check the path")
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, io.SEEK_END)
-            stream.seek(0)
-            if size > LARGEST_ARRAY:
-                raise PickleError("it is larger than any file of arrays")
-            if stream.read(2) == b"PK":
-                return _read_zip(stream, size)
-            stream.seek(0)
-            return _read_legacy(stream, size)
-    except PickleError as error:
-        raise ArchiveError(f"{path} cannot be read: {error}") from None
-    except READ_FAULTS as error:
-        raise ArchiveError(f"{path} is damaged or not a file of torch.save ({type(error).__name__})") from None
+    import torch
+
+    with reading(path, "a .pth file of this program") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        content = torch.load(_checked_copy(stream, size), map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise ArchiveError(f"holds a {type(content).__name__}, not a dictionary: it is another kind of file")
+        _check_content(content, size)
+        if content.pop(CHECKSUM, None) != checksum(content):
+            raise ArchiveError("is damaged or not a .pth file of this program: checksum mismatch")
+    return content
 
 
-def _read_zip(stream: IO[bytes], size: int) -> Any:
-    with zipfile.ZipFile(stream) as archive:
-        entries = archive.infolist()
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise PickleError("it is compressed, which torch.save never does")
-        # Entries that overlap could be read again and again as so much more than the file.
-        if sum(entry.file_size for entry in entries) > size:
-            raise PickleError("it claims more than it holds: refused as a bomb")
-        roots = [entry.filename.removesuffix("data.pkl") for entry in entries if entry.filename.endswith("/data.pkl")]
-        if len(roots) != 1 or len({entry.filename for entry in entries}) != len(entries):
-            raise PickleError("it is a zip file, but not one of torch.save")
-        if f"{roots[0]}byteorder" in archive.namelist() and archive.read(f"{roots[0]}byteorder") != b"little":
-            raise PickleError("it was written on a big-endian machine")
-
-        def read(key: str, dtype: np.dtype, _: int) -> np.ndarray:
-            return np.frombuffer(archive.read(f"{roots[0]}data/{key}"), dtype)
-
-        pickled = archive.read(f"{roots[0]}data.pkl")
-        return read_pickle(io.BytesIO(pickled), _Storages(Arrays(len(pickled)), read).vocabulary)
+def _checked_copy(stream: Any, size: int) -> io.BytesIO:
+    """The zip file `stream` written anew: torch's own reader might see other entries in it than were checked."""
+    copy = io.BytesIO()
+    with zipfile.ZipFile(stream) as archive, zipfile.ZipFile(copy, "w") as target:
+        check_zip(archive, size, compressed=False)
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            if entry.filename.endswith(".pkl"):
+                _check_pickle(data)
+            target.writestr(entry.filename, data)
+    copy.seek(0)
+    return copy
 
 
-def _read_legacy(stream: IO[bytes], size: int) -> Any:
-    budget = size
-
-    def read(_: str, dtype: np.dtype, count: int) -> np.ndarray:
-        nonlocal budget
-        budget -= count * dtype.itemsize
-        if budget < 0:
-            raise PickleError("it claims more than it holds: refused as a bomb")
-        return np.zeros(count, dtype)
-
-    storages = _Storages(Arrays(size), read)
-    plain = Arrays(0).vocabulary()
-    if (read_pickle(stream, plain), read_pickle(stream, plain)) != (LEGACY_MAGIC, LEGACY_PROTOCOL):
-        raise PickleError("it is not a file of torch.save")
-    read_pickle(stream, plain)
-    value = read_pickle(stream, storages.vocabulary)
-    keys = read_pickle(stream, plain)
-    if not isinstance(keys, list) or any(not isinstance(key, str) for key in keys) or set(keys) != set(storages.known):
-        raise PickleError("its list of storages does not fit it")
-    # The tensors are views of these storages already, so that they fill up as the values come.
-    for key in keys:
-        storage = storages.known[key]
-        data = stream.read(8 + storage.nbytes)
-        if len(data) != 8 + storage.nbytes or int.from_bytes(data[:8], "little") != len(storage):
-            raise PickleError("it is cut off")
-        storage[:] = np.frombuffer(data, storage.dtype, offset=8)
-    return value
+def _check_pickle(data: bytes) -> None:
+    """Raise ArchiveError if the pickle `data` names anything but tensors."""
+    if len(data) > LARGEST_PICKLE:
+        raise ArchiveError(f"describes its tensors in {len(data)} bytes: it is another kind of file")
+    for instruction, argument, _ in pickletools.genops(data):
+        if instruction.name == "GLOBAL" and not NAMES.fullmatch(argument):
+            raise ArchiveError(f"names {argument[:80]!r}, which was not run: only tensors and plain values are loaded")
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 48
+def _check_content(content: Any, size: int) -> None:
+    """Raise ArchiveError if `content` is more than a file of `size` bytes can hold: expanded or repeated views."""
+    pending, values = [content], MOST_VALUES
+    while pending:
+        value = pending.pop()
+        values -= 1
+        size -= value.nbytes if hasattr(value, "nbytes") else 0
+        if values < 0 or size < 0:
+            raise ArchiveError("claims more numbers than it holds: not loaded")
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            pending += value

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from files import ArchiveError, load_archive, save_archive
-from files.archive import Bound
 from kernels.laws import lines_along
 
 LARGEST_ORDER = 8
@@ -31,12 +30,7 @@ LARGEST_SIZE = 1 << 22
 LARGEST_SCALE = 1e9
 # Moments above this, relative to sum |w| r^k, would let integration constants through.
 MOMENT_TOLERANCE = 1e-9
-BOUNDS = {
-    "positions": Bound("fiu", 2, LARGEST_SIZE),
-    "weights": Bound("fiu", 1, LARGEST_SIZE),
-    "order": Bound("fiu"),
-    "axes": Bound("iu", 1, LARGEST_DIM),
-}
+REQUIRED = ("positions", "weights", "order", "axes")
 
 
 def checked_order(order: float) -> int:
@@ -204,7 +198,7 @@ class SparseKernel:
     @classmethod
     def load(cls, path: str | Path) -> "SparseKernel":
         """Read a kernel written by `save`; raises FileNotFoundError or ArchiveError with what is wrong."""
-        arrays = load_archive(path, BOUNDS, BOUNDS)
+        arrays = load_archive(path, REQUIRED)
         try:
             axes = tuple(arrays["axes"].ravel().tolist())
             return cls(arrays["positions"], arrays["weights"], arrays["order"].item(), axes)
