@@ -7,10 +7,8 @@ from pathlib import Path
 
 import click
 
+import released
 from files.folders import refuse_existing
-from kernels.released import load_released as load_kernel
-from models.released import load_released as load_checkpoint
-from signals.released import load_released as load_ground_truth
 from utils import clear_errors
 
 
@@ -18,20 +16,28 @@ from utils import clear_errors
 @click.option("--path", required=True, type=click.Path(path_type=Path), help="File of the authors' release.")
 @click.option("--kind", required=True, type=click.Choice(["checkpoint", "kernel", "ground_truth"]))
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="File to write (.pth or .npz).")
-@click.option("--order", type=int, default=None, help="Order of a ground truth, which its file does not say.")
+@click.option("--order", type=int, default=None, help="Order of a ground truth, which its file does not hold.")
+@click.option(
+    "--weights",
+    type=click.Choice(["stored", "corrected"]),
+    default="corrected",
+    show_default=True,
+    help="Weights of a kernel: nearest ones that meet the moment conditions exactly, as fields trained here require, "
+    "or as stored, for fields of the release.",
+)
 @clear_errors
-def main(path: Path, kind: str, save_path: Path, order: int | None) -> None:
+def main(path: Path, kind: str, save_path: Path, order: int | None, weights: str) -> None:
     """Read a released file, running nothing in it, and write it in this repository's format."""
     refuse_existing(save_path)
     match kind:
         case "checkpoint":
-            load_checkpoint(path).save(save_path)
+            released.read_field(path).save(save_path)
         case "kernel":
-            kernel, defect = load_kernel(path)
+            kernel, defect = released.read_kernel(path, corrected=weights == "corrected")
             kernel.save(save_path)
-            click.echo(f"moments were off by {defect:.1e} (relative) and now vanish")
+            click.echo(f"moments are off by {defect:.1e} (relative) in the file; {weights} weights written")
         case _:
-            load_ground_truth(path, order).save(save_path)
+            released.read_ground_truth(path, order).save(save_path)
     click.echo(save_path)
 
 

@@ -36,7 +36,7 @@ def reading(path: str | Path, kind: str) -> Iterator[IO[bytes]]:
         try:
             yield stream
         except ArchiveError as error:
-            raise ArchiveError(f"{path} {error}") from None
+            raise type(error)(f"{path} {error}") from None
         except Exception as error:
             # The stock readers raise nearly anything on bytes that make no sense.
             reason = str(error).partition("\n")[0][:200] or type(error).__name__

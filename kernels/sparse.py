@@ -14,22 +14,24 @@ Source: Nsampi et al. 2023, section 4; Heckbert 1986, section 3.
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from files import ArchiveError, load_archive, save_archive
-from kernels.laws import lines_along
+from kernels.moments import lines_along
 
 LARGEST_ORDER = 8
 LARGEST_DIM = 8
-# Diracs times coordinates: beyond what any field could be asked for, and what the laws are checked for in a second.
+# Diracs times coordinates: beyond what any field could be asked for, and whose moments are checked in a second.
 LARGEST_SIZE = 1 << 22
 # What kernels may be stretched by, and a half size: powers of it stay numbers.
 LARGEST_SCALE = 1e9
 # Moments above this, relative to sum |w| r^k, would let integration constants through.
 MOMENT_TOLERANCE = 1e-9
+# What kernels of others may break them by, asked for by `tolerance`.
+LARGEST_TOLERANCE = 0.1
 REQUIRED = ("positions", "weights", "order", "axes")
 
 
@@ -55,15 +57,16 @@ def checked_axes(axes: Sequence[int], dim: int) -> tuple[int, ...]:
 class SparseKernel:
     """K weighted Diracs that stand for a kernel of degree `order` in the axes `axes` of a d-dimensional domain.
 
-    positions [K, d] in domain units, weights [K]. Raises ValueError for shapes that do not fit, values
-    that are not finite, or weights whose moments below n do not vanish (integration constants of the
-    field would not cancel; Nsampi et al. 2023, section 4.1).
+    positions [K, d] in domain units, weights [K]. Raises ValueError for shapes that do not fit, values that are not
+    finite, or weights whose moments below n exceed `tolerance`, relative to sum |w| r^k (integration constants of
+    the field would not cancel; Nsampi et al. 2023, section 4.1).
     """
 
     positions: np.ndarray
     weights: np.ndarray
     order: int
     axes: tuple[int, ...]
+    tolerance: float = MOMENT_TOLERANCE
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions, dtype=np.float64)
@@ -89,10 +92,10 @@ class SparseKernel:
             if not np.isfinite([np.abs(weights).sum(), self.mass]).all():
                 raise ValueError("a kernel's positions and weights are too large to be added up")
         defect = self.moment_defect()
-        if defect > MOMENT_TOLERANCE:
+        if defect > self.tolerance:
             raise ValueError(
-                f"the weights break the moment laws of order {self.order} by {defect:.1e} (relative): "
-                "fit them again with kernels.laws.lawful_weights"
+                f"the weights break the moment conditions of order {self.order} by {defect:.1e} (relative): "
+                "correct them with kernels.moments.corrected_weights"
             )
 
     def __len__(self) -> int:
@@ -164,13 +167,13 @@ class SparseKernel:
         stretch[list(self.axes)] = factors
         with np.errstate(over="ignore"):
             weights = self.weights / np.prod(factors**self.n)
-        return SparseKernel(self.positions * stretch, weights, self.order, self.axes)
+        return replace(self, positions=self.positions * stretch, weights=weights)
 
     def times(self, factor: float) -> "SparseKernel":
         """The kernel multiplied by a number."""
         with np.errstate(over="ignore"):
             weights = self.weights * factor
-        return SparseKernel(self.positions, weights, self.order, self.axes)
+        return replace(self, weights=weights)
 
     def embedded(self, axes: Sequence[int], dim: int) -> "SparseKernel":
         """The same kernel acting in coordinates `axes` of a `dim`-dimensional domain."""
@@ -178,7 +181,7 @@ class SparseKernel:
             raise ValueError(f"a kernel of {self.dim} coordinates needs {self.dim} axes, not {len(axes)}")
         positions = np.zeros((len(self), dim))
         positions[:, list(axes)] = self.positions
-        return SparseKernel(positions, self.weights, self.order, tuple(axes[axis] for axis in self.axes))
+        return replace(self, positions=positions, axes=tuple(axes[axis] for axis in self.axes))
 
     def merged(self, tolerance: float = 1e-12) -> "SparseKernel":
         """The kernel with Diracs at the same place added up and weights of 0 dropped."""
@@ -188,12 +191,13 @@ class SparseKernel:
         kept = np.abs(weights) > 1e-14 * np.abs(self.weights).max()
         if not kept.any():
             raise ValueError("the Diracs cancel: this kernel is zero everywhere")
-        return SparseKernel(self.positions[first[kept]], weights[kept], self.order, self.axes)
+        return replace(self, positions=self.positions[first[kept]], weights=weights[kept])
 
     def save(self, path: str | Path) -> Path:
-        """Write the kernel to an `.npz` file with the arrays positions, weights, order and axes."""
-        arrays = {"positions": self.positions, "weights": self.weights, "order": self.order, "axes": self.axes}
-        return save_archive(path, {name: np.asarray(value) for name, value in arrays.items()})
+        """Write the kernel to an `.npz` file with the arrays positions, weights, order, axes and, if larger than usual,
+        tolerance."""
+        names = REQUIRED if self.tolerance <= MOMENT_TOLERANCE else (*REQUIRED, "tolerance")
+        return save_archive(path, {name: np.asarray(getattr(self, name)) for name in names})
 
     @classmethod
     def load(cls, path: str | Path) -> "SparseKernel":
@@ -201,7 +205,9 @@ class SparseKernel:
         arrays = load_archive(path, REQUIRED)
         try:
             axes = tuple(arrays["axes"].ravel().tolist())
-            return cls(arrays["positions"], arrays["weights"], arrays["order"].item(), axes)
+            # A file may ask for weights as inexact as the authors', not for any.
+            tolerance = min(arrays.get("tolerance", np.array(MOMENT_TOLERANCE)).item(), LARGEST_TOLERANCE)
+            return cls(arrays["positions"], arrays["weights"], arrays["order"].item(), axes, tolerance)
         except (ValueError, TypeError, OverflowError) as error:
             raise ArchiveError(f"{path} is not a kernel: {error}") from None
 
@@ -219,7 +225,7 @@ def outer(first: SparseKernel, second: SparseKernel) -> SparseKernel:
     axes = first.axes + tuple(first.dim + axis for axis in second.axes)
     with np.errstate(over="ignore"):
         weights = np.outer(first.weights, second.weights).ravel()
-    return SparseKernel(positions, weights, first.order, axes)
+    return SparseKernel(positions, weights, first.order, axes, max(first.tolerance, second.tolerance))
 
 
 def combine(kernels: Sequence[SparseKernel], coefficients: Sequence[float]) -> SparseKernel:
@@ -229,4 +235,5 @@ def combine(kernels: Sequence[SparseKernel], coefficients: Sequence[float]) -> S
         raise ValueError("only kernels of one order, one dimension and one set of filtered axes add up")
     weights = [c * k.weights for c, k in zip(coefficients, kernels, strict=True)]
     positions = np.vstack([k.positions for k in kernels])
-    return SparseKernel(positions, np.concatenate(weights), first.order, first.axes).merged()
+    tolerance = max(k.tolerance for k in kernels)
+    return SparseKernel(positions, np.concatenate(weights), first.order, first.axes, tolerance).merged()
