@@ -27,11 +27,10 @@ class PickledType:
     """A pickled `numpy.dtype`: plain numbers, or objects, which only the 0-d array around a dictionary may hold."""
 
     def __init__(self, text: Any) -> None:
-        if not isinstance(text, str) or not (PLAIN_TYPE.fullmatch(text) or text in OBJECT_TYPES):
-            raise ArchiveError(
-                f"holds an array of {str(text)[:40] if isinstance(text, str) else '?'!r}, not of plain numbers"
-            )
-        self.dtype = np.dtype(text)
+        kind = text if isinstance(text, str) else type(text).__name__
+        if not PLAIN_TYPE.fullmatch(kind) and kind not in OBJECT_TYPES:
+            raise ArchiveError(f"holds an array of {kind[:40]!r}, not of plain numbers")
+        self.dtype = np.dtype(kind)
 
     def set_state(self, state: Any) -> None:
         """Set the byte order from a pickled dtype's state (version, order, subarray, names, fields, ...)."""

@@ -1,11 +1,13 @@
 """The dictionaries in released files, their entries read as plain numbers."""
 
-import math
 from typing import Any
 
 import numpy as np
 
 from files import ArchiveError
+
+
+LARGEST_NUMBER = 1e300
 
 
 class OtherKindError(ArchiveError):
@@ -30,7 +32,7 @@ class Entries:
         """The positive number `key`."""
         value = self._scalar(key)
         # Compared as it is: huge integers do not fit floats.
-        if not 0 < value <= 1e300 or not math.isfinite(value):
+        if not 0 < value <= LARGEST_NUMBER:
             raise ArchiveError(f"has {key} that is not a positive number")
         return float(value)
 

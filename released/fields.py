@@ -48,14 +48,12 @@ def read_field(path: str | Path) -> Field:
         entries = Entries(read_torch(stream), (*SIZES, *FLAGS, "encodings", "activation", "ckpt"))
         facts: dict[str, Any] = {key: entries.whole(key, most) for key, most in SIZES.items()}
         facts |= {key: bool(entries.whole(key, 1, least=0)) for key in FLAGS}
-        facts |= {
-            "encodings": entries.whole("encodings", MOST_BANDS, least=0),
-            "activation": entries.found["activation"],
-        }
-        if facts["activation"] not in ACTIVATIONS:
+        facts["encodings"] = entries.whole("encodings", MOST_BANDS, least=0)
+        facts["activation"] = activation = entries.found["activation"]
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ArchiveError(f"has an activation that is not supported; {' and '.join(ACTIVATIONS)} are")
         state = read_state(entries.found["ckpt"], state_shapes(facts))
-        if facts["activation"] == "swish" and facts["pe"] and not facts["include_input"]:
+        if activation == "swish" and facts["pe"] and not facts["include_input"]:
             raise ArchiveError("encodes positions without the positions themselves, which is not supported")
         modality, axes, order = trained_as(facts["input"], facts["output"])
         config = field_config(facts, axes, order)
