@@ -6,7 +6,6 @@ import numpy as np
 
 from files import ArchiveError
 
-
 LARGEST_NUMBER = 1e300
 
 
