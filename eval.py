@@ -5,11 +5,10 @@
     python eval.py --model_path trained_models/images/model.pth --kernel disk --radius 0.1 --save_path output/disk
 """
 
-import json
 import math
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,113 +17,123 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 import numpy as np
-from rich.console import Console
 
-from files import atomic_write
-from files.folders import writable_folder
-from filtering.choice import Choice, choose_kernel, numbers
-from filtering.plan import Blended, Constant, Plan, Scaled, Setting, described
-from filtering.reference import Reference, from_ground_truth, read_signal
-from filtering.run import check_border, check_fineness, in_precision
-from filtering.varying import read_map
-from kernels.recipes import RECIPES
+import nfconv
+from evaluation import evaluate, read_signal, read_truth
+from files import load_array
+from kernels.library import KERNELS, Kernel, kernel_from_options
+from kernels.sparse import SparseKernel
 from modalities import find
 from modalities.modality import Modality
-from models.checkpoint import Checkpoint
-from models.convolution import check_kernel
-from models.field import Field, FieldConfig
-from models.released import load_checkpoint
-from utils import clear_errors, kernel_options, pick_device, progress_bar
+from models import Field
+from models.convolution import check_reach
+from models.filtering import sparse_kernel
+from models.varying import Filter
+from utils import clear_errors, kernel_options, pick_device
 
 # Which flag sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
 LARGEST_OUTPUT = 1 << 31
+SHIPPED_KERNELS = Path(__file__).resolve().parent / "trained_models" / "kernels"
 
 
-def output_shape(modality: Modality, native: Sequence[int], asked: dict[str, int | None]) -> tuple[int, ...]:
-    """Samples per axis: as asked by --width, --height and --depth, else the signal's own."""
-    if len(native) != len(modality.axis_names):
-        raise ValueError(f"a field of {len(native)} coordinates is none of {modality.name}")
-    used = {SIZE_FLAGS.get(letter) for letter in modality.axis_names}
-    # An axis that is not there has size 1: the authors' program is told so of images.
-    if unused := [flag for flag, size in asked.items() if size not in (None, 1) and flag not in used]:
-        raise ValueError(f"--{', --'.join(unused)} sizes no axis of {modality.name}: leave it out")
-    pairs = zip(modality.axis_names, native, strict=True)
-    sizes = [size if (flag := asked.get(SIZE_FLAGS.get(letter, ""))) is None else flag for letter, size in pairs]
-    if min(sizes) < 1:
-        raise ValueError("--width, --height and --depth must be at least 1")
+def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) -> tuple[int, ...]:
+    """Samples per axis: as asked by --width, --height and --depth, else the signal's own; raises ValueError."""
+    flags = [SIZE_FLAGS.get(letter, "") for letter in kind.axis_names]
+    # The authors' commands give images a depth, which has no effect there.
+    if unused := [flag for flag, size in asked.items() if size is not None and flag not in (*flags, "depth")]:
+        raise ValueError(f"--{', --'.join(unused)} sizes no axis of {kind.name}: leave it out")
+    sizes = [asked.get(flag) or size for flag, size in zip(flags, field.origin.shape, strict=True)]
     if math.prod(sizes) > LARGEST_OUTPUT:
         raise ValueError(f"{' x '.join(map(str, sizes))} samples are more than fit anywhere: ask for fewer")
     return tuple(sizes)
 
 
-def check_empty(path: Path) -> None:
-    """Refuse a folder for results that holds something: it is left as it is (ValueError)."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"{path} is not empty and is never overwritten: choose another --save_path")
+def numbers(text: str, count: int, what: str) -> list[float]:
+    """One positive number, or `count` of them with commas in between, as `count` numbers; raises ValueError."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, count) or not all(np.isfinite(v) and v > 0 for v in values):
+        raise ValueError(f"{what} must be one positive number or {count} of them with commas, not {text!r}")
+    return values * count if len(values) == 1 else values
 
 
-def find_reference(
-    signal: Path | None, gt_path: Path | None, modality: Modality, plan: Plan, checkpoint: Checkpoint
-) -> Reference | None:
-    """What the result is measured against: --gt_path, the exact convolution of --signal, or nothing."""
-    if gt_path is not None:
-        if not plan.fixed:
-            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
-        return from_ground_truth(gt_path, plan.widest, checkpoint)
-    if signal is None:
-        return None
-    return plan.reference(read_signal(signal, modality, plan.widest, checkpoint), checkpoint.origin.boundary)
+def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
+    """A map in [0, 1], [M_1, ..., M_d, 1 or `axes`]: a picture's lightness, or an `.npy` array; raises ValueError."""
+    if path.suffix == ".npy":
+        values = load_array(path).astype(np.float64)
+        values = values[..., None] if values.ndim == dim else values
+    else:
+        values = find("image").load(path).values[..., :3].mean(axis=-1, keepdims=True)
+    if values.ndim != dim + 1 or values.shape[-1] not in (1, axes) or values.size == 0:
+        raise ValueError(f"{path} has shape {values.shape}: a map requires {dim} axes, and 1 or {axes} channels")
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ValueError(f"{path} must hold finite numbers from 0 to 1: scale it first")
+    return values
 
 
-def make_plan(
-    choose: Callable[[dict[str, Any]], Choice], named: dict[str, Any], config: FieldConfig, maps: dict[str, Any]
-) -> Plan:
-    """One kernel, one of varying size (--scale_map), or some of varying angle (--angle_map)."""
-    if maps["scale_map"] and maps["angle_map"]:
+def choose_kernel(
+    field: Field, path: str, scale: str | None, named: Mapping[str, Any], weights: str
+) -> Kernel | SparseKernel:
+    """The kernel that --kernel and its parameters, or --kernel_path and --kernel_scale, ask for.
+
+    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / `scale` of their size, one number
+    or one per filtered axis, or the training kernel's size. Raises ValueError.
+    """
+    kernel = kernel_from_options(named)
+    if kernel is not None:
+        if path or scale:
+            raise ValueError("--kernel has its size in its own parameters: leave --kernel_path and --kernel_scale out")
+        return kernel
+    axes, half_size = field.config.axes, field.origin.half_size
+    sizes = [1.0 / value for value in numbers(scale, len(axes), "--kernel_scale")] if scale else list(half_size)
+    if not path:
+        return nfconv.minimal_kernel(field.config.order, sizes, field.config.dim, axes)
+    if weights == "auto":
+        weights = "stored" if field.origin.released else "corrected"
+    saved = nfconv.load_kernel(path, weights, click.echo)
+    return sparse_kernel(field, saved).scaled(sizes)
+
+
+def make_filter(
+    field: Field, kernel: Kernel | SparseKernel, scale_map: Path | None, scale_range: str, angle_map: Path | None,
+    angles: int,
+) -> Filter:  # fmt: skip
+    """One kernel, one of varying size (--scale_map), or several of varying angle (--angle_map); raises ValueError."""
+    config = field.config
+    if scale_map and angle_map:
         raise ValueError("--scale_map and --angle_map do not go together: choose one")
-    if maps["angle_map"]:
-        if named.get("kernel") is None or named.get("angle") is not None:
+    if angle_map:
+        given = dict(kernel.parameters) if isinstance(kernel, Kernel) else {}
+        if not isinstance(kernel, Kernel) or "angle" not in kernel.type.parameters or given.get("angle"):
             raise ValueError("--angle_map turns a --kernel that has an angle: name one, and give no --angle of its own")
-        values = read_map(maps["angle_map"], config.dim, 1)
-        count = maps["angles"]
-        return Blended(tuple(choose(named | {"angle": 180.0 * k / count}) for k in range(count)), values)
-    choice = choose(named)
-    if maps["scale_map"]:
-        span = tuple(numbers(maps["scale_range"], 2, "--scale_range"))
-        return Scaled(choice, read_map(maps["scale_map"], config.dim, len(config.axes)), span)
-    return Constant(choice)
+        turned = [replace(kernel, parameters={**given, "angle": 180.0 * k / angles}) for k in range(angles)]
+        return Filter(tuple(sparse_kernel(field, k) for k in turned), angles=read_map(angle_map, config.dim, 1))
+    found = sparse_kernel(field, kernel)
+    if scale_map is None:
+        return Filter((found,))
+    least, most = numbers(scale_range, 2, "--scale_range")
+    values = read_map(scale_map, config.dim, len(config.axes))
+    return Filter((found,), factors=least + (most - least) * values)
 
 
-def field_for(plan: Plan, checkpoint: Checkpoint) -> Field:
-    """The field, known to answer for the plan's kernels (KernelError); warns where it answers less well."""
-
-    def warn(text: str) -> None:
-        click.echo(text, err=True)
-
-    field = checkpoint.build()
-    for kernel in plan.kernels:
-        check_kernel(field, kernel)
-    check_border(plan.widest, checkpoint.origin, warn)
-    check_fineness(plan.finest, checkpoint.origin.half_size, warn)
-    return field
-
-
-def write_report(
-    report: dict[str, Any], modality: Modality, own: np.ndarray, reference: Reference | None, plan: Plan, meta: Any,
-    folder: Path,
-) -> list[Path]:  # fmt: skip
-    """metrics.json and, where the signal is known, comparison.png of the result `own` on its grid; their paths."""
-    files = [folder / "metrics.json"]
-    if reference is not None:
-        report |= plan.measure(modality, own, reference, meta)
-        for name, value in report["whole"].items():
-            click.echo(f"{name}: {value:.6g}")
-        modality.compare(reference.before, own, reference.truth, folder / "comparison.png", meta)
-        files.append(folder / "comparison.png")
-    with atomic_write(files[0]) as stream:
-        stream.write(json.dumps(report, indent=2).encode() + b"\n")
-    return files
+def requests(
+    save_path: Path, kernel_path: str, kernel_scale: str | None, filters: str | None
+) -> list[tuple[Path, str, str | None]]:
+    """(folder, kernel path, kernel scale) of every filter: one, or those of --filters; raises ValueError."""
+    if filters is None:
+        return [(save_path, kernel_path, kernel_scale)]
+    if kernel_path or kernel_scale:
+        raise ValueError("--filters names kernels and sizes: leave --kernel_path and --kernel_scale out")
+    found = []
+    for entry in filters.split(","):
+        name, _, size = entry.rpartition(":")
+        scale = 1.0 / numbers(size, 1, "the half size in --filters")[0]
+        path = "" if name in ("", "tent") else str(SHIPPED_KERNELS / name) if Path(name).name == name else name
+        found.append((save_path / f"{Path(name or 'tent').stem}_{size}", path, repr(scale)))
+    return found
 
 
 @click.command()
@@ -135,65 +144,64 @@ def write_report(
     default=None,
     help="Saved kernels get 1 / this of their size; also per axis: 20,10; default: the training kernel's size.",
 )
+@click.option(
+    "--kernel_weights",
+    type=click.Choice(["auto", "stored", "corrected"]),
+    default="auto",
+    show_default=True,
+    help="Of the authors' kernels: as stored, or corrected to exact moments (auto: stored on their fields).",
+)
+@click.option(
+    "--filters", default=None, help="Several kernels by half size, e.g. tent:0.05,gaussian:0.2, a folder each."
+)
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder of results, new or empty.")
 @click.option("--modality", default=None, help="Name or number; default: the field's.")
-@click.option("--width", type=int, default=None, help="Columns; default: the signal's own size.")
-@click.option("--height", type=int, default=None, help="Rows.")
-@click.option("--depth", type=int, default=None, help="Slices, frames or time steps.")
+@click.option("--width", type=click.IntRange(1), default=None, help="Columns; default: the signal's own size.")
+@click.option("--height", type=click.IntRange(1), default=None, help="Rows.")
+@click.option("--depth", type=click.IntRange(1), default=None, help="Slices, frames or time steps.")
 @click.option("--block_size", type=click.IntRange(1), default=256, show_default=True, help="Points at once, squared.")
 @click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, to measure against.")
 @click.option("--gt_path", type=click.Path(path_type=Path), default=None, help="Ground truth to measure against.")
 @click.option("--precision", type=click.Choice(["auto", "32", "64"]), default="auto", show_default=True)
-@click.option("--accuracy", default=60.0, show_default=True, help="dB that rounding may not limit (with auto).")
+@click.option("--accuracy", default=60.0, show_default=True, help="PSNR (dB) that rounding must not limit (with auto).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--scale_map", type=click.Path(path_type=Path), default=None, help="Map of the kernel's size (0..1).")
 @click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
 @click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
 @click.option("--angles", type=click.IntRange(2, 180), default=12, show_default=True, help="Kernels blended by angle.")
-@click.option("--kernel", type=click.Choice(list(RECIPES)), default=None, help="Kernel of the library.")
+@click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
 @kernel_options
 @clear_errors
-def main(model_path: Path, kernel_path: str, kernel_scale: str | None, save_path: Path, modality: str | None,
-         block_size: int, signal: Path | None, gt_path: Path | None, precision: str, accuracy: float, device: str,
-         width: int | None, height: int | None, depth: int | None, scale_map: Path | None, scale_range: str,
-         angle_map: Path | None, angles: int, **named: Any) -> None:  # fmt: skip
+def main(model_path: Path, kernel_path: str, kernel_scale: str | None, kernel_weights: str, filters: str | None,
+         save_path: Path, modality: str | None, block_size: int, signal: Path | None, gt_path: Path | None,
+         precision: str, accuracy: float, device: str, width: int | None, height: int | None, depth: int | None,
+         scale_map: Path | None, scale_range: str, angle_map: Path | None, angles: int,
+         **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is."""
     place = pick_device(device)
-    checkpoint = load_checkpoint(model_path)
-    config, origin = checkpoint.config, checkpoint.origin
-    kind = find(modality or origin.modality)
-    if kind.name != origin.modality:
-        raise ValueError(f"{model_path} is a field of {origin.modality}, not {kind.name}: leave --modality out")
-    kind.check(origin.meta, origin.shape, config.channels)
-
-    def choose(parameters: dict[str, Any]) -> Choice:
-        return choose_kernel(kernel_path, kernel_scale, parameters, config, origin.half_size, click.echo)
-
-    maps = {"scale_map": scale_map, "scale_range": scale_range, "angle_map": angle_map, "angles": angles}
-    plan = make_plan(choose, named, config, maps)
-    field = field_for(plan, checkpoint)
-    shape = output_shape(kind, origin.shape, {"width": width, "height": height, "depth": depth})
-    reference = find_reference(signal, gt_path, kind, plan, checkpoint)
-    check_empty(save_path)
-    with writable_folder(save_path):
-        field = in_precision(field, plan.finest, precision, accuracy, click.echo).to(place)
-        with progress_bar(Console(stderr=True)) as bar:
-            task = bar.add_task("filtering", total=1.0, note="")
-            setting = Setting(origin.half_size, block_size**2, click.echo, lambda p: bar.update(task, completed=p))
-            start = time.perf_counter()
-            result = plan.filter(field, shape, setting)
-            seconds = time.perf_counter() - start
-            own_shape = shape if reference is None else reference.before.shape[:-1]
-            own = result if own_shape == shape else plan.filter(field, own_shape, setting)
-        meta = dict(origin.meta) | ({"signed": True} if plan.signed else {})
-        files = kind.save(result, save_path, meta)
-        report = {"seconds": seconds, **described(plan), "shape": list(result.shape)}
-        files += write_report(report, kind, own, reference, plan, meta, save_path)
-    many = f"{len(plan.kernels)} kernels of " if len(plan.kernels) > 1 else ""
-    size = " x ".join(map(str, shape))
-    click.echo(f"{many}{len(plan.widest)} Diracs, radius {plan.widest.radius.max():.3g}, {size}: {seconds:.2f} s")
-    for file in files:
-        click.echo(f"  {file}")
+    field = nfconv.load(model_path)
+    kind = find(modality or field.origin.modality)
+    if kind.name != field.origin.modality:
+        raise ValueError(f"{model_path} is a field of {field.origin.modality}, not {kind.name}: leave --modality out")
+    jobs = {}
+    for folder, path, scale in requests(save_path, kernel_path, kernel_scale, filters):
+        kernel = choose_kernel(field, path, scale, named, kernel_weights)
+        jobs[folder] = kernel, make_filter(field, kernel, scale_map, scale_range, angle_map, angles)
+    shape = output_shape(kind, field, {"width": width, "height": height, "depth": depth})
+    for _, chosen in jobs.values():
+        if gt_path is not None and not chosen.fixed:
+            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
+        if not field.origin.released:
+            check_reach(field, chosen.widest)
+    if save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
+        raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
+    radius = max(float(chosen.widest.radius.max()) for _, chosen in jobs.values())
+    raw = None if signal is None or gt_path else read_signal(signal, kind, field, radius)
+    field = field.to(place)
+    for folder, (kernel, chosen) in jobs.items():
+        truth = None if gt_path is None else read_truth(gt_path, chosen.widest, field)
+        evaluate(field, kernel, chosen, shape, folder, raw, truth,
+                 precision=precision, accuracy=accuracy, block=block_size**2)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Write a map for eval.py --scale_map (fovea, depth) or --angle_map (flow) for a picture.
 
 python make_map.py --kind fovea --path photo.png --save_path map.npy
+
+Size maps hold 0 (smallest kernel) to 1 (largest); angle maps hold angles / 180 degrees.
 """
 
 from pathlib import Path
@@ -10,9 +12,39 @@ import numpy as np
 
 from files import atomic_write
 from files.folders import refuse_existing
-from filtering.maps import depth, flow, fovea
-from modalities.image import IMAGE
+from modalities import find
+from signals import coordinates
 from utils import clear_errors
+
+
+def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
+    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is."""
+    y, x = np.meshgrid(*[coordinates(n) for n in shape], indexing="ij")
+    distance = np.hypot(y - row, x - column)
+    return distance / max(float(distance.max()), 1e-12)
+
+
+def depth(shape: tuple[int, ...], row: float, slope: float = 0.8) -> np.ndarray:
+    """Circle of confusion [H, W] on a ground plane that recedes upwards, in focus at `row`, as a share of the largest.
+
+    Inverse depth 1 / z falls linearly from the lower to the upper edge, and a thin lens blurs by |1 / z - 1 / z_focus|.
+    """
+    inverse = 1.0 + slope * coordinates(shape[0])
+    blur = np.abs(inverse - (1.0 + slope * row))
+    return np.broadcast_to((blur / max(float(blur.max()), 1e-12))[:, None], shape).copy()
+
+
+def flow(picture: np.ndarray, sigma: float = 4.0) -> np.ndarray:
+    """Direction of edges [H, W] / 180 degrees, counter-clockwise from the columns, by the structure tensor.
+
+    Smoothed over `sigma` pixels (Bigun & Granlund 1987).
+    """
+    from skimage.feature import structure_tensor
+
+    rows, mixed, columns = structure_tensor(picture.mean(axis=-1), sigma=sigma, order="rc")
+    # The steepest direction, in columns and rows; an edge runs across it, and rows count downwards.
+    steepest = 0.5 * np.arctan2(2 * mixed, columns - rows)
+    return ((np.pi / 2 - steepest) / np.pi) % 1.0
 
 
 @click.command()
@@ -27,15 +59,10 @@ def main(kind: str, path: Path, save_path: Path, row: float, column: float) -> N
     if save_path.suffix != ".npy":
         raise ValueError(f"--save_path {save_path} must name an .npy file")
     refuse_existing(save_path)
-    picture = IMAGE.load(path).values[..., :3]
+    picture = find("image").load(path).values[..., :3]
     shape = picture.shape[:2]
-    match kind:
-        case "fovea":
-            values = fovea(shape, row, column)
-        case "depth":
-            values = depth(shape, row)
-        case _:
-            values = flow(picture)
+    values = {"fovea": lambda: fovea(shape, row, column), "depth": lambda: depth(shape, row),
+              "flow": lambda: flow(picture)}[kind]()  # fmt: skip
     with atomic_write(save_path) as stream:
         np.save(stream, values.astype(np.float32))
     click.echo(save_path)

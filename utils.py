@@ -1,28 +1,31 @@
-"""Small helpers the programs share: one-sentence errors, options of kernels and loaders, devices, progress."""
+"""What the programs share: one-sentence errors, options of kernels and loaders, devices, progress.
+
+PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
+"""
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kernels.recipes import PARAMETERS, RECIPES
+from kernels.library import parameters
 from modalities import MODALITIES
-from models.memory import is_out_of_memory
-from signals.released import load_ground_truth
+
+if TYPE_CHECKING:
+    import torch
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-# Characters of an error; what a file says of itself can be of any length.
+# Characters of an error; a file can bring text of any length.
 LONGEST_ERROR = 400
 
 
 def one_line(text: str, most: int = LONGEST_ERROR) -> str:
-    """`text` as one line a terminal can be shown: control characters escaped, its middle left out where too long."""
+    """`text` as one line that is safe to print: control characters escaped, its middle left out where too long."""
     if len(text) > 2 * most:
         text = f"{text[:most]} {text[-most:]}"
     words = " ".join(text.split())
@@ -31,7 +34,7 @@ def one_line(text: str, most: int = LONGEST_ERROR) -> str:
 
 
 def clear_errors(command: Command) -> Command:
-    """Turn what a user can mend (wrong values, missing or unwritable files) into one sentence and exit code 1."""
+    """Turn what a user can fix (wrong values, missing or unwritable files) into one sentence and exit code 1."""
 
     @functools.wraps(command)
     def guarded(*args: Any, **options: Any) -> Any:
@@ -43,10 +46,12 @@ def clear_errors(command: Command) -> Command:
         except ValueError as error:
             raise click.ClickException(one_line(str(error))) from None
         except (RuntimeError, MemoryError) as error:
+            from models.memory import is_out_of_memory
+
             if not is_out_of_memory(error):
                 raise
             reason = one_line(str(error), 200)
-            raise click.ClickException(f"memory does not suffice; ask for less at once ({reason})") from None
+            raise click.ClickException(f"out of memory; ask for less at once ({reason})") from None
 
     return guarded  # type: ignore[return-value]
 
@@ -54,20 +59,24 @@ def clear_errors(command: Command) -> Command:
 def load_montecarlo_gt(path: str | Path) -> np.ndarray:
     """Ground-truth values on the signal's own grid, [H, W, C] for an image, the margin cropped.
 
-    Reads files of ours and of the authors' release; raises FileNotFoundError or ArchiveError for others.
+    Reads files of this program and of the authors' release; raises FileNotFoundError or ArchiveError for others.
     """
+    from nfconv import load_ground_truth
+
     # The order does not matter for a look at the values.
     return load_ground_truth(path, 0 if Path(path).suffix == ".npy" else None).core
 
 
-def pick_device(name: str) -> torch.device:
-    """'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'; raises ValueError for a device that is not there."""
+def pick_device(name: str) -> "torch.device":
+    """'auto' (CUDA where available), 'cpu', 'cuda' or 'cuda:N'; raises ValueError for a device that does not exist."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"--device {name!r} is no device; choose auto, cpu or cuda") from None
+        raise ValueError(f"--device {name!r} is not a device; choose auto, cpu or cuda") from None
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"--device {name!r} is not supported; choose auto, cpu or cuda")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
@@ -77,26 +86,18 @@ def pick_device(name: str) -> torch.device:
 
 def kernel_options(command: Command) -> Command:
     """One click option for every parameter of the library's kernels; none has a default."""
-    for name, parameter in reversed(PARAMETERS.items()):
-        takers = ", ".join(kernel for kernel, recipe in RECIPES.items() if name in recipe.parameters)
-        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({takers})."
+    for name, (parameter, kernels) in reversed(parameters().items()):
+        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({', '.join(kernels)})."
         command = click.option(f"--{name}", type=parameter.type, default=None, help=text)(command)
     return command
 
 
-def load_options() -> Callable[[Command], Command]:
-    """Click options for everything the modalities' loaders can be told, each once."""
-
-    def decorate(command: Command) -> Command:
-        seen = set()
-        for modality in MODALITIES.values():
-            for entry in modality.load_options:
-                if entry.name not in seen:
-                    seen.add(entry.name)
-                    command = click.option(f"--{entry.name}", type=entry.kind, default=None, help=entry.help)(command)
-        return command
-
-    return decorate
+def load_options(command: Command) -> Command:
+    """One click option for every option of the modalities' loaders."""
+    options = {option.name: option for modality in MODALITIES.values() for option in modality.options}
+    for name, option in options.items():
+        command = click.option(f"--{name}", type=option.type, default=None, help=option.help)(command)
+    return command
 
 
 def progress_bar(console: Console) -> Progress:

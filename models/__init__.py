@@ -1,14 +1,15 @@
-"""Repeated integral fields and their sparse convolution (knows kernels; knows no modality)."""
+"""Repeated integral fields and their sparse convolution (knows kernels and signals; knows no modality)."""
 
-from models.field import Field, FieldConfig
+from models.config import FieldConfig, Origin
+from models.field import Field
 from models.pointwise import PointwiseField
 from models.separable import SeparableField
 
-__all__ = ["Field", "FieldConfig", "PointwiseField", "SeparableField", "build_field"]
+__all__ = ["Field", "FieldConfig", "Origin", "PointwiseField", "SeparableField", "build_field"]
 
-FIELDS = {"separable": SeparableField, "siren": PointwiseField, "mlp": PointwiseField}
+FIELDS: dict[str, type[Field]] = {"separable": SeparableField, "siren": PointwiseField, "mlp": PointwiseField}
 
 
-def build_field(config: FieldConfig) -> Field:
+def build_field(config: FieldConfig, origin: Origin) -> Field:
     """A new field of the given shape, initialised from torch's global generator."""
-    return FIELDS[config.kind](config)
+    return FIELDS[config.kind](config, origin)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from kernels import SparseKernel
-from kernels.minimal import knot_spacing
 from kernels.separate import tensor_terms
 from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
@@ -35,7 +34,7 @@ def check_kernel(field: Field, kernel: SparseKernel) -> None:
     if kernel.order != config.order:
         raise KernelError(
             f"the kernel has order {kernel.order} but the field was trained with order {config.order}: "
-            f"choose a kernel of order {config.order}, or train a field with --order {kernel.order} ground truth"
+            f"choose a kernel of order {config.order}, or train a field on ground truth of --order {kernel.order}"
         )
     if kernel.dim != config.dim or kernel.axes != config.axes:
         raise KernelError(
@@ -44,25 +43,24 @@ def check_kernel(field: Field, kernel: SparseKernel) -> None:
         )
 
 
-def check_reach(kernel: SparseKernel, margin: float, half_size: float) -> None:
-    """Refuse a kernel wider than the field has learned to answer for at the border; raises KernelError.
+def check_reach(field: Field, kernel: SparseKernel) -> None:
+    """Raise KernelError for a kernel that reaches further over the border than the field was trained.
 
-    `margin` is what the training points covered beyond [-1, 1], in domain units: their minimal kernels of
-    `half_size` reach that much further.
+    Training points covered the field's margin beyond [-1, 1]; their minimal kernels reach that much further.
     """
-    reach = float(kernel.radius.max())
-    # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
-    wanted = reach - half_size + knot_spacing(kernel.order, half_size) / 2
-    if reach > margin + half_size + 1e-6:
-        raise KernelError(
-            f"the kernel reaches {reach:.4g} but the field, trained with a margin of {margin:.4g}, answers up to "
-            f"{margin + half_size:.4g}: use a smaller kernel, or train on --margin {wanted:.3g}"
-        )
+    margin = field.origin.margin
+    for axis, half_size in zip(field.config.axes, field.origin.half_size, strict=True):
+        radius = float(kernel.radius[axis])
+        # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
+        wanted = radius - half_size + field.h[axis] / 2
+        if radius > margin + half_size + 1e-6:
+            raise KernelError(
+                f"the kernel has radius {radius:.4g} but the field, trained with a margin of {margin:.4g}, answers up "
+                f"to {margin + half_size:.4g}: use a smaller kernel, or train on --margin {wanted:.3g}"
+            )
 
 
-def grid_stencils(
-    field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float
-) -> list[list[Stencil]] | None:
+def grid_stencils(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[list[Stencil]] | None:
     """One list of stencils (one per axis) for each outer product the kernel is a sum of; None if it is no such sum.
 
     coordinates: positions [M_j] (float64, domain units) of the outputs along every axis.
@@ -70,7 +68,7 @@ def grid_stencils(
     terms = tensor_terms(kernel, tolerance=1e-7)
     if terms is None:
         return None
-    nodes = _node_budgets(field, kernel, coordinates, half_size)
+    nodes = _node_budgets(field, kernel, coordinates)
     rows: list[list[Stencil]] = [[Points(x) for x in coordinates] for _ in terms]
     for index, axis in enumerate(kernel.axes):
         # All terms have their Diracs at the same coordinates, so that their stencils share nodes.
@@ -89,25 +87,26 @@ def _axis_stencils(
     return shared_stencils(x, positions, weights, nodes)
 
 
-def _node_distance(field: Field, kernel: SparseKernel, half_size: float, scale: float = 1.0) -> float:
-    """How far apart shared nodes may lie for `kernel`, shrunk to `scale`, to see all that it shows of the field.
+def _node_distance(field: Field, kernel: SparseKernel, scale: float = 1.0) -> list[float]:
+    """How far apart [d] shared nodes may lie for `kernel`, shrunk to `scale`, to see all that it shows of the field.
 
     Errors of interpolation fall with the node distance to the power NEIGHBOURS and grow with sum |w|.
     """
-    h = knot_spacing(field.config.order, half_size)
-    minimal = (2.0 * scale / h) ** (kernel.n * len(kernel.axes))
-    fineness = (np.abs(kernel.weights).sum() / minimal) ** (1 / NEIGHBOURS)
-    return h / (fineness * (FACTORED_NODES_PER_KNOT if field.factored else NODES_PER_KNOT))
+    minimal = np.prod([(2.0 * scale / h) ** kernel.n for h in field.h.values()])
+    fineness = float(np.abs(kernel.weights).sum() / minimal) ** (1 / NEIGHBOURS)
+    per_knot = fineness * (FACTORED_NODES_PER_KNOT if field.factored else NODES_PER_KNOT)
+    finest = min(field.h.values())
+    return [field.h.get(axis, finest) / per_knot for axis in range(kernel.dim)]
 
 
-def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor], half_size: float) -> list[int]:
+def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[int]:
     """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay."""
-    step = _node_distance(field, kernel, half_size)
+    steps = _node_distance(field, kernel)
     growth = FACTORED_NODES_PER_OUTPUT if field.factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
     budgets = []
     for axis, x in enumerate(coordinates):
         reach = float(x.max() - x.min()) + 2 * kernel.radius[axis]
-        budgets.append(max(int(growth * len(x)), int(reach / step)))
+        budgets.append(max(int(growth * len(x)), int(reach / steps[axis])))
     return budgets
 
 
@@ -116,23 +115,21 @@ def convolve_grid(
     field: Field,
     kernel: SparseKernel,
     coordinates: Sequence[Tensor],
-    half_size: float,
     block: int = 1 << 16,
     progress: Progress | None = None,
 ) -> Tensor:
     """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
 
-    coordinates: positions [M_j] in domain units; `half_size` is the training kernel's; `block` bounds the
-    points a network sees at once; `progress` hears the share done. Kernels that are no short sum of products
-    are summed Dirac by Dirac.
+    coordinates: positions [M_j] in domain units; `block` bounds the points a network sees at once; `progress`
+    receives the share done. Kernels that are no short sum of products are summed Dirac by Dirac.
     """
     coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
-    terms = grid_stencils(field, kernel, coordinates, half_size)
+    terms = grid_stencils(field, kernel, coordinates)
     if terms is not None:
         return field.grid_sum(terms, block, progress).double()
     points = torch.cartesian_prod(*coordinates).reshape(-1, len(coordinates))
     shape = [len(x) for x in coordinates]
-    return convolve_points(field, kernel, points, None, block, progress, half_size).reshape(*shape, -1)
+    return convolve_points(field, kernel, points, None, block, progress).reshape(*shape, -1)
 
 
 @torch.no_grad()
@@ -143,17 +140,16 @@ def convolve_points(
     scale: Tensor | None = None,
     block: int = 1 << 16,
     progress: Progress | None = None,
-    half_size: float | None = None,
 ) -> Tensor:
     """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64, K queries a point.
 
     `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
-    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` hears the share done. Where the
-    training kernel's `half_size` is told, factors that are asked more often than a table has rows become tables.
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` receives the share done. Factors that
+    are asked more often than a table has rows become tables.
     """
     terms = tensor_terms(kernel, tolerance=1e-7) if field.factored else None
-    if half_size is not None and field.factored and len(points):
-        field = _tabulated(field, kernel, points, scale, half_size)
+    if field.factored and len(points):
+        field = _tabulated(field, kernel, points, scale)
     asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
     rows = max(1, block // asked)
     results = []
@@ -169,13 +165,13 @@ def convolve_points(
     return torch.cat(results) if results else torch.zeros(0, field.config.channels, dtype=torch.float64)
 
 
-def _tabulated(field: Field, kernel: SparseKernel, points: Tensor, scale: Tensor | None, half_size: float) -> Field:
+def _tabulated(field: Field, kernel: SparseKernel, points: Tensor, scale: Tensor | None) -> Field:
     """The field with its factors as tables over all that is asked of them, where that costs fewer queries."""
     least, most = (1.0, 1.0) if scale is None else (float(scale.min()), float(scale.max()))
     reach = torch.as_tensor(kernel.radius * most)
     low, high = points.amin(dim=0).cpu() - reach, points.amax(dim=0).cpu() + reach
-    step = _node_distance(field, kernel, half_size, least)
-    counts = [2 * NEIGHBOURS + int(extent / step) for extent in (high - low).tolist()]
+    steps = _node_distance(field, kernel, least)
+    counts = [2 * NEIGHBOURS + int(extent / step) for extent, step in zip((high - low).tolist(), steps, strict=True)]
     if max(counts) >= len(points):
         return field
     return field.tabulated(list(zip(low.tolist(), high.tolist(), strict=True)), counts)

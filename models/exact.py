@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.field import Field, FieldConfig
+from kernels import SparseKernel
+from models.config import FieldConfig, Origin
+from models.convolution import convolve_points
+from models.field import Field
 from models.stencil import Stencil
 from signals.signal import Signal, coordinates, spacing
 
@@ -27,7 +30,10 @@ class ExactField(Field):
     smooth = False
 
     def __init__(self, signal: Signal, order: int, margin: float, boundary: str = "clamp") -> None:
-        super().__init__(FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, poly_degree=0))
+        ranks = (1,) * signal.dim
+        config = FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, ranks=ranks, poly_degree=0)
+        finest = tuple(spacing(signal.shape[axis]) for axis in signal.axes)
+        super().__init__(config, Origin(finest, margin, boundary, signal.shape))
         self.double()
         pads = [math.ceil(margin / spacing(n)) + 1 if axis in signal.axes else 0 for axis, n in enumerate(signal.shape)]
         self.samples = [coordinates(n, pad) for n, pad in zip(signal.shape, pads, strict=True)]
@@ -67,3 +73,13 @@ class ExactField(Field):
         for factor in factors[1:]:
             total = torch.einsum("nr...,nr->n...", total, factor)
         return total
+
+
+def exact_at(signal: Signal, kernel: SparseKernel, points: Tensor, scale: Tensor | None, boundary: str) -> np.ndarray:
+    """The signal filtered exactly by `kernel` at `points` [N, d] -> [N, c], stretched there by `scale` [N, a].
+
+    Every point is answered by the signal's own piecewise polynomials, at the cost of the whole signal.
+    """
+    most = 1.0 if scale is None else float(scale.max())
+    field = ExactField(signal, kernel.order, float(kernel.radius.max()) * most, boundary)
+    return convolve_points(field, kernel, points, scale, 64 * len(kernel)).numpy()

@@ -7,7 +7,7 @@ exactly, and tables for axes that are not filtered.
 import torch
 from torch import Tensor, nn
 
-from models.field import FieldConfig
+from models.config import FieldConfig
 from models.interpolation import bspline, gather, interpolation, scatter
 from models.networks import SineNetwork, SwishNetwork
 
@@ -16,16 +16,11 @@ SPLINE_DEGREE = 3
 
 
 class Factor(nn.Module):
-    """U: x [N] -> [N, R]; `scale` [R] gives its n-th differences unit size where training starts at random."""
+    """U: x [N] -> [N, R]."""
 
     def __init__(self, rank: int) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(rank))
-
-    @property
-    def rank(self) -> int:
-        """R."""
-        return len(self.scale)
+        self.rank = rank
 
     def features(self, x: Tensor) -> Tensor:
         """phi: x [N] -> [N, H], what the heads combine."""
@@ -54,14 +49,13 @@ class NetworkFactor(Factor):
         self.head = nn.Linear(width, rank, bias=False)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.network(x[:, None].to(self.scale.dtype))
+        return self.network(x[:, None].to(self.head.weight.dtype))
 
     def set_heads(self, heads: Tensor) -> None:
-        self.scale.fill_(1.0)
         self.head.weight.copy_(heads.T)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x)) * self.scale
+        return self.head(self.features(x))
 
 
 class SplineFactor(Factor):
@@ -95,15 +89,14 @@ class SplineFactor(Factor):
         return rows @ self._integrated(eye)
 
     def set_heads(self, heads: Tensor) -> None:
-        self.scale.fill_(1.0)
         self.coefficients.copy_(heads)
 
     def combined(self, x: Tensor, weights: Tensor) -> Tensor:
         first, local = self._local(x)
-        return gather(self._integrated(self.coefficients) * self.scale, first, local * weights.double()[..., None])
+        return gather(self._integrated(self.coefficients), first, local * weights.double()[..., None])
 
     def forward(self, x: Tensor) -> Tensor:
-        return gather(self._integrated(self.coefficients) * self.scale, *self._local(x))
+        return gather(self._integrated(self.coefficients), *self._local(x))
 
 
 class TableFactor(Factor):
@@ -114,15 +107,14 @@ class TableFactor(Factor):
         self.rows = nn.Parameter(torch.randn(rows, rank))
 
     def set_heads(self, heads: Tensor) -> None:
-        self.scale.fill_(1.0)
         self.rows.copy_(heads)
 
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.rows) - 1
-        place = ((x.to(self.scale.dtype) + 1) / 2 * last).clamp(0, last)
+        place = ((x.to(self.rows.dtype) + 1) / 2 * last).clamp(0, last)
         low = place.floor().clamp(max=max(last - 1, 0)).long()
         part = (place - low)[:, None]
-        return (self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part) * self.scale
+        return self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part
 
 
 class Tabulated(Factor):
@@ -135,7 +127,8 @@ class Tabulated(Factor):
         super().__init__(factor.rank)
         # Points that share a coordinate span no length at all.
         self.start, self.step = low, max(high - low, 1e-9) / (count - 1)
-        x = low + self.step * torch.arange(count, dtype=torch.float64, device=factor.scale.device)
+        device = next(factor.parameters()).device
+        x = low + self.step * torch.arange(count, dtype=torch.float64, device=device)
         self.register_buffer("values", factor(x).double())
 
     def combined(self, x: Tensor, weights: Tensor) -> Tensor:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from models.field import Field, FieldConfig, Progress
+from models.config import FieldConfig, Origin
+from models.field import Field, Progress
 from models.networks import SineNetwork, SwishNetwork
 from models.stencil import Stencil
 
@@ -14,15 +16,15 @@ from models.stencil import Stencil
 class PointwiseField(Field):
     """F(x) = A phi(x) + P(x), phi a SIREN or a swish MLP with positional encoding; config.kind says which."""
 
-    def __init__(self, config: FieldConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: FieldConfig, origin: Origin) -> None:
+        super().__init__(config, origin)
         width, layers = config.num_channels, config.num_layers + 1
         if config.kind == "siren":
             self.network: nn.Module = SineNetwork(config.dim, width, layers, config.omega_0)
         else:
             self.network = SwishNetwork(config.dim, width, layers, config.pe, config.norm_exp)
-        # No bias: the moment laws cancel every constant.
-        self.head = nn.Linear(width, config.channels, bias=False)
+        # Moment conditions cancel every constant; only the weights of the authors' kernels let one through.
+        self.head = nn.Linear(width, config.channels, bias=config.bias)
 
     def network_points(self, points: Tensor) -> Tensor:
         return self.head(self.network(points))
@@ -38,7 +40,7 @@ class PointwiseField(Field):
         values = (features if early else self.head(features)).reshape(*shape, -1)
         for axis, stencil in enumerate(stencils):
             values = stencil.combine(values, axis)
-        return self.head(values) if early else values
+        return F.linear(values, self.head.weight) if early else values
 
     def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int, progress: Progress | None = None) -> Tensor:
         """All terms from one set of samples: their nodes are the same, only their weights differ."""

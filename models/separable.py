@@ -1,8 +1,7 @@
-"""The separable field: F(x) = sum_r C_r prod_j U_jr(x_j) + P(x), U_j a small 1-D network per axis.
+"""The separable field: F(x) = sum_r C_r prod_j U_j,r_j(x_j) + P(x), U_j the factors of axis j, C a dense core.
 
 Differences act on each factor before the product, so weights of size 1 / h^n never meet as 1 / h^(n d):
 float32 is enough where a network of all coordinates drowns. A tensor grid costs its axes, not its points.
-The core C is diagonal ('cp', one rank) or dense ('tucker', a rank per axis).
 """
 
 import copy
@@ -12,22 +11,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.config import FieldConfig, Origin
 from models.factors import NetworkFactor, Tabulated, build_factor
-from models.field import Field, FieldConfig, Progress
+from models.field import Field, Progress
 from models.stencil import Stencil
 
 
 class SeparableField(Field):
-    """Products of 1-D factors, summed through a diagonal or dense core; see the module's formula."""
+    """Products of 1-D factors, summed through a dense core [R_1, ..., R_d, c]; see the module's formula."""
 
     factored = True
 
-    def __init__(self, config: FieldConfig) -> None:
-        super().__init__(config)
-        ranks = config.ranks or (128,) * config.dim
-        self.factors = nn.ModuleList(build_factor(config, axis, rank) for axis, rank in enumerate(ranks))
-        shape = ranks[:1] if config.core == "cp" else ranks
-        self.core = nn.Parameter(torch.randn(*shape, config.channels) / math.sqrt(math.prod(shape)))
+    def __init__(self, config: FieldConfig, origin: Origin) -> None:
+        super().__init__(config, origin)
+        self.factors = nn.ModuleList(build_factor(config, axis, rank) for axis, rank in enumerate(config.ranks))
+        self.core = nn.Parameter(torch.randn(*config.ranks, config.channels) / math.sqrt(math.prod(config.ranks)))
 
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
         return self._seen(self._samples(stencils), stencils)
@@ -50,33 +48,20 @@ class SeparableField(Field):
 
     def _contract(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [M_j, R_j] of every axis -> values [M_1, ..., M_d, c] on their tensor grid, in the core's dtype."""
-        factors = [factor.to(self.core.dtype) for factor in factors]
-        shape = [len(factor) for factor in factors]
-        if self.config.core == "tucker":
-            total = self.core
-            for factor in factors:
-                total = torch.tensordot(total, factor, dims=([0], [1]))
-            return total.movedim(0, -1)
-        left = torch.ones_like(factors[0][:1])
-        for factor in factors[:-1]:
-            left = (left[:, None] * factor[None]).flatten(0, 1)
-        right = (factors[-1][:, None] * self.core.T[None]).flatten(0, 1)
-        return (left @ right.T).reshape(*shape, self.config.channels)
+        total = self.core
+        for factor in factors:
+            total = torch.tensordot(total, factor.to(total.dtype), dims=([0], [1]))
+        return total.movedim(0, -1)
 
     def network_points(self, points: Tensor) -> Tensor:
         return self._products([u(points[:, axis]) for axis, u in enumerate(self.factors)])
 
     def _products(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [N, R_j] of N points -> [N, c]."""
-        if self.config.core == "tucker":
-            total = torch.tensordot(factors[0].to(self.core.dtype), self.core, dims=1)
-            for factor in factors[1:]:
-                total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
-            return total
-        product = factors[0]
+        total = torch.tensordot(factors[0].to(self.core.dtype), self.core, dims=1)
         for factor in factors[1:]:
-            product = product * factor
-        return product @ self.core.to(product.dtype)
+            total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
+        return total
 
     def queries(self, stencils: Sequence[Stencil]) -> int:
         """1-D network evaluations that `grid` costs."""
@@ -99,11 +84,3 @@ class SeparableField(Field):
             for u, (low, high), count in zip(self.factors, bounds, counts, strict=True)
         )
         return twin
-
-    @torch.no_grad()
-    def rescale(self, stencils: Sequence[Stencil], size: Tensor) -> None:
-        for factor, stencil in zip(self.factors, stencils, strict=True):
-            values = stencil.combine(factor(stencil.nodes), 0)
-            factor.scale.div_(values.square().mean(dim=0).sqrt().clamp_min(torch.finfo(self.dtype).tiny))
-        rms = self.network_grid(stencils).flatten(0, -2).square().mean(dim=0).sqrt()
-        self.core.mul_((size / rms).to(self.dtype))

@@ -2,6 +2,4 @@
 # The ground truth of the shipped mesh, in data/GTs, with a preview beside it.
 #   sh scripts/generate_gt_3d.sh [options of mc_utils.py]     e.g. --half_size 0.1 --path MINE --save_path FOLDER
 . "$(dirname -- "$0")/common.sh"
-
-settings geometry
-ground_truth --preview "$(unused "${GROUND_TRUTH%/*}/preview" .png)" "$@"
+drive generate geometry "$@"

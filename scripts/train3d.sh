@@ -2,6 +2,4 @@
 # Shapes, from the shipped file to filtered results: ground truth, training (1 to 5 minutes), filters and figures.
 #   sh scripts/train3d.sh [options of train.py]     e.g. --core_size 100000 --experiment_name mine
 . "$(dirname -- "$0")/common.sh"
-
-settings geometry
-train_and_filter "$@"
+drive train geometry "$@"

@@ -2,6 +2,4 @@
 # Motion, from the shipped file to filtered results: ground truth, training (1 to 5 minutes), filters and figures.
 #   sh scripts/train_motion.sh [options of train.py]     e.g. --field siren --time_budget 60 --experiment_name mine
 . "$(dirname -- "$0")/common.sh"
-
-settings motion
-train_and_filter "$@"
+drive train motion "$@"

@@ -1,64 +1,52 @@
 """Ground truth: a signal convolved with the minimal kernel, on its own grid and a margin around it.
 
 A field is asked for values beyond [-1, 1]^d as soon as a kernel reaches over the border, so it is trained
-on [-1 - m, 1 + m]^d; the margin m and everything else training needs travel in the file.
+on [-1 - m, 1 + m]^d; the margin m and everything else training requires are stored in the file.
 """
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from files import ArchiveError, load_archive, save_archive
-from files.archive import Bound, digest_of
-from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
-from signals.signal import BOUNDARIES, coordinates, crop, spacing
+from files import ArchiveError, checksum, load_archive, save_archive
+from kernels import SparseKernel, minimal_kernel
+from kernels.minimal import knot_spacing
+from kernels.sparse import checked_axes, checked_order
+from signals.exact import minimal_convolution
+from signals.metadata import Metadata, metadata_entries, parse_metadata
+from signals.monte_carlo import array_module, monte_carlo_convolution
+from signals.signal import BOUNDARIES, Signal, coordinates, crop, spacing
 
-# The longest thing a signal brings along is the skeleton of a motion, some ten thousand characters.
-BOUNDS = {
-    "values": Bound("f", LARGEST_DIM + 1, math.inf),
-    "axes": Bound("iu", 1, LARGEST_DIM),
-    "order": Bound("iu"),
-    "half_size": Bound("fiu"),
-    "boundary": Bound("U", most=64),
-    "pads": Bound("iu", 1, LARGEST_DIM),
-    "method": Bound("U", most=64),
-    "samples": Bound("iu"),
-    "seed": Bound("iu"),
-    "modality": Bound("U", most=64),
-    "source": Bound("U", most=4096),
-    "meta": Bound("U", most=1 << 22),
-}
-# Far below the distance between any signal's samples; weights of 1 / h^n stay numbers.
+# Far below the distance between any signal's samples; weights of 1 / h^n stay finite.
 SMALLEST_HALF_SIZE = 1e-6
-FACTS = tuple(name for name in BOUNDS if name != "values")
+LARGEST_MARGIN = 4.0
+FACTS = ("axes", "order", "half_size", "boundary", "pads", "method", "samples", "seed", "modality", "source", "meta")
 
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
     """f * B-spline at the samples of a padded grid, with the facts of how it was made.
 
-    values [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c]; half_size in domain units, one for all filtered axes;
-    pads in samples, 0 in axes that are not filtered; samples is 0 for the exact method. Raises ValueError
-    for facts that do not fit each other.
+    values [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c]; half_size per filtered axis in domain units; pads in samples,
+    0 in axes that are not filtered; samples is 0 for the exact method. Raises ValueError for facts that do not fit.
     """
 
     values: np.ndarray
     axes: tuple[int, ...]
     order: int
-    half_size: float
+    half_size: tuple[float, ...]
     boundary: str
     pads: tuple[int, ...]
-    method: str
-    samples: int
-    seed: int
-    modality: str
-    source: str
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "exact"
+    samples: int = 0
+    seed: int = 0
+    modality: str = ""
+    source: str = "signal"
+    metadata: Metadata = Metadata()  # noqa: RUF009  # frozen
 
     def __post_init__(self) -> None:
         dim = self.values.ndim - 1
@@ -70,10 +58,7 @@ class GroundTruth:
         checked_order(self.order)
         if any(pad and axis not in self.axes for axis, pad in enumerate(self.pads)):
             raise ValueError("only filtered axes have a margin")
-        if not SMALLEST_HALF_SIZE <= self.half_size <= 2:
-            raise ValueError(
-                f"half size must lie in {SMALLEST_HALF_SIZE:g}..2 domain units (a signal spans 2), not {self.half_size}"
-            )
+        check_half_size(self.half_size, self.axes)
         if self.boundary not in BOUNDARIES:
             raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {self.boundary}")
 
@@ -111,46 +96,106 @@ class GroundTruth:
     @property
     def digest(self) -> str:
         """SHA-256 of the values, which tells one ground truth from another."""
-        return digest_of({"values": self.values})
+        return checksum(self.values)
+
+    @property
+    def h(self) -> dict[int, float]:
+        """Distance between the minimal kernel's Diracs along every filtered axis, in domain units."""
+        return {axis: knot_spacing(self.order, size) for axis, size in zip(self.axes, self.half_size, strict=True)}
+
+    @property
+    def kernel(self) -> SparseKernel:
+        """The minimal kernel that the signal was convolved with."""
+        return minimal_kernel(self.order, self.half_size, self.dim, self.axes)
 
     def coordinates(self, axis: int) -> np.ndarray:
         """Positions of the values along one axis, in domain units."""
         return coordinates(self.shape[axis], self.pads[axis])
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to one `.npz` file, atomically; raises ValueError for more meta than `load` takes."""
-        facts = {name: getattr(self, name) for name in FACTS}
-        facts["meta"] = json.dumps(dict(self.meta))
-        if len(facts["meta"]) > BOUNDS["meta"].most:
-            raise ValueError(f"{self.source} brings {len(facts['meta'])} characters of facts along: shorten them")
+        """Write everything to one `.npz` file, atomically."""
+        facts = {name: getattr(self, name) for name in FACTS if name not in ("half_size", "meta")}
+        # One number where all axes share it, as files had it before half sizes could differ.
+        facts["half_size"] = self.half_size[0] if len(set(self.half_size)) == 1 else self.half_size
+        facts["meta"] = json.dumps(metadata_entries(self.metadata))
         arrays = {name: np.asarray(value) for name, value in facts.items()}
         return save_archive(path, {"values": self.values, "bounds": self.bounds, **arrays})
 
     @classmethod
     def load(cls, path: str | Path) -> "GroundTruth":
         """Read what `save` wrote; raises FileNotFoundError or ArchiveError with what is wrong."""
-        arrays = load_archive(path, BOUNDS, BOUNDS)
+        arrays = load_archive(path, ("values", *FACTS))
         try:
-            return cls(
+            axes = tuple(int(axis) for axis in arrays["axes"].ravel())
+            sizes = [float(size) for size in arrays["half_size"].ravel()]
+            truth = cls(
                 values=arrays["values"],
-                axes=tuple(arrays["axes"].ravel().tolist()),
+                axes=axes,
                 order=int(arrays["order"]),
-                half_size=float(arrays["half_size"]),
+                half_size=tuple(sizes * len(axes) if len(sizes) == 1 else sizes),
                 boundary=str(arrays["boundary"]),
-                pads=tuple(arrays["pads"].ravel().tolist()),
+                pads=tuple(int(pad) for pad in arrays["pads"].ravel()),
                 method=str(arrays["method"]),
                 samples=int(arrays["samples"]),
                 seed=int(arrays["seed"]),
                 modality=str(arrays["modality"]),
                 source=str(arrays["source"]),
-                # A list would become a dictionary, or not, by chance: only an object has items.
-                meta=dict(json.loads(str(arrays["meta"])).items()),
             )
+            entries = json.loads(str(arrays["meta"]))
+            metadata = parse_metadata(truth.modality, entries, truth.shape, truth.channels)
+            object.__setattr__(truth, "metadata", metadata)
+            return truth
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ArchiveError(f"{path} is not a ground truth: {error}; make it again with mc_utils.py") from None
 
 
-def pads_for(margin: float, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def check_half_size(half_size: Sequence[float], axes: Sequence[int]) -> None:
+    """Raise ValueError for half sizes that are not one number within bounds per filtered axis."""
+    if len(half_size) != len(axes):
+        raise ValueError(f"half size {half_size} must have one number for each of the {len(axes)} filtered axes")
+    if not all(SMALLEST_HALF_SIZE <= size <= 2 for size in half_size):
+        sizes = ", ".join(f"{size:g}" for size in half_size)
+        raise ValueError(
+            f"half size must lie in {SMALLEST_HALF_SIZE:g}..2 domain units (a signal spans 2), not {sizes}"
+        )
+
+
+def pads_for(margin: float, shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
     """Samples per axis that cover `margin` domain units beyond [-1, 1] in the filtered axes."""
     count = {axis: math.ceil(margin / spacing(shape[axis]) - 1e-9) for axis in axes}
     return tuple(count.get(axis, 0) for axis in range(len(shape)))
+
+
+def make_ground_truth(
+    signal: Signal,
+    order: int = 1,
+    half_size: float | Sequence[float] = 0.05,
+    margin: float = 0.4,
+    boundary: str = "clamp",
+    method: str = "exact",
+    samples: int = 100,
+    seed: int = 0,
+    sampler: str = "lattice",
+    backend: str = "numpy",
+    dtype: str = "float32",
+) -> GroundTruth:
+    """Convolve a signal with the minimal kernel of `order` and `half_size` (domain units, one number or one per
+    filtered axis) on its grid and `margin` beyond it, exactly or from Monte Carlo `samples` per point.
+
+    Raises ValueError for numbers out of range and a backend that does not work.
+    """
+    checked_order(order)
+    sizes = tuple(np.broadcast_to(np.asarray(half_size, float), (len(signal.axes),)).tolist())
+    check_half_size(sizes, signal.axes)
+    if not 0 <= margin <= LARGEST_MARGIN:
+        raise ValueError(f"the margin must lie in 0..{LARGEST_MARGIN:g} domain units, not {margin:g}")
+    pads = pads_for(margin, signal.shape, signal.axes)
+    if method == "exact":
+        values, samples = minimal_convolution(signal, order, sizes, boundary, pads, np.dtype(dtype)), 0
+    elif method == "monte_carlo":
+        xp = array_module(backend)
+        values = monte_carlo_convolution(signal, order, sizes, boundary, pads, samples, seed, sampler, xp, dtype)
+    else:
+        raise ValueError(f"the method must be exact or monte_carlo, not {method!r}")
+    facts = (signal.axes, order, sizes, boundary, pads, method, samples, seed, signal.modality, signal.name)
+    return GroundTruth(values, *facts, signal.metadata)

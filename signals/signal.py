@@ -3,13 +3,13 @@
 Grids include their end points, x_i = -1 + 2 i / (N - 1) ('align corners'), 'ij' indexing, channels last.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kernels.sparse import checked_axes
+from signals.metadata import Metadata
 
 BOUNDARIES = {"clamp": "edge", "reflect": "reflect"}
 
@@ -24,37 +24,39 @@ def coordinates(count: int, pad: int = 0) -> np.ndarray:
     return -1.0 + spacing(count) * np.arange(-pad, count + pad)
 
 
+def crop(values: np.ndarray, pads: Sequence[int]) -> np.ndarray:
+    """`values` [..., c] without the outer `pads` samples of every axis."""
+    return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]
+
+
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """Samples of f: [-1, 1]^d -> R^c and what its modality needs to write it back.
+    """Samples of f: [-1, 1]^d -> R^c and the metadata its modality requires to write it back.
 
-    values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples
-    per axis known beyond [-1, 1] (a window of a longer recording); `meta` is JSON-able. Raises ValueError
-    for empty or non-finite values.
+    values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples per axis
+    known beyond [-1, 1] (a window of a longer recording). Raises ValueError for empty or non-finite values.
     """
 
     values: np.ndarray
     axes: tuple[int, ...]
-    modality: str
+    modality: str = ""
     name: str = "signal"
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Metadata = Metadata()  # noqa: RUF009  # frozen
     halo: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         dim = self.values.ndim - 1
         if dim < 1 or self.values.size == 0:
             raise ValueError(
-                f"{self.name} is empty: a signal needs samples [N_1, ..., N_d, c], not {self.values.shape}"
+                f"{self.name} is empty: a signal requires samples [N_1, ..., N_d, c], not {self.values.shape}"
             )
         if not np.issubdtype(self.values.dtype, np.floating):
             raise ValueError(f"{self.name} must hold floating-point samples, not {self.values.dtype}")
         if not np.isfinite(self.values).all():
-            raise ValueError(f"{self.name} has samples that are NaN or infinite; mend the file first")
+            raise ValueError(f"{self.name} has samples that are NaN or infinite; fix the file first")
         checked_axes(self.axes, dim)
         if not self.halo:
             object.__setattr__(self, "halo", (0,) * dim)
-        if len(self.halo) != dim or min(self.halo) < 0 or min(self.shape) < 1:
-            raise ValueError(f"halo {self.halo} does not fit samples of shape {self.values.shape}")
 
     @property
     def dim(self) -> int:
@@ -81,8 +83,3 @@ class Signal:
         inside = crop(self.values, [max(h - p, 0) for h, p in zip(self.halo, pads, strict=True)])
         beyond = [(max(p - h, 0),) * 2 for h, p in zip(self.halo, pads, strict=True)]
         return np.pad(inside, [*beyond, (0, 0)], mode=BOUNDARIES[boundary])
-
-
-def crop(values: np.ndarray, pads: Sequence[int]) -> np.ndarray:
-    """`values` [..., c] without the outer `pads` samples of every axis."""
-    return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]

@@ -1,0 +1,105 @@
+"""The public functions: a signal becomes a field, and files become signals, fields, kernels and ground truths."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import released
+from files import ArchiveError
+from kernels import SparseKernel
+from modalities import find, for_path
+from models import Field
+from models.checkpoint import load_checkpoint
+from signals import GroundTruth, Signal, make_ground_truth
+from training import train
+
+
+def fit(
+    signal: Any,
+    half_size: float | Sequence[float] = 0.05,
+    order: int = 1,
+    margin: float = 0.4,
+    boundary: str = "clamp",
+    *,
+    modality: str | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Field:
+    """A field of a signal, trained through the minimal kernel of `order` and `half_size` (domain units).
+
+    signal: an array [H, W, C] or [H, W] of an image, or of another `modality` as its grid has it; the path of a file;
+    or a `Signal`. Kernels may reach `margin` + `half_size` over the border, where `boundary` continues the signal.
+    `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
+    in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
+    """
+    reach = (margin, float(np.max(half_size)))
+    found = signal if isinstance(signal, Signal) else read(signal, modality, reach=reach)
+    truth = make_ground_truth(found, order, half_size, margin, boundary)
+    return train(truth, signal=found, device=device, **options)
+
+
+def read(
+    source: Any, modality: str | None = None, axes: str | None = None, reach: Sequence[float] = (), **options: Any
+) -> Signal:
+    """The signal in a file, or in an array of `modality` (default: image), with the letters of the `axes` to filter.
+
+    `reach`: lengths (domain units) that filters reach beyond [-1, 1], for signals that are cut into pieces; `options`
+    are those of the modality's loader (height=180, window=512). Raises FileNotFoundError or ValueError.
+    """
+    if isinstance(source, str | Path):
+        kind = find(modality) if modality else for_path(Path(source))
+        signal = kind.load(source, reach, **options)
+    else:
+        kind = find(modality or "image")
+        signal = kind.from_array(np.asarray(source), **options)
+    return replace(signal, axes=kind.axes_of(axes))
+
+
+def load(path: str | Path) -> Field:
+    """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
+
+    Raises FileNotFoundError, or ArchiveError for any other file.
+    """
+    try:
+        return load_checkpoint(path)[0]
+    except ArchiveError as error:
+        try:
+            return released.read_field(path)
+        except released.OtherKindError:
+            raise error from None
+
+
+def load_kernel(
+    path: str | Path, weights: str = "corrected", notify: Callable[[str], None] | None = None
+) -> SparseKernel:
+    """A saved kernel (`.npz`, the suffix may be left out), or one of the authors' release with its `weights`.
+
+    Released weights break the moment conditions slightly: 'stored' keeps them, as released fields require, 'corrected'
+    takes the nearest that do not. Raises FileNotFoundError or ArchiveError.
+    """
+    path = Path(path)
+    saved = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    if saved.is_file() or not path.is_file():
+        return SparseKernel.load(saved)
+    kernel, defect = released.read_kernel(path, corrected=weights == "corrected")
+    if notify:
+        notify(
+            f"{path}: moments of the released kernel are off by {defect:.1e} (relative); using its {weights} weights"
+        )
+    return kernel
+
+
+def load_ground_truth(path: str | Path, order: int | None = None) -> GroundTruth:
+    """Ground truth of this program (`.npz`) or of the authors' release (`.npy`), whose `order` is not in the file.
+
+    Raises FileNotFoundError, ArchiveError, or ValueError for another order.
+    """
+    if Path(path).suffix == ".npy":
+        return released.read_ground_truth(path, order)
+    truth = GroundTruth.load(path)
+    if order is not None and order != truth.order:
+        raise ValueError(f"{path} was made with order {truth.order}, not {order}: leave --order out")
+    return truth
