@@ -1,23 +1,36 @@
-"""The kinds of signals: how each is loaded, written and measured (knows no fields and no kernels).
+"""The kinds of signals: how each is loaded, written, measured and drawn (knows no fields and no kernels).
 
-A new modality is one file here and one entry in MODALITIES.
+A new modality is one file with one class, and one entry in MODALITIES.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from modalities.audio import AUDIO
-from modalities.geometry import GEOMETRY
-from modalities.image import IMAGE
-from modalities.modality import CAPTIONS, LoadOption, Modality
-from modalities.motion import MOTION
-from modalities.video import VIDEO
+from modalities.audio import Audio
+from modalities.figures import figure_pixels, write_figure
+from modalities.geometry import Geometry
+from modalities.image import Image
+from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.motion import Motion
+from modalities.series import Series
+from modalities.video import Video
 
-MODALITIES: dict[str, Modality] = {entry.name: entry for entry in (IMAGE, GEOMETRY, VIDEO, AUDIO, MOTION)}
+MODALITIES: dict[str, Modality] = {
+    entry.name: entry for entry in (Image(), Geometry(), Video(), Audio(), Motion(), Series())
+}
 ALIASES = {"sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
-__all__ = ["ALIASES", "CAPTIONS", "MODALITIES", "LoadOption", "Modality", "check_known", "find", "for_path"]
+__all__ = [
+    "ALIASES",
+    "CAPTIONS",
+    "MODALITIES",
+    "LoadOption",
+    "Modality",
+    "Sample",
+    "figure_pixels",
+    "find",
+    "for_path",
+    "write_figure",
+]
 
 
 def find(name_or_number: str | int) -> Modality:
@@ -29,12 +42,6 @@ def find(name_or_number: str | int) -> Modality:
             return entry
     known = ", ".join(f"{entry.name} ({entry.number})" for entry in MODALITIES.values())
     raise ValueError(f"there is no modality {name_or_number!r}; choose one of {known}")
-
-
-def check_known(name: str, meta: Mapping[str, Any], shape: Sequence[int], channels: int) -> None:
-    """`Modality.check` of a signal of the modality `name`, where there is one: nobody asks others to be drawn."""
-    if name in MODALITIES:
-        MODALITIES[name].check(meta, shape, channels)
 
 
 def for_path(path: str | Path) -> Modality:

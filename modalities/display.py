@@ -1,8 +1,5 @@
 """How real values become 8-bit pictures: clipped, encoded for a screen, or centred where they are signed."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 # Ends and middle of the diverging colours: blue below zero, white at zero, red above.
@@ -11,33 +8,10 @@ DIVERGING = np.array([[0.02, 0.19, 0.38], [0.97, 0.97, 0.97], [0.40, 0.0, 0.12]]
 SIGNED_SHARE = 0.1
 
 
-def is_signed(values: np.ndarray, meta: Mapping[str, Any]) -> bool:
-    """Whether values are differences about zero (DoG, derivative): as `meta['signed']` says, else by their sign."""
-    if "signed" in meta:
-        return bool(meta["signed"])
+def is_signed(values: np.ndarray) -> bool:
+    """Whether values look like differences about zero (DoG, derivative)."""
     mass = float(np.abs(values).sum(dtype=np.float64))
     return float(-values[values < 0].sum(dtype=np.float64)) > SIGNED_SHARE * mass
-
-
-def picture(values: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
-    """Values [H, W, C] as uint8 [H, W, 1 | 3 | 4] for a screen.
-
-    `meta` as the loaders make it: 'alpha' (last channel is alpha, colours premultiplied by it), 'linear'
-    (light, to be encoded as sRGB), 'signed'. Signed values are scaled to fill the range, or by `meta['size']`:
-    diverging colours for one channel, an offset of one half for colours (alpha is then left out).
-    """
-    values = np.asarray(values, np.float32)
-    alpha = values[..., -1:] if meta.get("alpha") else None
-    colour = values if alpha is None else values[..., :-1]
-    if is_signed(values, meta):
-        return _signed_picture(colour, meta.get("size") or signed_size(colour))
-    if alpha is not None:
-        colour = np.where(alpha > 1 / 512, colour / np.maximum(alpha, 1 / 512), 0)
-    colour = np.clip(colour, 0, 1)
-    if meta.get("linear"):
-        colour = np.where(colour <= 0.0031308, 12.92 * colour, 1.055 * colour ** (1 / 2.4) - 0.055)
-    shown = colour if alpha is None else np.concatenate([colour, np.clip(alpha, 0, 1)], -1)
-    return np.round(255 * shown).astype(np.uint8)
 
 
 def signed_size(values: np.ndarray) -> float:
@@ -45,9 +19,30 @@ def signed_size(values: np.ndarray) -> float:
     return float(np.quantile(np.abs(values), 0.998)) or 1.0
 
 
-def _signed_picture(colour: np.ndarray, size: float) -> np.ndarray:
-    """Values about zero as uint8 [H, W, 3], saturated at `size`."""
-    shown = np.clip(colour / size, -1, 1)
+def picture(values: np.ndarray, alpha: bool = False, linear: bool = False, size: float = 0.0) -> np.ndarray:
+    """Values [..., C] as uint8 [..., 1 | 3 | 4] for a screen.
+
+    `alpha`: the last channel is alpha and colours are multiplied by it; `linear`: light, to be encoded as sRGB.
+    size > 0: signed values, saturated at +-size, in diverging colours for one channel and about one half for colours;
+    alpha is then left out.
+    """
+    values = np.asarray(values, np.float32)
+    opacity = values[..., -1:] if alpha else None
+    colour = values[..., :-1] if alpha else values
+    if size:
+        return _signed_picture(colour / size)
+    if opacity is not None:
+        colour = np.where(opacity > 1 / 512, colour / np.maximum(opacity, 1 / 512), 0)
+    colour = np.clip(colour, 0, 1)
+    if linear:
+        colour = np.where(colour <= 0.0031308, 12.92 * colour, 1.055 * colour ** (1 / 2.4) - 0.055)
+    shown = colour if opacity is None else np.concatenate([colour, np.clip(opacity, 0, 1)], -1)
+    return np.round(255 * shown).astype(np.uint8)
+
+
+def _signed_picture(colour: np.ndarray) -> np.ndarray:
+    """Values about zero, saturated at 1, as uint8 [..., 3]."""
+    shown = np.clip(colour, -1, 1)
     if colour.shape[-1] == 1:
         ends = np.where(shown < 0, DIVERGING[0], DIVERGING[2])
         shown = DIVERGING[1] + np.abs(shown) * (ends - DIVERGING[1])

@@ -1,127 +1,160 @@
 """Shapes: signed distances [Nx, Ny, Nz, 1] over (x, y, z), negative inside, all three axes filtered.
 
 A mesh is centred and scaled so that its longest side is EXTENT of the box's 2 domain units; distances are in domain
-units too. A grid of signed distances is taken as it is, as samples over [-1, 1]^3.
+units too. A grid of signed distances is used as it is, as samples over [-1, 1]^3.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modalities.facts import LARGEST_NUMBER, check, check_channels, check_number, check_numbers, taken, told_by
-from modalities.figure import new_figure, show_picture, write_figure
-from modalities.inputs import bounded, whole_number
-from modalities.measures import mse, psnr
-from modalities.meshes import GRID_EXTENSIONS, MESH_EXTENSIONS, Mesh, read_grid, read_mesh, write_mesh
-from modalities.modality import CAPTIONS, LoadOption, Modality
-from modalities.pixels import write_png, write_values
+from modalities.figures import new_figure, show_error, show_picture
+from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
+from modalities.formats.inputs import bounded, in_file
+from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
+from modalities.formats.pixels import write_png
+from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
 from signals import Signal
+from signals.measures import mse, psnr
+from signals.metadata import (
+    LARGEST_NUMBER,
+    Metadata,
+    check,
+    check_channels,
+    check_number,
+    check_numbers,
+    check_whole_number,
+    metadata_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EXTENT = 1.6
 RESOLUTION = 128
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where a shape lies in its mesh: mesh point = `centre` + `scale` * domain point."""
+class GeometryMetadata(Metadata, modality="geometry", axis_names="xyz"):
+    """Where a shape lies in its mesh, mesh point = `centre` + `scale` * domain point, and the `resolution` it was
+    sampled at (None: a grid's own)."""
 
-    centre: Sequence[float] = (0.0, 0.0, 0.0)
+    centre: tuple[float, ...] = (0.0, 0.0, 0.0)
     scale: float = 1.0
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         check_numbers("centre", self.centre, 3)
         check_number("scale", self.scale, 1 / LARGEST_NUMBER)
+        if self.resolution is not None:
+            check_whole_number("resolution", self.resolution, 4)
 
-    def fit(self, shape: tuple[int, ...], channels: int) -> None:
-        """Refuse, with a ValueError, more than a distance per point, and an axis of a single one."""
-        check("the shape", list(shape), min(shape) > 1, "two samples or more along every axis")
+    def check_signal(self, shape: Sequence[int], channels: int) -> None:
+        """Raise ValueError for more than a distance per point, and for an axis of a single point."""
+        super().check_signal(shape, channels)
+        check("the shape", tuple(shape), min(shape) > 1, "two samples or more along every axis")
         check_channels(channels, (1,))
 
 
-def load(path: str | Path, resolution: int = RESOLUTION) -> Signal:
-    """The shape at `path` as signed distances [N, N, N, 1], N = `resolution`, or [Nx, Ny, Nz, 1] of a grid file.
+class Geometry(Modality):
+    """Meshes and grids of signed distances."""
 
-    meta as `Placement` has it. Raises FileNotFoundError or ValueError.
-    """
-    path = Path(path)
-    resolution = whole_number("resolution", resolution, least=4)
-    if path.suffix.lower() in GRID_EXTENSIONS:
-        grid, centre, scale = read_grid(path), np.zeros(3), 1.0
-        advice = "signed distances are negative inside and positive outside"
-        if grid.max() <= 0:
-            raise ValueError(f"{path}: no sample is outside; {advice}")
-    else:
-        bounded(path, resolution**3, "take a smaller resolution")
+    number = 2
+    metadata_type = GeometryMetadata
+    filtered = "xyz"
+    extensions = MESH_EXTENSIONS + GRID_EXTENSIONS
+    options = (LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),)
+    sample = Sample(
+        "geometry", "armadillo.off", half_size=0.05, margin=0.25, steps=500, training={"core_size": 200_000},
+        filters=(("tent", 0.05), ("tent", 0.1), ("tent", 0.2), ("gaussian", 0.2)),
+    )  # fmt: skip
+
+    def load(self, path: str | Path, reach: Sequence[float] = (), resolution: int = RESOLUTION) -> Signal:
+        """The shape at `path` as signed distances [N, N, N, 1], N = `resolution`, or [Nx, Ny, Nz, 1] of a grid file.
+
+        Raises FileNotFoundError or ValueError.
+        """
+        path = Path(path)
+        if path.suffix.lower() in GRID_EXTENSIONS:
+            values = read_grid(path)
+            with in_file(path):
+                return self.from_array(values, name=path.name)
+        metadata = GeometryMetadata(resolution=resolution)
+        bounded(path, resolution**3, "choose a smaller resolution")
         mesh = read_mesh(path)
         centre, scale = mesh.frame(EXTENT)
-        grid = signed_distances((mesh.vertices - centre) / scale, mesh.faces, resolution)
-        advice = "it is too thin for this resolution, or too open to have an inside"
-    if not has_surface(grid):
-        raise ValueError(f"{path} encloses no sample of the {' x '.join(map(str, grid.shape))} grid; {advice}")
-    with told_by(path):
-        placement = Placement([float(value) for value in centre], scale)
-    return Signal(grid[..., None], axes=(0, 1, 2), modality="geometry", name=path.name, meta=asdict(placement))
+        values = signed_distances((mesh.vertices - centre) / scale, mesh.faces, resolution)
+        with in_file(path):
+            metadata = GeometryMetadata(tuple(float(value) for value in centre), scale, resolution)
+            return self._shape(values, metadata, path.name, "it is too thin for this resolution, or too open")
 
+    def from_array(
+        self, values: np.ndarray, centre: Sequence[float] = (0.0, 0.0, 0.0), scale: float = 1.0, name: str = "array"
+    ) -> Signal:
+        """Signed distances [Nx, Ny, Nz] or [Nx, Ny, Nz, 1] over [-1, 1]^3, in domain units; raises ValueError."""
+        values = np.asarray(values, np.float32)
+        values = values[..., 0] if values.ndim == 4 else values
+        return self._shape(values, GeometryMetadata(tuple(centre), scale), name, "distances are negative inside")
 
-def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
-    """Write mesh.ply (the zero level in the mesh's own units), output.png (its picture) and output.npy (the grid).
+    def _shape(self, values: np.ndarray, metadata: GeometryMetadata, name: str, advice: str) -> Signal:
+        if not has_surface(values):
+            missing = "inside" if values.min() >= 0 else "outside"
+            raise ValueError(f"no sample of the {' x '.join(map(str, values.shape))} grid is {missing}; {advice}")
+        return self.signal(values[..., None], metadata, name)
 
-    Raises ValueError, with nothing written, where no surface is left.
-    """
-    folder = Path(folder)
-    vertices, faces = extract_surface(values[..., 0])
-    placed = taken(Placement, meta, "geometry")
-    return [
-        write_mesh(folder / "mesh.ply", Mesh(np.asarray(placed.centre) + placed.scale * vertices, faces)),
-        write_png(folder / "output.png", render(values[..., 0]).pixels),
-        write_values(folder / "output.npy", values),
-    ]
+    def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
+        """Write mesh.ply (the zero level in the mesh's own units), output.png (its picture) and output.npy (the grid).
 
+        Raises ValueError, with nothing written, where no surface is left.
+        """
+        folder, own = Path(folder), metadata_of(GeometryMetadata, metadata)
+        vertices, faces = extract_surface(values[..., 0])
+        return [
+            write_mesh(folder / "mesh.ply", Mesh(np.asarray(own.centre) + own.scale * vertices, faces)),
+            write_png(folder / "output.png", render(values[..., 0]).pixels),
+            write_values(folder / "output.npy", values),
+        ]
 
-def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """MSE and PSNR of the distances, IoU of the insides, Chamfer distance of the surfaces (domain units).
+    def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
+        """MSE and PSNR of the distances, IoU of the insides, Chamfer distance of the surfaces (domain units).
 
-    What has no value (no inside, no surface) is left out. `meta` is not needed.
-    """
-    measured = {"mse": mse(values, truth), "psnr": psnr(values, truth)}
-    ours, theirs = values < 0, truth < 0
-    union = int(np.count_nonzero(ours | theirs))
-    if union:
-        measured["iou"] = int(np.count_nonzero(ours & theirs)) / union
-    if has_surface(values) and has_surface(truth):
-        measured["chamfer"] = chamfer(extract_surface(values[..., 0])[0], extract_surface(truth[..., 0])[0])
-    return measured
+        Undefined ones (no inside, no surface) are left out.
+        """
+        measured = {"mse": mse(values, truth), "psnr": psnr(values, truth)}
+        ours, theirs = values < 0, truth < 0
+        union = int(np.count_nonzero(ours | theirs))
+        if union:
+            measured["iou"] = int(np.count_nonzero(ours & theirs)) / union
+        if has_surface(values) and has_surface(truth):
+            measured["chamfer"] = chamfer(extract_surface(values[..., 0])[0], extract_surface(truth[..., 0])[0])
+        return measured
 
-
-def compare(
-    before: np.ndarray,
-    after: np.ndarray,
-    truth: np.ndarray | None,
-    path: Path,
-    meta: Mapping[str, Any],
-    captions: tuple[str, str] = CAPTIONS,
-) -> None:
-    """Draw the shape, the filtered one and, if given, the truth and the error at the filtered surface to `path`."""
-    count = 2 if truth is None else 4
-    figure = new_figure(3.4 * count, 3.8)
-    axes = figure.subplots(1, count)
-    camera = Camera.onto(before[..., 0])
-    shot = render(after[..., 0], camera)
-    show_picture(axes[0], render(before[..., 0], camera).pixels, captions[0])
-    show_picture(axes[1], shot.pixels, captions[1])
-    if truth is not None:
-        show_picture(axes[2], render(truth[..., 0], camera).pixels, "truth")
-        error = surface_error(shot.hits, truth[..., 0])
-        drawn = axes[3].imshow(error, cmap="magma", vmin=0)
-        figure.colorbar(drawn, ax=axes[3], shrink=0.8)
-        axes[3].set_title("|distance to the true surface|", fontsize=10)
-        axes[3].set_axis_off()
-    write_figure(figure, path)
+    def figure(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        truth: np.ndarray | None,
+        metadata: Metadata,
+        captions: tuple[str, str] = CAPTIONS,
+        signed: bool | None = None,
+    ) -> "Figure":
+        """The shape, the filtered one and, where given, the truth and the error at the filtered surface."""
+        count = 2 if truth is None else 4
+        figure = new_figure(3.4 * count, 3.8)
+        axes = figure.subplots(1, count)
+        camera = Camera.onto(before[..., 0])
+        shot = render(after[..., 0], camera)
+        show_picture(axes[0], render(before[..., 0], camera).pixels, captions[0])
+        show_picture(axes[1], shot.pixels, captions[1])
+        if truth is not None:
+            show_picture(axes[2], render(truth[..., 0], camera).pixels, "truth")
+            show_error(axes[3], surface_error(shot.hits, truth[..., 0]), "|distance to the true surface|")
+        return figure
 
 
 def surface_error(hits: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -131,18 +164,3 @@ def surface_error(hits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     places = (np.nan_to_num(hits) + 1) * (np.array(truth.shape) - 1) / 2
     error = np.abs(map_coordinates(truth, np.moveaxis(places, -1, 0), order=1, mode="nearest"))
     return np.where(np.isnan(hits[..., 0]), np.nan, error)
-
-
-GEOMETRY = Modality(
-    name="geometry",
-    number=2,
-    axis_names="xyz",
-    filtered="xyz",
-    extensions=MESH_EXTENSIONS + GRID_EXTENSIONS,
-    load=load,
-    save=save,
-    metrics=metrics,
-    compare=compare,
-    facts=Placement,
-    load_options=(LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),),
-)

@@ -5,28 +5,31 @@ Alpha is the fourth channel and colours are multiplied by it (EXR stores them so
 every pixel by its opacity, and the colours of transparent pixels do not bleed. Pictures divide by it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modalities.display import is_signed, picture
-from modalities.facts import check_channels, check_flag, taken
-from modalities.figure import new_figure, show_error, show_picture, write_figure
-from modalities.measures import mse, peak, psnr, snr, ssim
-from modalities.modality import CAPTIONS, Modality
-from modalities.pixels import is_premultiplied, read_pixels, write_exr, write_png, write_values
+from modalities.display import is_signed, picture, signed_size
+from modalities.figures import new_figure, show_error, show_picture
+from modalities.formats.grids import write_values
+from modalities.formats.inputs import in_file
+from modalities.formats.pixels import is_premultiplied, read_pixels, write_exr, write_png
+from modalities.modality import CAPTIONS, Modality, Sample
 from signals import Signal
+from signals.measures import mse, peak, psnr, snr, ssim
+from signals.metadata import Metadata, check_channels, check_flag, metadata_of
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm", ".hdr", ".exr")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """What an image's values do not show: whether the last channel is `alpha` and colours are premultiplied by it,
-    the file holds floats (`float`), and they are light rather than sRGB (`linear`)."""
+class ImageMetadata(Metadata, modality="image", axis_names="yx"):
+    """Whether the last channel is `alpha` and colours are multiplied by it, the file holds floats (`float`), and they
+    are light rather than sRGB (`linear`)."""
 
     alpha: bool = False
     float: bool = False
@@ -36,28 +39,10 @@ class Pixels:
         for name, value in asdict(self).items():
             check_flag(name, value)
 
-    def fit(self, shape: tuple[int, ...], channels: int) -> None:
-        """Refuse, with a ValueError, alpha that is not there and numbers of channels that no picture has."""
+    def check_signal(self, shape: Sequence[int], channels: int) -> None:
+        """Raise ValueError for alpha without its channel and for numbers of channels that no picture has."""
+        super().check_signal(shape, channels)
         check_channels(channels, (4,) if self.alpha else (1, 3, 4))
-
-
-def load(path: str | Path) -> Signal:
-    """The image at `path` as float32 [H, W, 1 | 3 | 4] (float64 where the file is), meta as `Pixels` has it.
-
-    Raises as every loader does.
-    """
-    path = Path(path)
-    pixels = read_pixels(path)
-    from_float = bool(np.issubdtype(pixels.dtype, np.floating))
-    exr = path.suffix.lower() == ".exr"
-    values = scaled(pixels)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path} has pixels that are NaN or infinite; mend the file first")
-    alpha = values.shape[-1] == 4
-    if alpha and not is_premultiplied(path, pixels):
-        values[..., :3] *= values[..., 3:]
-    facts = Pixels(alpha, from_float, linear=exr or path.suffix.lower() == ".hdr")
-    return Signal(values, axes=(0, 1), modality="image", name=path.name, meta=asdict(facts))
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:
@@ -67,59 +52,82 @@ def scaled(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float64 if pixels.dtype == np.float64 else np.float32)
 
 
-def save(values: np.ndarray, folder: Path, meta: Mapping[str, Any]) -> list[Path]:
-    """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
-    where the image came from a float file, output.exr."""
-    folder = Path(folder)
-    written = [write_png(folder / "output.png", picture(values, meta)), write_values(folder / "output.npy", values)]
-    if taken(Pixels, meta, "image").float:
-        written.append(write_exr(folder / "output.exr", values))
-    return written
+class Image(Modality):
+    """Pictures, their alpha and high dynamic range."""
+
+    number = 1
+    metadata_type = ImageMetadata
+    filtered = "yx"
+    extensions = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm", ".hdr", ".exr")
+    sample = Sample(
+        "images", "astronaut.png", half_size=0.05, margin=0.4,
+        filters=tuple((kernel, size) for kernel in ("tent", "gaussian") for size in (0.05, 0.1, 0.2, 0.4)),
+    )  # fmt: skip
+
+    def load(self, path: str | Path, reach: Sequence[float] = ()) -> Signal:
+        """The image at `path` as float32 [H, W, 1 | 3 | 4] (float64 where the file is); raises as every loader."""
+        path = Path(path)
+        pixels = read_pixels(path)
+        values = scaled(pixels)
+        alpha = values.shape[-1] == 4
+        if alpha and not is_premultiplied(path, pixels):
+            values[..., :3] *= values[..., 3:]
+        floats = bool(np.issubdtype(pixels.dtype, np.floating))
+        metadata = ImageMetadata(alpha, floats, linear=path.suffix.lower() in (".exr", ".hdr"))
+        with in_file(path):
+            return self.signal(values, metadata, path.name)
+
+    def from_array(self, values: np.ndarray, alpha: bool = False, linear: bool = False, name: str = "array") -> Signal:
+        """An array [H, W] or [H, W, C], integers scaled to [0, 1]; with `alpha` colours must be multiplied by it."""
+        values = np.asarray(values)
+        metadata = ImageMetadata(alpha, bool(np.issubdtype(values.dtype, np.floating)), linear)
+        return self.signal(scaled(values[..., None] if values.ndim == 2 else values), metadata, name)
+
+    def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
+        """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
+        where the image came from a float file, output.exr."""
+        folder, own = Path(folder), metadata_of(ImageMetadata, metadata)
+        shown = picture(values, own.alpha, own.linear, shown_size(values, own, signed))
+        written = [write_png(folder / "output.png", shown), write_values(folder / "output.npy", values)]
+        if own.float:
+            written.append(write_exr(folder / "output.exr", values))
+        return written
+
+    def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
+        """PSNR and SNR in dB, MSE, the peak of PSNR and SSIM, and SSIM where the image is large enough."""
+        measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth)}
+        measured["peak"] = peak(truth)
+        similarity = ssim(values, truth)
+        return measured if similarity is None else measured | {"ssim": similarity}
+
+    def figure(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        truth: np.ndarray | None,
+        metadata: Metadata,
+        captions: tuple[str, str] = CAPTIONS,
+        signed: bool | None = None,
+    ) -> "Figure":
+        """The image, the filtered one and, where given, the truth and the error."""
+        own = metadata_of(ImageMetadata, metadata)
+        # One scale for result and truth: shown differently they would not compare.
+        size = shown_size(after if truth is None else truth, own, signed)
+        panels = [(captions[0], before, shown_size(before, own)), (captions[1], after, size)]
+        panels += [] if truth is None else [("truth", truth, size)]
+        count = len(panels) + (truth is not None)
+        aspect = min(max(after.shape[0] / after.shape[1], 0.3), 3.0)
+        figure = new_figure(3.4 * count, 3.4 * aspect + 0.4)
+        axes = figure.subplots(1, count)
+        for panel, (title, values, shown) in zip(axes, panels, strict=False):
+            show_picture(panel, picture(values, own.alpha, own.linear, shown), title)
+        if truth is not None:
+            show_error(axes[3], np.abs(after - truth).mean(-1), f"|error|, PSNR {psnr(after, truth):.1f} dB")
+        return figure
 
 
-def metrics(values: np.ndarray, truth: np.ndarray, meta: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """PSNR and SNR in dB, MSE, the peak that PSNR and SSIM refer to, and SSIM where the image is large enough.
-
-    `meta` is taken as by every modality's metrics; an image's measures need nothing from it.
-    """
-    measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
-    similarity = ssim(values, truth)
-    return measured if similarity is None else measured | {"ssim": similarity}
-
-
-def compare(
-    before: np.ndarray,
-    after: np.ndarray,
-    truth: np.ndarray | None,
-    path: Path,
-    meta: Mapping[str, Any],
-    captions: tuple[str, str] = CAPTIONS,
-) -> None:
-    """Draw the image, the filtered one and, if given, the truth and the error to the PNG file `path`."""
-    count = 2 if truth is None else 4
-    aspect = min(max(after.shape[0] / after.shape[1], 0.3), 3.0)
-    figure = new_figure(3.4 * count, 3.4 * aspect + 0.4)
-    axes = figure.subplots(1, count)
-    own = {key: value for key, value in meta.items() if key != "signed"}
-    show_picture(axes[0], picture(before, own), captions[0])
-    # One decision for all panels: a truth and a result shown differently could not be compared.
-    filtered_meta = {**meta, "signed": is_signed(after if truth is None else truth, meta)}
-    show_picture(axes[1], picture(after, filtered_meta), captions[1])
-    if truth is not None:
-        show_picture(axes[2], picture(truth, filtered_meta), "truth")
-        show_error(figure, axes[3], after, truth, f"|error|, PSNR {psnr(after, truth):.1f} dB")
-    write_figure(figure, path)
-
-
-IMAGE = Modality(
-    name="image",
-    number=1,
-    axis_names="yx",
-    filtered="yx",
-    extensions=EXTENSIONS,
-    load=load,
-    save=save,
-    metrics=metrics,
-    compare=compare,
-    facts=Pixels,
-)
+def shown_size(values: np.ndarray, metadata: ImageMetadata, signed: bool | None = None) -> float:
+    """The largest value of a signed picture (see `display.picture`), 0 for values that are not signed."""
+    if signed is None:
+        signed = is_signed(values)
+    return signed_size(values[..., :-1] if metadata.alpha else values) if signed else 0.0

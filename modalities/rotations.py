@@ -1,8 +1,8 @@
-"""A skeleton's channels as numbers that may be averaged: no jump where an angle passes 180 degrees.
+"""A skeleton's channels as numbers that may be averaged, without a jump where an angle passes 180 degrees.
 
 A joint with three rotation channels becomes the first two columns of its rotation matrix (6 numbers; Zhou et al.,
 'On the Continuity of Rotation Representations in Neural Networks', 2019): continuous everywhere, with no double cover
-as quaternions have, and brought back to a rotation by Gram-Schmidt after any filter. Single rotation channels become
+as quaternions have, and made a rotation again by Gram-Schmidt after any filter. Single rotation channels become
 the cosine and sine of their angle; positions stay as they are.
 
 T frames, N channels of the file, C numbers here.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modalities.bvh import ROTATIONS, Skeleton
+from modalities.formats.bvh import ROTATIONS, Skeleton
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def matrices_of(values: np.ndarray) -> np.ndarray:
     """Rotation matrices [T, 3, 3] nearest in their first column to two columns [T, 6] (Gram-Schmidt)."""
     first = _unit(values[:, :3], np.array([1.0, 0.0, 0.0]))
     second = values[:, 3:] - (values[:, 3:] * first).sum(axis=1, keepdims=True) * first
-    # Where the columns are parallel any direction across the first will do.
+    # Parallel columns leave the direction across the first open.
     across = np.eye(3)[np.abs(first).argmin(axis=1)]
     second = _unit(second, across - (across * first).sum(axis=1, keepdims=True) * first)
     second = _unit(second, second)
@@ -116,7 +116,7 @@ def _euler(matrices: np.ndarray, axes: str) -> np.ndarray:
 
 
 def _turned(angles: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Angles in degrees, changed by whole turns to lie as near to `near` as they can."""
+    """Angles in degrees, changed by whole turns to lie as near to `near` as possible."""
     return angles + 360 * np.round((near - angles) / 360)
 
 

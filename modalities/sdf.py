@@ -33,7 +33,7 @@ def signed_distances(vertices: np.ndarray, faces: np.ndarray, resolution: int) -
         index = np.arange(start, min(start + CHUNK, distances.size))
         points = np.stack([axis[i] for i in np.unravel_index(index, (resolution,) * 3)], axis=-1)
         squared = igl.point_mesh_squared_distance(points, vertices, faces)[0]
-        # Its absolute value, because a body whose faces all look inwards winds -1 times around its inside.
+        # Its absolute value, because a body whose faces are all oriented inwards winds -1 times around its inside.
         inside = np.abs(igl.fast_winding_number(vertices, faces, points)) > 0.5
         distances[index] = np.where(inside, -1.0, 1.0) * np.sqrt(squared)
     return distances.reshape((resolution,) * 3)
@@ -45,16 +45,14 @@ def has_surface(grid: np.ndarray) -> bool:
 
 
 def extract_surface(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The zero level of `grid` [Nx, Ny, Nz] as vertices [V, 3] in domain units and faces [F, 3] that look outwards.
+    """The zero level of `grid` [Nx, Ny, Nz] as vertices [V, 3] in domain units and faces [F, 3] oriented outwards.
 
     A shape that reaches the border of the box is closed there. Raises ValueError where nothing crosses zero.
     """
     from skimage.measure import marching_cubes
 
     if min(grid.shape) < 2:
-        raise ValueError(
-            f"{' x '.join(map(str, grid.shape))} samples hold no surface; ask for two or more along each axis"
-        )
+        raise ValueError(f"{' x '.join(map(str, grid.shape))} samples hold no surface; use two or more along each axis")
     if not has_surface(grid):
         raise ValueError(
             f"no surface crosses zero in these distances ({grid.min():.3g} to {grid.max():.3g}); "

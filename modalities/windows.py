@@ -1,4 +1,4 @@
-"""A long recording as many windows, each with coordinates of its own, and the recording put together again.
+"""A long recording as many windows, each with coordinates of its own, and the recording joined again.
 
 One coordinate in [-1, 1] for seconds of sound makes a kernel's half size h so small that its weights of size 1/h^n
 leave float32; over a window they stay ordinary numbers.
@@ -16,14 +16,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Windows:
-    """How S samples (`samples`) lie in windows of T (`window`); raises ValueError where they cannot."""
+    """How S samples (`samples`) lie in windows of T (`window`); T = 1 for a single sample only."""
 
     samples: int
     window: int
-
-    def __post_init__(self) -> None:
-        if self.samples < 1 or self.window < 1 or (self.window == 1 and self.samples > 1):
-            raise ValueError(f"{self.samples} samples do not fit windows of {self.window}; a window needs two or more")
 
     @property
     def count(self) -> int:
@@ -31,7 +27,7 @@ class Windows:
         return max(1, math.ceil((self.samples - 1) / max(self.window - 1, 1)))
 
     def cut(self, recording: np.ndarray, halo: int) -> np.ndarray:
-        """The recording [S, c] as windows [W, T + 2 halo, c]; beyond its ends its first and last samples go on."""
+        """The recording [S, c] as windows [W, T + 2 halo, c]; beyond its ends its first and last samples repeat."""
         after = self.count * (self.window - 1) + 1 - self.samples + halo
         padded = np.pad(recording, [(halo, after), (0, 0)], mode="edge")
         starts = np.arange(self.count) * (self.window - 1)
@@ -43,7 +39,7 @@ class Windows:
         Raises ValueError for another number of windows.
         """
         if len(windows) != self.count or windows.ndim != 3:
-            raise ValueError(f"a recording of {self.count} windows cannot be put together from {list(windows.shape)}")
+            raise ValueError(f"{list(windows.shape)} are not the {self.count} windows of a recording")
         joined = np.concatenate([*windows[:, : max(windows.shape[1] - 1, 1)][:-1], windows[-1]])
         return joined[: round((self.samples - 1) * self.stretch(windows.shape[1])) + 1]
 

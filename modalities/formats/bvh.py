@@ -1,6 +1,6 @@
 """The BVH format: a skeleton (HIERARCHY) and its channels over time (MOTION), read strictly and written back.
 
-Text that was written by hand is met with a line number; its size, joints and numbers are bounded.
+Errors name the line; size, joints and numbers are bounded.
 """
 
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from modalities.inputs import bounded, existing_file
+from modalities.formats.inputs import bounded, existing_file
 
 ADVICE = "give a BVH file with HIERARCHY and MOTION"
 LARGEST_JOINTS = 4096
@@ -55,25 +55,19 @@ class Bvh:
     frames: np.ndarray
     frame_time: float
 
-    def __post_init__(self) -> None:
-        if self.frames.ndim != 2 or self.frames.shape[1] != self.skeleton.channels or not self.frames.size:
-            raise BvhError(f"frames {list(self.frames.shape)} do not fit the {self.skeleton.channels} channels")
-        if not (math.isfinite(self.frame_time) and self.frame_time > 0):
-            raise BvhError(f"a frame time of {self.frame_time} is not a positive number of seconds")
-
 
 def read_bvh(path: Path) -> Bvh:
     """The skeleton and motion of a BVH file; raises FileNotFoundError, or BvhError that names file and line."""
     path = existing_file(path, "a motion capture", ADVICE)
     if path.stat().st_size > LARGEST_TEXT:
-        raise BvhError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter takes")
+        raise BvhError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter pieces")
     text, encoding = _decoded(path.read_bytes())
-    # Not splitlines, which breaks lines at letters that Latin-1 gives other meanings.
+    # Not splitlines, which also breaks at bytes that are letters in Latin-1.
     lines = re.split(r"\r\n|\r|\n", text)
     try:
         start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
         if start is None:
-            raise BvhError("there is no MOTION in it")
+            raise BvhError("it has no MOTION section")
         skeleton = parse_skeleton("\n".join(lines[:start]), encoding)
         frames, frame_time = _parse_motion(path, lines, start + 1, skeleton.channels)
         return Bvh(skeleton, frames, frame_time)
@@ -108,7 +102,7 @@ def parse_skeleton(text: str, encoding: str = "utf-8") -> Skeleton:
             _parse_offset(words)
             words.expect("}")
         else:
-            raise BvhError(f"line {words.line}: {word[:40]!r} is not what may stand there")
+            raise BvhError(f"line {words.line}: {word[:40]!r} is not allowed there")
         if len(joints) > LARGEST_JOINTS:
             raise BvhError(f"line {words.line}: there are more than the {LARGEST_JOINTS} joints supported")
     if depth:
@@ -187,11 +181,11 @@ def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tu
         raise BvhError(f"line {len(lines)}: Frames and Frame Time are missing")
     count = _labelled(rows[0], "Frames:")
     frame_time = _labelled(rows[1], "Frame Time:")
-    if count < 1 or count != int(count):
-        raise BvhError(f"line {rows[0][0]}: there must be at least one frame, not {count:g}")
-    if len(rows) - 2 != count:
-        raise BvhError(f"line {rows[0][0]}: {count:g} frames are announced and {len(rows) - 2} are there")
-    bounded(path, int(count) * channels, "cut it into shorter takes")
+    if not frame_time > 0:
+        raise BvhError(f"line {rows[1][0]}: {frame_time:g} is not a positive number of seconds")
+    if count < 1 or len(rows) - 2 != count:
+        raise BvhError(f"line {rows[0][0]}: {count:g} frames are announced and {len(rows) - 2} follow")
+    bounded(path, int(count) * channels, "cut it into shorter pieces")
     frames = np.empty((int(count), channels))
     for frame, (number, words) in zip(frames, rows[2:], strict=True):
         if len(words) != channels:
@@ -199,7 +193,7 @@ def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tu
         try:
             frame[:] = [float(word) for word in words]
         except ValueError:
-            raise BvhError(f"line {number}: not all of its words are numbers") from None
+            raise BvhError(f"line {number}: some of its words are not numbers") from None
         if not np.isfinite(frame).all():
             raise BvhError(f"line {number}: a number is NaN or infinite")
     return frames, frame_time

@@ -1,57 +1,42 @@
-"""Frames in and out of video files and folders."""
+"""Videos as files and as folders of frames."""
 
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from files import atomic_write
-from modalities.inputs import LARGEST_SAMPLES, existing_file
-from modalities.pixels import LARGEST_PIXELS, read_pixels
-from modalities.whole import check_whole
+from modalities.formats.inputs import LARGEST_SAMPLES, existing_file
+from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
+from modalities.formats.whole import check_whole
 
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
 FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".exr")
 FOLDER_RATE = 25.0
-# Frames a second beyond these no encoder takes.
+# The slowest and fastest frame rates that encoders accept.
 SLOWEST, FASTEST = 1e-3, 1e5
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Which frames of a clip to read: `count` (None: all) from `start` on, scaled to `height` rows (None: as is)."""
+def read_clip(
+    path: Path, start: int = 0, max_frames: int | None = None, height: int | None = None
+) -> tuple[list[np.ndarray], float]:
+    """Frames [H, W, C] of a video file or folder, as stored, and their rate in frames a second.
 
-    start: int = 0
-    count: int | None = None
-    height: int | None = None
-
-    def scale(self, frame: np.ndarray) -> np.ndarray:
-        """A frame [H, W, C] at the asked height, its aspect kept."""
-        if self.height is None or self.height == frame.shape[0]:
-            return frame
-        width = max(1, round(frame.shape[1] * self.height / frame.shape[0]))
-        if width * self.height > LARGEST_PIXELS:
-            raise ValueError(
-                f"frames of {width} x {self.height} are more than {LARGEST_PIXELS} pixels; lower the height"
-            )
-        smaller = self.height < frame.shape[0]
-        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return cv2.resize(frame, (width, self.height), interpolation=interpolation).reshape(self.height, width, -1)
-
-
-def read_clip(path: Path, cut: Cut) -> tuple[list[np.ndarray], float]:
-    """The frames [H, W, C] of a video file or folder, as stored, and their rate in frames a second.
-
-    Raises FileNotFoundError or ValueError; stops at a bound on the numbers read, so that memory stays bounded too.
+    At most `max_frames` frames from number `start` on, scaled to `height` rows. Raises FileNotFoundError or ValueError;
+    stops at a bound on the numbers read, so that memory stays bounded.
     """
+
+    def collect(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
+        last = None if max_frames is None else start + max_frames
+        return _collect(path, (scaled_to(frame, height) for frame in islice(frames, start, last)), start)
+
     if path.is_dir():
-        return _collect(path, _folder_frames(path), cut), FOLDER_RATE
+        return collect(_folder_frames(path)), FOLDER_RATE
     path = existing_file(path, "a video", ADVICE)
     check_whole(path, ADVICE)
     import av
@@ -59,28 +44,28 @@ def read_clip(path: Path, cut: Cut) -> tuple[list[np.ndarray], float]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ValueError(f"{path} has no pictures in it, only sound perhaps; {ADVICE}")
+                raise ValueError(f"{path} has no video stream; {ADVICE}")
             stream = container.streams.video[0]
             rate = float(stream.average_rate or stream.guessed_rate or FOLDER_RATE)
-            return _collect(path, _decoded(container, stream), cut), rate
+            return collect(_decoded(container, stream)), rate
     except (av.error.FFmpegError, OSError):
-        raise ValueError(f"{path} is not a video that can be read, or it is damaged; {ADVICE}") from None
+        raise ValueError(f"{path} is not a readable video, or it is damaged; {ADVICE}") from None
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[np.ndarray]:
     for frame in container.decode(stream):
         if frame.width * frame.height > LARGEST_PIXELS:
             raise ValueError(f"{container.name} has frames of more than {LARGEST_PIXELS} pixels; scale them down first")
-        # Phones store what the sensor saw and beside it how far it is to be turned, anticlockwise.
+        # Phones store frames as the sensor saw them, and an anticlockwise rotation beside them.
         yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def _folder_frames(path: Path) -> Iterator[np.ndarray]:
-    # Hidden files are other programs' notes (._0001.png), not frames.
+    # Hidden files (._0001.png) are other programs' metadata, not frames.
     shown = (entry for entry in path.iterdir() if not entry.name.startswith("."))
     names = sorted((entry for entry in shown if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
     if not names:
-        raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...) in it; {ADVICE}")
+        raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...); {ADVICE}")
     for name in names:
         yield read_pixels(name)
 
@@ -90,16 +75,10 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _collect(path: Path, frames: Iterable[np.ndarray], cut: Cut) -> list[np.ndarray]:
-    """The frames that `cut` asks for; raises ValueError where they differ in size, are none or too many."""
+def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> list[np.ndarray]:
+    """All `frames`, numbered from `start`; raises ValueError where they differ in size, are none or too many."""
     kept: list[np.ndarray] = []
-    last = None if cut.count is None else cut.start + cut.count
-    for number, frame in enumerate(frames):
-        if number == last:
-            break
-        if number < cut.start:
-            continue
-        frame = cut.scale(frame)
+    for number, frame in enumerate(frames, start):
         if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
             raise ValueError(
                 f"{path}: frame {number} is {_size(frame)}, the first is {_size(kept[0])}; make all frames alike first"
@@ -110,8 +89,21 @@ def _collect(path: Path, frames: Iterable[np.ndarray], cut: Cut) -> list[np.ndar
                 f"{path} holds more than the {LARGEST_SAMPLES} numbers supported; set max_frames or height"
             )
     if not kept:
-        raise ValueError(f"{path} has no frame from number {cut.start} on; {ADVICE}")
+        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
     return kept
+
+
+def scaled_to(frame: np.ndarray, height: int | None) -> np.ndarray:
+    """A frame [H, W, C] scaled to `height` rows (None: as it is), its aspect kept; raises ValueError if too large."""
+    import cv2
+
+    if height in (None, frame.shape[0]):
+        return frame
+    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
+    if width * height > LARGEST_PIXELS:
+        raise ValueError(f"frames of {width} x {height} are more than {LARGEST_PIXELS} pixels; lower the height")
+    interpolation = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=interpolation).reshape(height, width, -1)
 
 
 def _size(frame: np.ndarray) -> str:
@@ -119,9 +111,9 @@ def _size(frame: np.ndarray) -> str:
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
-    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4 at `rate` frames a second, or as near as can be, atomically.
+    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4, at the valid rate nearest to `rate` (frames a second), atomically.
 
-    4:2:0 colour, the kind every player knows, needs even sizes: odd frames repeat their last row or column.
+    4:2:0 colour, which every player supports, requires even sizes: odd frames repeat their last row or column.
     """
     import av
 

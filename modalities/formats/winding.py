@@ -1,20 +1,19 @@
-"""Triangles of one surface made to look to one side: the winding number knows no inside of a surface whose faces
-disagree.
+"""Consistent orientation of a mesh's faces, without which the winding number finds no inside.
 
-F faces; two faces are neighbours where they are the only ones on an edge, by the place of its ends (STL has no
-common vertices). Neighbours agree where they run along their edge in opposite directions.
+F faces; two faces are neighbours where they are the only ones on an edge, compared by the positions of its ends (STL
+shares no vertices). Neighbours agree where they run along their edge in opposite directions.
 """
 
 import numpy as np
 
-# A body of which this share of the faces agrees means what these say; one in greater disorder is turned outwards.
+# Share of agreeing faces from which a body keeps the orientation of the majority; others are oriented outwards.
 CLEAR_SHARE = 0.75
 
 
-def made_consistent(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The faces [F, 3], those turned round that disagree with their body; as they are where all agree.
+def consistent_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The faces [F, 3], those flipped that disagree with their body.
 
-    A body that has one side only (a Moebius strip) and edges of three and more faces are left as they are.
+    One-sided bodies (a Moebius strip) and edges of three and more faces are left as they are.
     """
     first, second, agree = _neighbours(vertices, faces)
     if agree.all():
@@ -47,10 +46,10 @@ def _neighbours(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _sides(first: np.ndarray, second: np.ndarray, agree: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The body of every face [F] and whether it has to be turned round [F] to agree with the body's first face.
+    """The body of every face [F] and whether it is flipped [F] against the body's first face.
 
-    Every face is there twice, as it is and turned: sides that look the same way hang together. Where both sides of
-    one face do, the body has one side only, and none is turned.
+    In a graph of both orientations of every face, agreeing orientations are connected. Where both orientations of a
+    face are, the body is one-sided and no face is flipped.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -66,7 +65,7 @@ def _sides(first: np.ndarray, second: np.ndarray, agree: np.ndarray, count: int)
 
 
 def _volumes(corners: np.ndarray, body: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Signed volumes [F], in some unit, between each face [3, 3] and its body's middle; positive looks outwards."""
+    """Signed volumes [F], in some unit, between each face [3, 3] and its body's middle; positive: oriented outwards."""
     corners = corners / max(float(np.abs(corners).max()), 1e-300)
     middles = corners.mean(axis=1)
     centres = np.stack([np.bincount(body, line, minlength=len(sizes)) / sizes for line in middles.T], axis=1)

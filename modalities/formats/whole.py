@@ -1,17 +1,17 @@
-"""Whether a file is as long as its container says: decoders play what is left of a cut one without a word."""
+"""Whether a file is as long as its container says: decoders silently play what is left of a truncated one."""
 
 import mmap
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
-# Sizes from here on are what programs write that did not know the length yet (0x7ffff000, 0xffffffff).
+# Placeholder sizes (0x7ffff000, 0xffffffff), written while the length is not known yet.
 STREAMED = 0x7FFF_F000
 SEGMENT = b"\x18\x53\x80\x67"
 
 
 def check_whole(path: Path, advice: str) -> None:
-    """Refuse, with a ValueError that gives `advice`, a container that says it goes on beyond the end of its file.
+    """Raise ValueError, with `advice`, for a container that claims to continue beyond the end of its file.
 
     Knows PNG, GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never
     filled in, are left to the decoder.
@@ -25,7 +25,9 @@ def check_whole(path: Path, advice: str) -> None:
         except (IndexError, struct.error):  # it ends inside a length
             whole = False
     if not whole:
-        raise ValueError(f"{path} is cut off: it says that it goes on where the file ends; copy it again, or {advice}")
+        raise ValueError(
+            f"{path} is cut off: its container continues beyond the end of the file; copy it again, or {advice}"
+        )
 
 
 def _png_end(data: mmap.mmap) -> int:
@@ -48,7 +50,7 @@ def _gif_end(data: mmap.mmap) -> int:
         elif kind == 0x2C:
             place += 11 + _table_size(data[place + 9])
         else:
-            return 0  # no GIF that we know: for the decoder to judge
+            return 0  # an unknown block: left to the decoder
         while length := data[place]:
             place += 1 + length
         place += 1
@@ -92,7 +94,7 @@ def _matroska_end(data: mmap.mmap) -> int:
 def _ebml_size(data: mmap.mmap, place: int) -> tuple[int, int]:
     """The size (0 for 'not known') that stands at `place`, and the place behind it."""
     length = 9 - data[place].bit_length()
-    if length > 8:  # no size that may stand there: for the decoder to judge
+    if length > 8:  # not a valid size: left to the decoder
         return 0, place
     if place + length > len(data):
         raise IndexError(place)
@@ -102,7 +104,7 @@ def _ebml_size(data: mmap.mmap, place: int) -> tuple[int, int]:
 
 
 def _ogg_end(data: mmap.mmap) -> int:
-    """The end of the last page of an Ogg file; whether a later one was meant to follow cannot be told for certain."""
+    """The end of the last page of an Ogg file; whether another should follow is unknown."""
     place = 0
     while data[place : place + 4] == b"OggS":
         lengths = place + 27
@@ -112,13 +114,13 @@ def _ogg_end(data: mmap.mmap) -> int:
 
 
 def _boxes_end(data: mmap.mmap) -> int:
-    """The end of the frames of an MP4 and of what describes them; other boxes are the decoder's matter."""
+    """The end of the frames of an MP4 and of what describes them; other boxes are left to the decoder."""
     place = end = 0
     while place + 8 <= len(data):
         size, name = struct.unpack(">I4s", data[place : place + 8])
         if size == 1:
             (size,) = struct.unpack(">Q", data[place + 8 : place + 16])
-        if size < 8:  # 0: up to the end of the file, whatever that is
+        if size < 8:  # 0: up to the end of the file
             return end
         place += size
         end = place if name in (b"mdat", b"moov", b"moof") else end

@@ -1,0 +1,86 @@
+"""Figures drawn without a display and without pyplot's global state."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 150
+LONGEST_TITLE = 60
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """A matplotlib figure of this many inches, its layout constrained so that labels never overlap."""
+    from matplotlib.figure import Figure  # slow to import, and only figures need it
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def write_figure(figure: "Figure", path: Path) -> Path:
+    """Write a figure as PNG, atomically."""
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png")
+    return path
+
+
+def figure_pixels(figure: "Figure") -> np.ndarray:
+    """The figure as uint8 [H, W, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def show_picture(axes: "Axes", pixels: np.ndarray, title: str) -> None:
+    """Show a uint8 picture [H, W, 1 | 3 | 4] without ticks."""
+    grey = pixels.shape[-1] == 1
+    axes.imshow(pixels[..., 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+
+
+def show_error(axes: "Axes", error: np.ndarray, title: str) -> None:
+    """Show absolute errors [H, W] with a colour bar from 0."""
+    drawn = axes.imshow(error, cmap="magma", vmin=0)
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.8)
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+
+
+def curves_figure(
+    names: Sequence[str], curves: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[str], unit: str
+) -> "Figure":
+    """A row per name with one curve per label; curves are (times [T], values [T, rows]).
+
+    A third curve is the truth, and a second column then shows the second minus the third.
+    """
+    columns = 2 if len(curves) == 3 else 1
+    figure = new_figure(11, 2.0 * len(names) + 0.7)
+    axes = figure.subplots(len(names), columns, squeeze=False, sharex=True, width_ratios=(2, 1)[:columns])
+    styles = [("0.7", 1.6), ("C3", 1.2), ("k", 0.6)]
+    for number, (name, row) in enumerate(zip(names, axes, strict=True)):
+        for (times, values), label, (colour, width) in zip(curves, labels, styles, strict=False):
+            row[0].plot(times, values[:, number], color=colour, linewidth=width, label=label)
+        row[0].set_title(printable(name), fontsize=10, parse_math=False)
+        if columns == 2:
+            (times, values), (_, truth) = curves[1:]
+            row[1].plot(times, values[:, number] - truth[:, number], color="C3", linewidth=0.8)
+            row[1].set_title("error", fontsize=10)
+    handles, shown = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, shown, loc="outside upper center", ncols=len(shown), fontsize=9)
+    for last in axes[-1]:
+        last.set_xlabel(unit)
+    return figure
+
+
+def printable(name: str) -> str:
+    """A name from a file as a title can show it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_TITLE])

@@ -1,0 +1,86 @@
+"""Tables of numbers as text (CSV, TSV): a time column, value columns and perhaps a header."""
+
+import csv
+import math
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from files import atomic_write
+from modalities.formats.inputs import bounded, existing_file
+
+ADVICE = "give a CSV or TSV table of a time column and value columns"
+DELIMITERS = (";", "\t", ",")
+LARGEST_TEXT = 1 << 28
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers [T, 1 + c], the names of their columns (none without a header) and the delimiter of the text."""
+
+    values: np.ndarray
+    columns: tuple[str, ...] = ()
+    delimiter: str = ","
+
+
+def read_table(path: Path) -> Table:
+    """The numbers of a CSV or TSV file; raises FileNotFoundError, or ValueError that names file and line."""
+    path = existing_file(path, "a table", ADVICE)
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ValueError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter pieces")
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise ValueError(f"{path}: line {reader.line_num}: {error}; {ADVICE}") from None
+    columns = () if not rows or any(_is_number(cell) for cell in rows[0][1]) else tuple(rows[0][1])
+    rows = rows[1:] if columns else rows
+    if not rows or len(rows[0][1]) < 2:
+        raise ValueError(f"{path} has no rows of a time and a value; {ADVICE}")
+    width = len(columns or rows[0][1])
+    bounded(path, len(rows) * width, "cut it into shorter pieces")
+    values = np.array([_numbers(path, number, row, width) for number, row in rows])
+    return Table(values, columns, delimiter)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(path: Path, line: int, row: list[str], width: int) -> list[float]:
+    """The numbers of one row; raises ValueError for another count, for text, and for gaps."""
+    if len(row) != width:
+        raise ValueError(f"{path}: line {line} has {len(row)} columns instead of {width}; {ADVICE}")
+    for place, cell in enumerate(row, 1):
+        if not cell.strip() or (_is_number(cell) and not math.isfinite(float(cell))):
+            raise ValueError(f"{path}: line {line}: column {place} is empty, NaN or infinite; fill gaps first")
+        if not _is_number(cell):
+            raise ValueError(
+                f"{path}: line {line}: {cell.strip()[:40]!r} is not a number; write numbers with a decimal point"
+            )
+    return [float(cell) for cell in row]
+
+
+def write_table(path: Path, table: Table) -> Path:
+    """Write a table, times to 15 and values to 9 digits, atomically."""
+    text = StringIO(newline="")
+    writer = csv.writer(text, delimiter=table.delimiter, lineterminator="\n")
+    if table.columns:
+        writer.writerow(table.columns)
+    writer.writerows([f"{row[0]:.15g}", *(f"{value:.9g}" for value in row[1:])] for row in table.values)
+    with atomic_write(path) as stream:
+        stream.write(text.getvalue().encode())
+    return path
