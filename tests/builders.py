@@ -8,12 +8,8 @@ import numpy as np
 import torch
 
 from kernels import SparseKernel, combine, minimal_kernel
-from models import build_field
-from models.checkpoint import Checkpoint, Origin
-from models.field import Field, FieldConfig
-from signals import Signal
-from signals.exact import minimal_convolution
-from signals.ground_truth import GroundTruth, pads_for
+from models import Field, FieldConfig, Origin, build_field
+from signals import GroundTruth, Signal, make_ground_truth
 
 
 def noise_signal(
@@ -39,18 +35,15 @@ def exact_truth(
     half_size: float = 0.2,
     margin: float = 0.3,
     boundary: str = "clamp",
-    dtype: type = np.float64,
+    dtype: str = "float64",
 ) -> GroundTruth:
     """What mc_utils.py --method exact makes of a signal."""
-    pads = pads_for(margin, signal.shape, signal.axes)
-    values = minimal_convolution(signal, order, [half_size] * len(signal.axes), boundary, pads, dtype)
-    facts = {"method": "exact", "samples": 0, "seed": 0, "modality": signal.modality, "source": signal.name}
-    return GroundTruth(values, signal.axes, order, half_size, boundary, pads, **facts, meta=signal.meta)
+    return make_ground_truth(signal, order, half_size, margin, boundary, dtype=dtype)
 
 
 def undrawn_truth() -> GroundTruth:
-    """Ground truth of a modality nobody knows: a run draws no pictures of it, which would take most of the time."""
-    return replace(exact_truth(noise_signal((14, 12)), margin=0.2), modality="test")
+    """Ground truth without a modality: a run draws no pictures of it, which would take most of the time."""
+    return replace(exact_truth(noise_signal((14, 12)), margin=0.2), modality="")
 
 
 def broken_line(knots: np.ndarray, values: np.ndarray) -> SparseKernel:
@@ -87,16 +80,16 @@ def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **oth
     return FieldConfig(kind=kind, dim=dim, channels=channels, **(small | other))
 
 
-def random_field(config: FieldConfig, seed: int = 0) -> Field:
+def origin_of(config: FieldConfig, **other: Any) -> Origin:
+    """A plausible origin: half size 0.2 and margin 0.3 unless told otherwise."""
+    facts = {"half_size": (0.2,) * len(config.axes), "margin": 0.3, "boundary": "clamp", "shape": (9,) * config.dim}
+    facts |= {"modality": "image", "source": "test.png", "digest": "0" * 64}
+    return Origin(**(facts | other))
+
+
+def random_field(config: FieldConfig, seed: int = 0, **origin: Any) -> Field:
     """A float64 field with random weights, in its polynomial part too."""
     torch.manual_seed(seed)
-    field = build_field(config).double().requires_grad_(False)
+    field = build_field(config, origin_of(config, **origin)).double().requires_grad_(False)
     field.polynomial.coefficients.copy_(torch.randn_like(field.polynomial.coefficients))
     return field
-
-
-def checkpoint_of(field: Field, **origin: Any) -> Checkpoint:
-    """A checkpoint of `field` with a plausible origin."""
-    facts = {"half_size": 0.2, "margin": 0.3, "boundary": "clamp", "shape": (9,) * field.config.dim}
-    facts |= {"modality": "image", "source": "test.png", "digest": "0" * 64}
-    return Checkpoint(field.config, Origin(**(facts | origin)), field.state_dict())
