@@ -160,7 +160,8 @@ class Motion(Modality):
         error of each."""
         own = metadata_of(MotionMetadata, metadata)
         loaded = own.motion(before)
-        motions = [loaded] + [own.motion(values, near=loaded) for values in (after, truth) if values is not None]
+        exact = None if truth is None else own.motion(truth, near=loaded)
+        motions = [loaded, own.motion(after, near=exact or loaded)] + ([exact] if exact else [])
         shown = most_moving(loaded)
         names = [f"{joint.name} {channel}" for joint in loaded.skeleton.joints for channel in joint.channels]
         curves = [(motion.frame_time * np.arange(len(motion.frames)), motion.frames[:, shown]) for motion in motions]

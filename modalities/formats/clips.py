@@ -111,7 +111,7 @@ def _size(frame: np.ndarray) -> str:
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
-    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4, at the valid rate nearest to `rate` (frames a second), atomically.
+    """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4, at the valid rate nearest to `rate` a second, atomically.
 
     4:2:0 colour, which every player supports, requires even sizes: odd frames repeat their last row or column.
     """
