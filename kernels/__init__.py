@@ -1,6 +1,6 @@
 """Convolution kernels as sparse sets of Diracs (NumPy and SciPy only; knows no fields)."""
 
-from kernels.minimal import minimal_kernel
+from kernels.minimal import knot_spacing, minimal_kernel
 from kernels.sparse import SparseKernel, combine, outer
 
-__all__ = ["SparseKernel", "combine", "minimal_kernel", "outer"]
+__all__ = ["SparseKernel", "combine", "knot_spacing", "minimal_kernel", "outer"]

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from files import atomic_write
-from kernels.library import is_signed
-from kernels.separate import grid_density
+from kernels.separate import grid_density, is_signed
 from kernels.sparse import SparseKernel
 from kernels.target import Target
 

@@ -7,12 +7,12 @@ no Diracs (Nsampi et al. 2023, section 4.3, where positions and weights are opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import reduce
 
 import numpy as np
 
-from kernels.knots import Line, Report, best_knots, knots_for_error, no_report
+from kernels.knots import Line, Notify, best_knots, count_for_error, silent
 from kernels.leastsquares import SplineFit, along_all
 from kernels.separate import grid_density
 from kernels.sparse import LARGEST_SIZE, SparseKernel, checked_order, outer
@@ -27,9 +27,8 @@ CHECK_POINTS = {1: 20001, 2: 601, 3: 81}
 NO_WEIGHT = 1e-11
 # Pruning may make the error of a kernel on a grid larger by this share.
 SLACK = 0.05
-# A fit that misses its error is tried again with this many times the Diracs at least.
+# A fit that misses its error is repeated with this many times the Diracs at least.
 LEAST_GROWTH = 1.03
-LARGEST_TRIES = 12
 # Beyond this a fit takes minutes and gains nothing.
 MOST_PER_AXIS = 1024
 
@@ -57,34 +56,37 @@ def fit_kernel(
     error: float | None = None,
     smallest_gap: float | None = None,
     slack: float = SLACK,
-    report: Report = no_report,
+    notify: Notify = silent,
 ) -> SparseKernel:
     """The sparse kernel of `order`, in all axes of the target, nearest to it in the L2 norm.
 
     Either `count` Diracs per axis (one number or one per axis) or few enough for the relative L2 error
     `error`. `smallest_gap` between Diracs in units of the radius; Diracs of non-separable kernels are
-    dropped where that makes the error larger by no more than `slack` (relative); `report` is told what
-    is tried. Raises ValueError for an order outside 0..8, too few Diracs or an error out of reach.
+    dropped where that makes the error larger by no more than `slack` (relative); `notify` receives
+    what is tried. Raises ValueError for an order outside 0..8, too few Diracs or an error out of reach.
     """
     order = checked_order(order)
     if target.dim not in CELLS:
         raise ValueError(f"kernels are fitted in 1, 2 or 3 dimensions, not {target.dim}")
-    wish = Wish(_counts(count, target.dim), error, smallest_gap, report)
+    if (count is None) == (error is None):
+        raise ValueError("give either the number of Diracs per axis or the error, not both")
     unit = target.unit()
     factors = [unit] if unit.dim == 1 else unit.factors()
     lines = _lines(unit, factors)
-    knots = wish.knots(lines, order)
-    for _ in range(LARGEST_TRIES):
+    if error is None:
+        counts = _counts(count, target.dim)
+    else:
+        counts = _counts_for_error(lines, order, error, smallest_gap, notify)
+    while True:
+        knots = _knots(lines, order, counts, smallest_gap)
         kernel = _product(unit, factors, knots, order) if factors else best_weights(unit, knots, order, slack)
         if error is None:
             return kernel.scaled(target.radius)
         reached = fit_errors(kernel, unit).relative_l2
-        report(f"{len(kernel)} Diracs: error {reached:.3g}, wanted {error:.3g}")
+        notify(f"{len(kernel)} Diracs: error {reached:.3g}, wanted {error:.3g}")
         if reached <= error:
             return kernel.scaled(target.radius)
-        more = max(LEAST_GROWTH, reached / error)
-        knots = replace(wish, counts=[math.ceil(len(t) * more) for t in knots], error=None).knots(lines, order)
-    raise ValueError(f"an error of {error:g} is out of reach for this kernel; the best fit had {reached:.3g}")
+        counts = [math.ceil(known * max(LEAST_GROWTH, reached / error)) for known in counts]
 
 
 def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, slack: float = 0.0) -> SparseKernel:
@@ -128,71 +130,58 @@ def fit_errors(kernel: SparseKernel, target: Target) -> FitErrors:
     )
 
 
-def _counts(count: int | Sequence[int] | None, dim: int) -> list[int | None]:
-    """One wanted count per axis, or None for each."""
-    counts = [None] * dim if count is None else [count] * dim if np.ndim(count) == 0 else list(count)
-    if len(counts) != dim or any(c is not None and int(c) != c for c in counts):
+def _counts(count: int | Sequence[int] | None, dim: int) -> list[int]:
+    """One wanted count per axis."""
+    counts = np.ravel(count).tolist() if np.ndim(count) else [count] * dim
+    if len(counts) != dim or any(int(c) != c for c in counts):
         raise ValueError(f"the number of Diracs must be one whole number or {dim} of them, not {count}")
+    return [int(c) for c in counts]
+
+
+def _counts_for_error(
+    lines: Sequence[Line], order: int, error: float, smallest_gap: float | None, notify: Notify
+) -> list[int]:
+    """The fewest Diracs per axis whose errors add up to `error`; axes alike get the same number."""
+    if not 0 < error < 1:
+        raise ValueError(f"the error must lie between 0 and 1, not {error}")
+    counts: list[int] = []
+    for line in lines:
+        twins = [known for known, other in zip(counts, lines, strict=False) if other.alike(line)]
+        share = error / math.sqrt(len(lines))
+        counts.append(twins[0] if twins else count_for_error(line, order, share, smallest_gap, notify))
     return counts
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is asked of the knots of every axis: counts, or the error of the whole, and gaps no smaller than one."""
-
-    counts: list[int | None]
-    error: float | None
-    smallest_gap: float | None
-    report: Report
-
-    def __post_init__(self) -> None:
-        if (self.counts[0] is None) == (self.error is None):
-            raise ValueError("give either the number of Diracs per axis or the error, not both")
-        if self.error is not None and not 0 < self.error < 1:
-            raise ValueError(f"the error must lie between 0 and 1, not {self.error}")
-        known = [count for count in self.counts if count is not None]
-        if max(known, default=0) > MOST_PER_AXIS or math.prod(known) * len(known) > LARGEST_SIZE:
-            raise ValueError(f"{' x '.join(map(str, known))} Diracs are too many to be fitted: ask for fewer")
-
-    def knots(self, lines: list[Line], order: int) -> list[np.ndarray]:
-        """Knots for every axis; axes alike share theirs."""
-        knots: list[np.ndarray] = []
-        for j, line in enumerate(lines):
-            twins = [i for i in range(j) if self.counts[i] == self.counts[j] and lines[i].alike(line)]
-            if twins:
-                knots.append(knots[twins[0]])
-            elif self.counts[j] is None:
-                share = self.error / math.sqrt(len(lines))
-                knots.append(knots_for_error(line, order, share, self.smallest_gap, self.report))
-            else:
-                knots.append(best_knots(line, order, self.counts[j], self.smallest_gap))
-        return knots
+def _knots(lines: Sequence[Line], order: int, counts: Sequence[int], smallest_gap: float | None) -> list[np.ndarray]:
+    """Knots for every axis; axes alike share theirs."""
+    if max(counts) > MOST_PER_AXIS or math.prod(counts) * len(counts) > LARGEST_SIZE:
+        raise ValueError(f"{' x '.join(map(str, counts))} Diracs are too many to fit: ask for fewer or a larger error")
+    knots: list[np.ndarray] = []
+    for line, count in zip(lines, counts, strict=True):
+        twins = [t for t, other in zip(knots, lines, strict=False) if len(t) == count and other.alike(line)]
+        knots.append(twins[0] if twins else best_knots(line, order, count, smallest_gap))
+    return knots
 
 
 def _lines(unit: Target, factors: list[Target] | None) -> list[Line]:
     """What the knots of every axis have to span: the factor of a separable target, the samples of another."""
     if factors is None:
-        edges, means = _sampled(unit)
-        return [Line.of_axis(edges[j], means, j) for j in range(unit.dim)]
-    lines = []
-    for factor in factors:
-        (edges,), means = _sampled(factor)
-        lines.append(Line.of_axis(edges, means, 0))
-    return lines
+        return [Line.of_axis(*_sampled(unit), axis) for axis in range(unit.dim)]
+    return [Line.of_axis(*_sampled(factor), 0) for factor in factors]
 
 
 def _product(unit: Target, factors: list[Target], knots: list[np.ndarray], order: int) -> SparseKernel:
     """The outer product of one fit per axis, with the mass (or first moment) of the target."""
-    lawful = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
-    kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(lawful, knots, strict=True)])
-    return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, lawful))
+    exact = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
+    kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(exact, knots, strict=True)])
+    return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, exact))
 
 
-def _sampled(target: Target) -> tuple[list[np.ndarray], np.ndarray]:
-    """Edges per axis and cell means of a target on the unit box, fine enough to place knots by."""
+def _sampled(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of every axis and the cell means of a target on the unit box, fine enough to place knots by."""
     cells, samples = CELLS[target.dim]
-    edges = [np.linspace(-1, 1, cells + 1)] * target.dim
-    return edges, target.cell_means(edges, samples)
+    edges = np.linspace(-1, 1, cells + 1)
+    return edges, target.cell_means([edges] * target.dim, samples)
 
 
 def _aligned_edges(knots: np.ndarray, dim: int) -> np.ndarray:

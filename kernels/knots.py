@@ -27,11 +27,11 @@ CONDENSED_CHANNELS = 6
 # Logarithms of gap ratios beyond this mean a gap that is the smallest allowed one.
 LARGEST_LOG = 12.0
 
-Report = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def no_report(_: str) -> None:
-    """Tells nobody."""
+def silent(_: str) -> None:
+    """Notifies nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,17 +163,15 @@ def best_knots(
     return spacing.knots(min(starts, key=error))
 
 
-def knots_for_error(
-    line: Line, order: int, error: float, smallest_gap: float | None = None, report: Report = no_report
-) -> np.ndarray:
+def count_for_error(line: Line, order: int, error: float, smallest_gap: float | None, notify: Notify = silent) -> int:
     """The fewest knots whose best spline is within `error` (relative L2) of the line.
 
-    `report` is told what was tried. Raises ValueError if it takes more than LARGEST_COUNT.
+    `notify` receives what was tried. Raises ValueError if it takes more than LARGEST_COUNT.
     """
 
     def found(count: int) -> float:
         reached = line.error(best_knots(line, order, count, smallest_gap, thorough=False), order)
-        report(f"{count} Diracs along an axis: error {reached:.3g}, its share is {error:.3g}")
+        notify(f"{count} Diracs along an axis: error {reached:.3g}, its share is {error:.3g}")
         return reached
 
     few, many = order + 1, order + 4
@@ -185,7 +183,7 @@ def knots_for_error(
     while many - few > 1:
         middle = (few + many) // 2
         few, many = (few, middle) if found(middle) <= error else (middle, many)
-    return best_knots(line, order, many, smallest_gap)
+    return many
 
 
 def prune(line: Line, order: int, knots: np.ndarray, count: int) -> np.ndarray:

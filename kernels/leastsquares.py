@@ -4,7 +4,7 @@ minimise |A c - G|  subject to  V c = mu
 
 G   means of the target over the cells of a grid [M_1, ..., M_d]
 A   A_1 x ... x A_d, the means of the B-splines over those cells, A_j [M_j, S_j]
-c   coefficients [S_1, ..., S_d]: every one of them obeys the moment laws
+c   coefficients [S_1, ..., S_d]: all of them meet the moment conditions
 V   moments of the B-splines, mu the moments (mass first of all) that the fit keeps exactly
 """
 

@@ -1,129 +1,227 @@
-"""Kernels by name: what each is called, what it needs, and how many Diracs it gets unless told otherwise.
+"""The library of kernels, one function each; a function written here is all it takes to add one.
 
-Lengths are in domain units (the signal spans [-1, 1]). A kernel is fitted once for its shape, at unit
-size, and stretched: another size of it costs nothing.
+A function takes the number of filtered axes and the parameters and returns the exact kernel. `kernel` states how it is
+fitted and turns it into the public function of the parameters alone: gaussian(sigma=0.05), disk(radius=0.1, count=65).
+Multiplying the lengths by s, and dividing the frequencies by it, must give the same kernel s times as large.
+
+Angles are in degrees, from the second filtered axis (columns: to the right) counter-clockwise as seen in a picture,
+whose rows run downwards.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
+from scipy.special import ndtr
 
-from kernels.fit import fit_kernel
-from kernels.knots import Report, no_report
-from kernels.minimal import minimal_kernel
-from kernels.recipes import FIRST, PARAMETERS, RECIPES, Recipe
-from kernels.separate import grid_density
-from kernels.sparse import SparseKernel
+from kernels import shapes
+from kernels.pictures import picture_target, read_picture
+from kernels.request import KERNELS, Kernel, Parameter, kernel, kernel_from_options, parameters
+from kernels.separate import is_signed
+from kernels.shapes import DERIVATIVE_CUT, FWHM_PER_SIGMA, SMOOTHING_CUT, truncated_gaussian
+from kernels.sparse import LARGEST_ORDER
 from kernels.target import Target
 
+__all__ = ["KERNELS", "Kernel", "is_signed", "kernel_from_options", "parameters"]
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a kernel; raises ValueError for a name the library does not have."""
-    if name not in RECIPES:
-        raise ValueError(f"there is no kernel called {name!r}; the library has {', '.join(RECIPES)}")
-    return RECIPES[name]
+Sigma = Annotated[float, Parameter("length", "standard deviation in domain units")]
+SigmaAcross = Annotated[float, Parameter("length", "standard deviation across the angle in domain units")]
+HalfSize = Annotated[float, Parameter("length", "half the kernel's size in domain units")]
+Radius = Annotated[float, Parameter("length", "radius of the kernel in domain units")]
+Length = Annotated[float, Parameter("length", "length of the line in domain units")]
+Thickness = Annotated[float, Parameter("length", "thickness of the line or ring in domain units")]
+Frequency = Annotated[float, Parameter("frequency", "cycles per domain unit, of which the signal spans two")]
+Ratio = Annotated[float, Parameter("ratio", "the wider sigma over the narrower one")]
+Angle = Annotated[float, Parameter("number", "degrees counter-clockwise from the direction of the columns")]
+Lobes = Annotated[float, Parameter("number", "lobes of the sinc to either side")]
+Degree = Annotated[float, Parameter("number", "polynomial degree of the B-spline")]
+Axis = Annotated[int | None, Parameter("coordinate", "coordinate that the derivative is taken in; default: the first")]
+Picture = Annotated[str, Parameter("path", "picture of the kernel")]
 
 
-def build(
-    name: str,
-    order: int,
-    dim: int = 1,
-    axes: Sequence[int] | None = None,
-    count: int | None = None,
-    error: float | None = None,
-    report: Report = no_report,
-    **parameters: Any,
-) -> SparseKernel:
-    """The library's kernel `name` of `order`, acting in `axes` (default: all) of a `dim`-dimensional domain.
+@kernel(steep=True, degree=0)
+def box(dim: int, half_size: HalfSize) -> Target:
+    """The uniform mean over [-half_size, half_size]."""
+    return shapes.spline(dim, half_size, 0)
 
-    Parameters are those of its recipe, lengths in domain units. `count` Diracs per axis or a relative L2
-    `error` replace the recipe's own count; `report` is told what a fit tries. Raises
-    ValueError with one sentence for anything wrong.
+
+@kernel(diracs=(32, 13, 12), degree=1)
+def tent(dim: int, half_size: HalfSize) -> Target:
+    """The linear B-spline on [-half_size, half_size], of mass 1."""
+    return shapes.spline(dim, half_size, 1)
+
+
+@kernel(diracs=(32, 13, 12), degree=2)
+def quadratic(dim: int, half_size: HalfSize) -> Target:
+    """The quadratic B-spline on [-half_size, half_size], of mass 1."""
+    return shapes.spline(dim, half_size, 2)
+
+
+@kernel(diracs=(32, 13, 12), degree=3)
+def cubic(dim: int, half_size: HalfSize) -> Target:
+    """The cubic B-spline on [-half_size, half_size], of mass 1."""
+    return shapes.spline(dim, half_size, 3)
+
+
+@kernel(diracs=(32, 13, 12))
+def bspline(dim: int, half_size: HalfSize, degree: Degree) -> Target:
+    """The B-spline of `degree` on [-half_size, half_size], of mass 1."""
+    if int(degree) != degree or not 0 <= degree <= LARGEST_ORDER:
+        raise ValueError(f"bspline needs a whole degree from 0 to {LARGEST_ORDER}, not {degree}")
+    return shapes.spline(dim, half_size, int(degree))
+
+
+@kernel(diracs=(32, 13, 10))
+def gaussian(dim: int, sigma: Sigma) -> Target:
+    """The Gaussian, cut at 3 sigma, of mass 1."""
+    return shapes.product(lambda x: truncated_gaussian(x, sigma), SMOOTHING_CUT * sigma, dim)
+
+
+@kernel(diracs=(48, 17, 14), details=lambda values: 5 * math.log(values["ratio"] / 1.6))
+def dog(dim: int, sigma: Sigma, ratio: Ratio = 1.6) -> Target:
+    """The Gaussian of sigma less that of ratio sigma, of mass 0 (Marr & Hildreth 1980)."""
+    if not ratio > 1:
+        raise ValueError(f"dog needs a ratio above 1, not {ratio}")
+
+    def density(points: np.ndarray) -> np.ndarray:
+        narrow, wide = truncated_gaussian(points, sigma), truncated_gaussian(points, ratio * sigma)
+        return np.prod(narrow, axis=1) - np.prod(wide, axis=1)
+
+    return Target(density, (SMOOTHING_CUT * ratio * sigma,) * dim, 0.0)
+
+
+@kernel(diracs=(40, 14, 12), differentiates=1)
+def derivative(dim: int, sigma: Sigma, axis: Axis = None) -> Target:
+    """The first derivative of a Gaussian along one axis: a ramp of slope 1 gives 1."""
+    density = shapes.along_axis(axis, lambda x: shapes.first_derivative(x, sigma), sigma)
+    return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, {shapes.exponents(axis, 1, dim): -1.0})
+
+
+@kernel(diracs=(40, 15, 12), differentiates=2)
+def second_derivative(dim: int, sigma: Sigma, axis: Axis = None) -> Target:
+    """The second derivative of a Gaussian along one axis: x^2 gives 2."""
+    density = shapes.along_axis(axis, lambda x: shapes.second_derivative(x, sigma), sigma)
+    moments = {shapes.exponents(axis, 1, dim): 0.0, shapes.exponents(axis, 2, dim): 2.0}
+    return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, moments)
+
+
+@kernel(diracs=(40, 15, 12), differentiates=2)
+def log(dim: int, sigma: Sigma) -> Target:
+    """The Laplacian of a Gaussian: its second derivatives along all axes added up."""
+    parts = [shapes.along_axis(j, lambda x: shapes.second_derivative(x, sigma), sigma) for j in range(dim)]
+    moments = {shapes.exponents(axis, 2, dim): 2.0 for axis in range(dim)}
+    return Target(lambda points: sum(part(points) for part in parts), (DERIVATIVE_CUT * sigma,) * dim, 0.0, moments)
+
+
+@kernel(diracs=(161, 113, 97), axes=(2, 2))
+def disk(dim: int, radius: Radius) -> Target:
+    """The uniform disk, of mass 1."""
+    area = math.pi * radius**2
+    return Target(lambda points: (np.linalg.norm(points, axis=1) <= radius) / area, (radius,) * dim, 1.0)
+
+
+@kernel(diracs=(193, 161, 129), axes=(2, 2))
+def ring(dim: int, radius: Radius, thickness: Thickness) -> Target:
+    """The uniform ring between radius - thickness and radius, of mass 1."""
+    if not thickness < radius:
+        raise ValueError("ring needs a thickness between 0 and its radius")
+    area = math.pi * (radius**2 - (radius - thickness) ** 2)
+
+    def density(points: np.ndarray) -> np.ndarray:
+        distance = np.linalg.norm(points, axis=1)
+        return ((distance <= radius) & (distance >= radius - thickness)) / area
+
+    return Target(density, (radius,) * dim, 1.0)
+
+
+@kernel(diracs=(32, 13, 12), details=lambda values: 24 * values["sigma"] * values["frequency"], axes=(1, 2))
+def gabor(dim: int, sigma: Sigma, frequency: Frequency, angle: Angle = 0.0) -> Target:
+    """A cosine under a Gaussian, less its mean: mass 0, and a wave of its own frequency passes with gain 1.
+
+    `frequency` in cycles per domain unit along `angle`; in one axis the angle is 0 (Daugman 1985).
     """
-    axes = tuple(range(dim)) if axes is None else tuple(axes)
-    chosen = recipe(name)
-    values = _checked(name, chosen, parameters, axes)
-    if chosen.degree_of(values) == order and count is None and error is None:
-        return minimal_kernel(order, values["half_size"], dim, axes)
-    size, shape = chosen.unit(values)
-    # A picture may change while the process lives, so its fit is not kept.
-    fit = _unit_kernel.__wrapped__ if "kernel_image" in values else _unit_kernel
-    kernel = fit(name, order, len(axes), count, error, shape, report)
-    return kernel.scaled(size).times(size**-chosen.differentiates).embedded(axes, dim)
+    if frequency * sigma < 0.1:
+        raise ValueError("gabor needs a frequency of at least 0.1 / sigma cycles per domain unit")
+    if dim == 1 and angle:
+        raise ValueError("gabor has no angle in one filtered axis")
+    c, s = shapes.direction(angle)
+    waves = 2 * math.pi * frequency * np.array([-s, c] if dim == 2 else [1.0])
+    mean, double = shapes.cosine_mean(waves, sigma), shapes.cosine_mean(2 * waves, sigma)
+    gain = (1 + double) / 2 - mean**2
+
+    def density(points: np.ndarray) -> np.ndarray:
+        envelope = np.prod(truncated_gaussian(points, sigma), axis=1)
+        return (np.cos(points @ waves) - mean) * envelope / gain
+
+    return Target(density, (SMOOTHING_CUT * sigma,) * dim, 0.0)
 
 
-def target(name: str, dim: int, axes: Sequence[int] | None = None, **parameters: Any) -> Target:
-    """The exact kernel `name` that `build` approximates, in the coordinates of its filtered axes alone.
+@kernel(diracs=(16, 5, 4), details=lambda values: 4 * values["lobes"])
+def lanczos(dim: int, radius: Radius, lobes: Lobes = 3.0) -> Target:
+    """The sinc windowed by its own main lobe, `lobes` zero crossings to either side, of mass 1 (Duchon 1979)."""
+    if int(lobes) != lobes or not 2 <= lobes <= 8:
+        raise ValueError(f"lanczos needs 2 to 8 whole lobes, not {lobes}")
 
-    Raises ValueError as `build` does.
+    def profile(x: np.ndarray) -> np.ndarray:
+        return np.sinc(lobes * x / radius) * np.sinc(x / radius) * (np.abs(x) <= radius)
+
+    return shapes.product(shapes.unit_mass(profile, radius), radius, dim)
+
+
+def _line_details(values: Mapping[str, float]) -> float:
+    return 0.0 if values["angle"] % 90 == 0 else 0.35 * FWHM_PER_SIGMA * values["length"] / values["thickness"]
+
+
+@kernel(diracs=(40, 17, 16), details=_line_details, axes=(2, 2))
+def motion(dim: int, length: Length, thickness: Thickness, angle: Angle = 0.0) -> Target:
+    """A line of `length` drawn with a Gaussian pen whose full width at half maximum is `thickness`, of mass 1."""
+    sigma = thickness / FWHM_PER_SIGMA
+    reach = length / 2 + SMOOTHING_CUT * sigma
+
+    def along(u: np.ndarray) -> np.ndarray:
+        return (ndtr((u + length / 2) / sigma) - ndtr((u - length / 2) / sigma)) * (np.abs(u) <= reach)
+
+    profile = shapes.unit_mass(along, reach)
+
+    def density(points: np.ndarray) -> np.ndarray:
+        u, v = shapes.rotated(points, angle)
+        return profile(u) * truncated_gaussian(v, sigma)
+
+    return Target(density, shapes.rotated_box(reach, SMOOTHING_CUT * sigma, angle), 1.0)
+
+
+def _ellipse_details(values: Mapping[str, float]) -> float:
+    narrow, wide = sorted((values["sigma"], values["sigma_across"]))
+    return 0.0 if values["angle"] % 90 == 0 else 1.6 * (wide / narrow - 1.0)
+
+
+@kernel(diracs=(32, 13, 12), details=_ellipse_details, axes=(2, 2))
+def anisotropic(dim: int, sigma: Sigma, sigma_across: SigmaAcross, angle: Angle = 0.0) -> Target:
+    """A Gaussian of `sigma` along `angle` and `sigma_across` across it, of mass 1.
+
+    Cut at 3 sigma: a box where it lies along the axes (separable), an ellipse where it does not (smaller).
     """
-    axes = tuple(range(dim)) if axes is None else tuple(axes)
-    chosen = recipe(name)
-    return chosen.shape(len(axes), **_checked(name, chosen, parameters, axes))
+    if angle % 90 == 0:
+
+        def density(points: np.ndarray) -> np.ndarray:
+            u, v = shapes.rotated(points, angle)
+            return truncated_gaussian(u, sigma) * truncated_gaussian(v, sigma_across)
+
+        return Target(density, shapes.rotated_box(SMOOTHING_CUT * sigma, SMOOTHING_CUT * sigma_across, angle), 1.0)
+    norm = 2 * math.pi * sigma * sigma_across * (1 - math.exp(-(SMOOTHING_CUT**2) / 2))
+
+    def elliptic(points: np.ndarray) -> np.ndarray:
+        u, v = shapes.rotated(points, angle)
+        square = (u / sigma) ** 2 + (v / sigma_across) ** 2
+        return np.exp(-square / 2) * (square <= SMOOTHING_CUT**2) / norm
+
+    c, s = shapes.direction(angle)
+    reach = (math.hypot(s * sigma, c * sigma_across), math.hypot(c * sigma, s * sigma_across))
+    return Target(elliptic, tuple(SMOOTHING_CUT * r for r in reach), 1.0)
 
 
-def from_options(
-    options: Mapping[str, Any], order: int, dim: int, axes: Sequence[int] | None = None
-) -> SparseKernel | None:
-    """The kernel that command-line options ask for, `kernel` (its name) and its parameters; None without a name.
-
-    Options that are None were not given. Raises ValueError for parameters without a name, missing ones,
-    and ones that the kernel does not have.
-    """
-    given = {name: options[name] for name in PARAMETERS if options.get(name) is not None}
-    name = options.get("kernel")
-    if name is None:
-        if given:
-            raise ValueError(f"--{next(iter(given))} describes a kernel: name one with --kernel")
-        return None
-    return build(name, order, dim, axes, **given)
-
-
-def is_signed(kernel: SparseKernel) -> bool:
-    """Whether a kernel, and its output, is to be shown around 0: its mass is below a quarter of that of |g|."""
-    coordinates = [np.linspace(-r, r, 65) * (1 - 1e-9) for r in kernel.radius[list(kernel.axes)]]
-    cell = np.prod([x[1] - x[0] for x in coordinates])
-    return abs(kernel.mass) < 0.25 * float(np.abs(grid_density(kernel, coordinates)).sum() * cell)
-
-
-def _checked(name: str, chosen: Recipe, parameters: Mapping[str, Any], axes: tuple[int, ...]) -> dict[str, Any]:
-    """All parameters of a recipe with their defaults, or ValueError with one clear sentence."""
-    strange = [key for key in parameters if key not in chosen.parameters]
-    if strange:
-        needs = ", ".join(chosen.parameters)
-        raise ValueError(f"{name} has no parameter {strange[0]!r}; it takes {needs}")
-    values = {**chosen.parameters, **{key: value for key, value in parameters.items() if value is not None}}
-    missing = [key for key, value in values.items() if value is None]
-    if missing:
-        raise ValueError(f"{name} needs {missing[0]} ({PARAMETERS[missing[0]].help})")
-    fewest, most = chosen.axes
-    if not fewest <= len(axes) <= most:
-        wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        raise ValueError(f"{name} needs {wanted} filtered axes, and there are {len(axes)}")
-    values = {key: PARAMETERS[key].checked(key, value) for key, value in values.items()}
-    chosen.check_sizes(values)
-    if parameters.get("axis") is None and values.get("axis") == FIRST:
-        values["axis"] = axes[0]
-    if "axis" in values:
-        if values["axis"] not in axes:
-            raise ValueError(f"axis {values['axis']} is not among the filtered axes {axes}")
-        values["axis"] = axes.index(values["axis"])
-    return values
-
-
-@lru_cache(maxsize=128)
-def _unit_kernel(
-    name: str,
-    order: int,
-    axes: int,
-    count: int | None,
-    error: float | None,
-    shape: tuple[tuple[str, Any], ...],
-    report: Report,
-) -> SparseKernel:
-    """The fit of a kernel at unit size, kept for the life of the process."""
-    chosen, values = RECIPES[name], dict(shape)
-    wanted = chosen.count(order, values) if count is None and error is None else count
-    return fit_kernel(chosen.shape(axes, **values), order, wanted, error, chosen.smallest_gap(order), report=report)
+@kernel(diracs=(129, 81, 65), axes=(2, 2))
+def image(dim: int, kernel_image: Picture, radius: Radius) -> Target:
+    """The kernel drawn in a picture file, its longer side 2 `radius`, of mass 1."""
+    return picture_target(read_picture(kernel_image), radius)

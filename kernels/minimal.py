@@ -7,11 +7,14 @@ derivative is the n-th difference: t_k = -s + k h, w_k = (-1)^k C(n, k) / h^n (H
 import math
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import BSpline
 
 from kernels.sparse import LARGEST_SCALE, SparseKernel, checked_order, outer
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 
 def knot_spacing(order: int, half_size: float) -> float:
@@ -50,8 +53,10 @@ def minimal_kernel(
     return product.embedded(axes, dim)
 
 
-def bspline(order: int, half_size: float) -> BSpline:
+def bspline(order: int, half_size: float) -> "BSpline":
     """The 1-D minimal kernel as a SciPy B-spline of unit mass, 0 outside [-half_size, half_size]."""
+    from scipy.interpolate import BSpline
+
     n, h = order + 1, knot_spacing(order, half_size)
     basis = BSpline.basis_element(-half_size + h * np.arange(n + 1), extrapolate=False)
     return BSpline.construct_fast(basis.t, basis.c / h, basis.k, extrapolate=False)

@@ -1,12 +1,15 @@
 """A kernel drawn as a picture: its light, at unit mass, is what a point becomes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 from scipy.ndimage import map_coordinates
 
 from kernels.target import Target
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 # A kernel's picture is reduced to this many pixels a side: far finer than any set of Diracs.
@@ -18,9 +21,11 @@ def read_picture(path: str | Path) -> np.ndarray:
 
     Raises FileNotFoundError for a missing file and ValueError for one that is no picture.
     """
+    from PIL import Image, ImageOps
+
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; check the path of the kernel's picture")
+        raise FileNotFoundError(f"{path} does not exist; check the path of the kernel's picture")
     try:
         with Image.open(path) as picture:
             pixels = np.asarray(_plain(ImageOps.exif_transpose(picture)))
@@ -29,7 +34,7 @@ def read_picture(path: str | Path) -> np.ndarray:
     return light(pixels)
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def _plain(picture: "Image.Image") -> "Image.Image":
     """Palettes and inks as colours, a palette's transparency as alpha; other pictures as they are."""
     if picture.mode in ("P", "PA"):
         return picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
@@ -37,27 +42,17 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def light(pixels: np.ndarray) -> np.ndarray:
-    """Pixels [H, W], [H, W, 1..4] of any type as light [H, W], largest value 1; raises ValueError for all black."""
+    """Pixels [H, W], [H, W, 1 to 4] of any type as light [H, W], largest value 1; raises ValueError without light."""
     top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
     values = np.asarray(pixels, dtype=np.float64) / top
     if values.ndim == 2:
         values = values[..., None]
-    if values.ndim != 3 or values.shape[-1] not in (1, 2, 3, 4) or values.size == 0:
-        raise ValueError(f"a kernel's picture must be [H, W] or [H, W, 1 to 4], not {pixels.shape}")
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError("a kernel's picture must have finite values that are not negative")
-    colours = values[..., :3] @ np.array(LUMINANCE) if values.shape[-1] >= 3 else values[..., 0]
-    total = colours * values[..., -1] if values.shape[-1] in (2, 4) else colours
-    if not total.max() > 0:
-        raise ValueError("a kernel's picture must not be black all over")
+    total = values[..., :3] @ np.array(LUMINANCE) if values.shape[-1] >= 3 else values[..., 0]
+    if values.shape[-1] in (2, 4):
+        total = total * values[..., -1]
+    if not (np.isfinite(total).all() and total.min() >= 0 and total.max() > 0):
+        raise ValueError("a kernel's picture must have finite values, none negative and not all black")
     return total / total.max()
-
-
-def picture(dim: int, kernel_image: str | Path, radius: float) -> Target:
-    """The kernel drawn in a picture file, for two filtered axes; raises as `read_picture` does."""
-    if dim != 2:
-        raise ValueError(f"a picture is a kernel of two filtered axes, not {dim}")
-    return picture_target(read_picture(kernel_image), radius)
 
 
 def picture_target(values: np.ndarray, radius: float) -> Target:

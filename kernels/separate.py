@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from kernels.sparse import SparseKernel, ramp
+from kernels.sparse import MOMENT_TOLERANCE, SparseKernel, ramp
 from kernels.splines import SplineBasis
 
 # A grid far emptier or larger than this costs more than the Diracs that lie on it.
@@ -25,9 +25,9 @@ def tensor_terms(kernel: SparseKernel, tolerance: float = 1e-12) -> list[Term] |
     """The kernel as a sum of outer products, each term one (positions [K_j], weights [K_j]) per filtered axis.
 
     The terms come largest first and add up to the kernel within `tolerance`, relative in the L2 norm of
-    the kernel (or within what rounding of the weights does to it, where that is more); each keeps the
-    moment laws by itself. An outer product gives one term. None for Diracs that do not lie on a small
-    enough tensor grid.
+    the kernel (or within what rounding of the weights does to it, where that is more); each meets the
+    moment conditions by itself. An outer product gives one term. None for Diracs that do not lie on a small
+    enough tensor grid. Kernels that break the moment conditions are split by their weights as they are.
     """
     if len(kernel.axes) == 1:
         return [((kernel.positions[:, kernel.axes[0]], kernel.weights),)]
@@ -35,6 +35,11 @@ def tensor_terms(kernel: SparseKernel, tolerance: float = 1e-12) -> list[Term] |
     if gridded is None:
         return None
     coordinates, weights = gridded
+    if kernel.tolerance > MOMENT_TOLERANCE:
+        found = [(size, vectors) for size, vectors in _rank_one_terms(weights)]
+        largest = max(size for size, _ in found)
+        identities = [np.eye(len(t)) for t in coordinates]
+        return [_weighted_term(*term, coordinates, identities) for term in found if term[0] > tolerance * largest]
     bases = [SplineBasis(t, kernel.order) for t in coordinates]
     factors = [np.linalg.cholesky(basis.gram) for basis in bases]
     core = _core(weights, bases, factors)
@@ -68,6 +73,13 @@ def weight_grid(kernel: SparseKernel) -> tuple[list[np.ndarray], np.ndarray] | N
     weights = np.zeros(shape)
     np.add.at(weights, tuple(places), kernel.weights)
     return coordinates, weights
+
+
+def is_signed(kernel: SparseKernel) -> bool:
+    """Whether a kernel, and its output, is to be shown around 0: its mass is below a quarter of that of |g|."""
+    coordinates = [np.linspace(-r, r, 65) * (1 - 1e-9) for r in kernel.radius[list(kernel.axes)]]
+    cell = np.prod([x[1] - x[0] for x in coordinates])
+    return abs(kernel.mass) < 0.25 * float(np.abs(grid_density(kernel, coordinates)).sum() * cell)
 
 
 def grid_density(kernel: SparseKernel, coordinates: Sequence[np.ndarray]) -> np.ndarray:

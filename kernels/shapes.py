@@ -8,10 +8,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import ndtr
 
 from kernels.minimal import bspline
-from kernels.sparse import LARGEST_ORDER
 from kernels.target import Target
 
 # Smoothing Gaussians end at 3 sigma, derivatives at 4, where they have faded enough to have no step.
@@ -87,149 +85,22 @@ def rotated_box(along: float, across: float, angle: float) -> tuple[float, float
     return s * along + c * across, c * along + s * across
 
 
-def power_along(axis: int, degree: int, dim: int) -> tuple[int, ...]:
+def exponents(axis: int | None, degree: int, dim: int) -> tuple[int, ...]:
     """The exponents of x_axis^degree."""
     return tuple(degree if j == axis else 0 for j in range(dim))
 
 
-def gaussian(dim: int, sigma: float) -> Target:
-    """The Gaussian, cut at 3 sigma, of mass 1."""
-    return product(lambda x: truncated_gaussian(x, sigma), SMOOTHING_CUT * sigma, dim)
-
-
-def difference_of_gaussians(dim: int, sigma: float, ratio: float) -> Target:
-    """The Gaussian of sigma less that of ratio sigma, of mass 0 (Marr & Hildreth 1980)."""
-    if not ratio > 1:
-        raise ValueError(f"dog needs a ratio above 1, not {ratio}")
-    narrow, wide = gaussian(dim, sigma), gaussian(dim, ratio * sigma)
-    return Target(lambda points: narrow.density(points) - wide.density(points), wide.radius, 0.0)
-
-
-def derivative(dim: int, sigma: float, axis: int) -> Target:
-    """The first derivative of a Gaussian along one axis: a ramp of slope 1 gives 1."""
+def along_axis(axis: int | None, profile: Profile, sigma: float) -> Profile:
+    """The density of a profile along one axis times Gaussians along the others."""
 
     def density(points: np.ndarray) -> np.ndarray:
-        others = np.delete(points, axis, axis=1)
-        smooth = np.prod(truncated_gaussian(others, sigma, DERIVATIVE_CUT), axis=1)
-        return first_derivative(points[:, axis], sigma) * smooth
+        others = np.prod(truncated_gaussian(np.delete(points, axis, axis=1), sigma, DERIVATIVE_CUT), axis=1)
+        return profile(points[:, axis]) * others
 
-    return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, {power_along(axis, 1, dim): -1.0})
-
-
-def second(dim: int, sigma: float, axis: int) -> Target:
-    """The second derivative of a Gaussian along one axis: x^2 gives 2."""
-
-    def density(points: np.ndarray) -> np.ndarray:
-        others = np.delete(points, axis, axis=1)
-        smooth = np.prod(truncated_gaussian(others, sigma, DERIVATIVE_CUT), axis=1)
-        return second_derivative(points[:, axis], sigma) * smooth
-
-    moments = {power_along(axis, 1, dim): 0.0, power_along(axis, 2, dim): 2.0}
-    return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, moments)
+    return density
 
 
-def laplacian(dim: int, sigma: float) -> Target:
-    """The Laplacian of a Gaussian: the second derivatives along all axes added up."""
-    parts = [second(dim, sigma, axis) for axis in range(dim)]
-    moments = {power_along(axis, 2, dim): 2.0 for axis in range(dim)}
-    return Target(lambda points: sum(part.density(points) for part in parts), parts[0].radius, 0.0, moments)
-
-
-def disk(dim: int, radius: float) -> Target:
-    """The uniform disk (a ball in three axes), of mass 1."""
-    volume = math.pi ** (dim / 2) / math.gamma(dim / 2 + 1) * radius**dim
-    return Target(lambda points: (np.linalg.norm(points, axis=1) <= radius) / volume, (radius,) * dim, 1.0)
-
-
-def ring(dim: int, radius: float, thickness: float) -> Target:
-    """The uniform ring between radius - thickness and radius, of mass 1."""
-    if not 0 < thickness < radius:
-        raise ValueError("ring needs a thickness between 0 and its radius")
-    area = math.pi * (radius**2 - (radius - thickness) ** 2)
-
-    def density(points: np.ndarray) -> np.ndarray:
-        distance = np.linalg.norm(points, axis=1)
-        return ((distance <= radius) & (distance >= radius - thickness)) / area
-
-    return Target(density, (radius,) * dim, 1.0)
-
-
-def gabor(dim: int, sigma: float, frequency: float, angle: float) -> Target:
-    """A cosine under a Gaussian, less its mean: mass 0, and a wave of its own frequency passes with gain 1.
-
-    `frequency` in cycles per domain unit along `angle`; in one axis the angle is 0 (Daugman 1985).
-    """
-    if frequency * sigma < 0.1:
-        raise ValueError("gabor needs a frequency of at least 0.1 / sigma cycles per domain unit")
-    if dim == 1 and angle:
-        raise ValueError("gabor has no angle in one filtered axis")
-    c, s = direction(angle)
-    waves = 2 * math.pi * frequency * np.array([-s, c] if dim == 2 else [1.0])
-    mean, double = cosine_mean(waves, sigma), cosine_mean(2 * waves, sigma)
-    gain = (1 + double) / 2 - mean**2
-
-    def density(points: np.ndarray) -> np.ndarray:
-        envelope = np.prod(truncated_gaussian(points, sigma), axis=1)
-        return (np.cos(points @ waves) - mean) * envelope / gain
-
-    return Target(density, (SMOOTHING_CUT * sigma,) * dim, 0.0)
-
-
-def lanczos(dim: int, radius: float, lobes: float) -> Target:
-    """The sinc windowed by its own main lobe, `lobes` zero crossings to either side, of mass 1 (Duchon 1979)."""
-    if int(lobes) != lobes or not 2 <= lobes <= 8:
-        raise ValueError(f"lanczos needs 2 to 8 whole lobes, not {lobes}")
-
-    def profile(x: np.ndarray) -> np.ndarray:
-        return np.sinc(lobes * x / radius) * np.sinc(x / radius) * (np.abs(x) <= radius)
-
-    return product(unit_mass(profile, radius), radius, dim)
-
-
-def motion(dim: int, length: float, thickness: float, angle: float) -> Target:
-    """A line of `length` drawn with a Gaussian pen whose full width at half maximum is `thickness`, of mass 1."""
-    sigma = thickness / FWHM_PER_SIGMA
-    reach = length / 2 + SMOOTHING_CUT * sigma
-
-    def along(u: np.ndarray) -> np.ndarray:
-        return (ndtr((u + length / 2) / sigma) - ndtr((u - length / 2) / sigma)) * (np.abs(u) <= reach)
-
-    profile = unit_mass(along, reach)
-
-    def density(points: np.ndarray) -> np.ndarray:
-        u, v = rotated(points, angle)
-        return profile(u) * truncated_gaussian(v, sigma)
-
-    return Target(density, rotated_box(reach, SMOOTHING_CUT * sigma, angle), 1.0)
-
-
-def anisotropic(dim: int, sigma: float, sigma_across: float, angle: float) -> Target:
-    """A Gaussian of `sigma` along `angle` and `sigma_across` across it, of mass 1.
-
-    Cut at 3 sigma: a box where it lies along the axes (separable), an ellipse where it does not (smaller).
-    """
-    if angle % 90 == 0:
-
-        def density(points: np.ndarray) -> np.ndarray:
-            u, v = rotated(points, angle)
-            return truncated_gaussian(u, sigma) * truncated_gaussian(v, sigma_across)
-
-        return Target(density, rotated_box(SMOOTHING_CUT * sigma, SMOOTHING_CUT * sigma_across, angle), 1.0)
-    norm = 2 * math.pi * sigma * sigma_across * (1 - math.exp(-(SMOOTHING_CUT**2) / 2))
-
-    def elliptic(points: np.ndarray) -> np.ndarray:
-        u, v = rotated(points, angle)
-        square = (u / sigma) ** 2 + (v / sigma_across) ** 2
-        return np.exp(-square / 2) * (square <= SMOOTHING_CUT**2) / norm
-
-    c, s = direction(angle)
-    reach = (math.hypot(s * sigma, c * sigma_across), math.hypot(c * sigma, s * sigma_across))
-    return Target(elliptic, tuple(SMOOTHING_CUT * r for r in reach), 1.0)
-
-
-def spline(dim: int, half_size: float, degree: float) -> Target:
+def spline(dim: int, half_size: float, degree: int) -> Target:
     """The B-spline of `degree` on [-half_size, half_size], of mass 1: box, tent, quadratic, ..."""
-    if int(degree) != degree or not 0 <= degree <= LARGEST_ORDER:
-        raise ValueError(f"bspline needs a whole degree from 0 to {LARGEST_ORDER}, not {degree}")
-    element = bspline(int(degree), half_size)
-    return product(lambda x: np.nan_to_num(element(x)), half_size, dim)
+    profile = bspline(degree, half_size)
+    return product(lambda x: np.nan_to_num(profile(x)), half_size, dim)

@@ -1,4 +1,4 @@
-"""B-splines on any knots: the kernels of order p whose moment laws hold by construction.
+"""B-splines on any knots: the kernels of order p that meet the moment conditions by construction.
 
 p   order, the degree;  n = p + 1
 t   knots [K], increasing: the positions of the Diracs
@@ -61,7 +61,7 @@ class SplineBasis:
     def coefficients(self, weights: np.ndarray) -> np.ndarray:
         """[K - n, ...], the coefficients of the kernel with Dirac `weights` [K, ...], by n running sums.
 
-        Defects of the moment laws are lost in the middle of the knots.
+        Defects of the moment conditions are lost in the middle of the knots.
         """
         sums = np.asarray(weights, dtype=np.float64)
         for q in range(self.n):

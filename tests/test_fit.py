@@ -1,4 +1,4 @@
-"""Fitted kernels: accuracy against their targets, laws kept exactly, errors and numbers of Diracs."""
+"""Fitted kernels: accuracy against their targets, moments kept exactly, errors and numbers of Diracs."""
 
 import math
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import SparseKernel, minimal_kernel, outer, shapes
+from kernels import SparseKernel, library, minimal_kernel, outer
 from kernels.fit import best_weights, fit_errors, fit_kernel
-from kernels.laws import lawful_weights
+from kernels.moments import corrected_weights
 from kernels.target import Target
 
 SIGMA = 1 / 3
@@ -33,7 +33,7 @@ def truncated_gaussian(x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("count", "allowed"), [(9, 0.04), (13, 0.02)])
 def test_gaussian_of_order_one_is_within_the_papers_error(count, allowed):
-    kernel = fit_kernel(shapes.gaussian(1, SIGMA), 1, count)
+    kernel = fit_kernel(library.gaussian(sigma=SIGMA).target(), 1, count)
     x = np.linspace(-1, 1, 4001)
     error = np.abs(kernel.density(x[:, None]) - truncated_gaussian(x)).max()
     assert error <= allowed * truncated_gaussian(np.zeros(1))[0]
@@ -100,9 +100,9 @@ def test_weights_are_the_best_at_their_positions():
     x = (np.arange(4000) + 0.5) / 2000 - 1
     residual = kernel.density(x[:, None]) - hann(x[:, None])
     for change in np.random.default_rng(0).standard_normal((6, 7)):
-        other = SparseKernel(knots[:, None], lawful_weights(knots[:, None], change, 1, (0,)), 1, (0,))
+        other = SparseKernel(knots[:, None], corrected_weights(knots[:, None], change, 1, (0,)), 1, (0,))
         step = other.density(x[:, None]) - other.mass * kernel.density(x[:, None])
-        # No lawful change of mass 0 lowers the error: the residual is orthogonal to all of them.
+        # No change of mass 0 that meets the conditions lowers the error: the residual is orthogonal to all of them.
         assert abs(residual @ step) <= 1e-3 * np.linalg.norm(residual) * np.linalg.norm(step)
 
 
@@ -126,7 +126,7 @@ def test_alike_axes_share_their_knots_in_three_dimensions():
 
 
 def test_tensor_grid_drops_the_diracs_of_flat_parts():
-    disk = shapes.disk(2, 1.0)
+    disk = library.disk(radius=1.0).target(2)
     pruned = fit_kernel(disk, 1, 41)
     full = fit_kernel(disk, 1, 41, slack=0.0)
     assert len(pruned) < 0.7 * len(full) <= 0.7 * 41**2
@@ -140,13 +140,13 @@ def test_tensor_grid_drops_the_diracs_of_flat_parts():
 
 
 def test_low_tails_are_not_dropped_for_being_low():
-    target = shapes.difference_of_gaussians(2, 0.2, 3.0)
+    target = library.dog(sigma=0.2, ratio=3.0).target(2)
     pruned, full = (fit_errors(fit_kernel(target, 0, 33, slack=slack), target) for slack in (0.05, 0.0))
     assert pruned.relative_l2 <= 1.06 * full.relative_l2
 
 
 def test_mixed_moments_are_exact_on_a_tensor_grid():
-    target = shapes.laplacian(2, 0.25)
+    target = library.log(sigma=0.25).target(2)
     kernel = fit_kernel(target, 1, 13)
     w, (x, y) = kernel.weights, kernel.positions.T
     # The integral of x^a y^b g is sum w x^(a + 2) y^(b + 2) over the rising factorials.
@@ -159,7 +159,7 @@ def test_mixed_moments_are_exact_on_a_tensor_grid():
 def test_wanted_error_is_reached_with_few_diracs(dim, order):
     target = Target(hann, (1.0,) * dim, 1.0)
     steps: list[str] = []
-    kernel = fit_kernel(target, order, error=0.03, report=steps.append)
+    kernel = fit_kernel(target, order, error=0.03, notify=steps.append)
     assert fit_errors(kernel, target).relative_l2 <= 0.03
     per_axis = round(len(kernel) ** (1 / dim))
     assert fit_errors(fit_kernel(target, order, per_axis - 3), target).relative_l2 > 0.03
@@ -190,7 +190,7 @@ def test_errors_are_those_of_the_density():
         ({"order": 1, "count": 50, "smallest_gap": 0.1}, "do not fit"),
     ],
 )
-def test_senseless_requests_are_refused(arguments, message):
+def test_wrong_requests_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         fit_kernel(Target(hann, 1.0, 1.0), **arguments)
 

@@ -64,6 +64,6 @@ def test_tensor_product_over_the_filtered_axes():
 @pytest.mark.parametrize(
     ("order", "half_size"), [(-1, 0.1), (9, 0.1), (9.5, 0.1), (1, 0.0), (1, -0.2), (1, math.nan), (1, math.inf)]
 )
-def test_senseless_orders_and_sizes_are_refused(order, half_size):
+def test_invalid_orders_and_sizes_are_refused(order, half_size):
     with pytest.raises(ValueError, match="order" if half_size == 0.1 else "half size"):
         minimal_kernel(order, half_size)

@@ -44,7 +44,7 @@ def test_outer_product_is_one_term(dim, order, count, seed):
 
 @settings(max_examples=15, deadline=None)
 @given(order=st.integers(0, 2), seed=st.integers(0, 1000))
-def test_terms_add_up_to_the_kernel_and_each_is_lawful(order, seed):
+def test_terms_add_up_to_the_kernel_and_each_meets_the_conditions(order, seed):
     pairs = [outer(random_bump(order, 8, seed + j), random_bump(order, 9, seed - j + 500)) for j in range(3)]
     kernel = combine(pairs, [1.0, -0.5, 0.2])
     terms = tensor_terms(kernel)

@@ -1,12 +1,12 @@
-"""The laws of sparse kernels, against sums of SciPy B-splines, dense quadrature and closed forms."""
+"""Properties of sparse kernels, against sums of SciPy B-splines, dense quadrature and closed forms."""
 
 import math
 
 import numpy as np
 import pytest
-from builders import bumps, lopsided
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import bumps, lopsided
 
 from files import ArchiveError
 from kernels import SparseKernel, combine, minimal_kernel, outer
@@ -140,45 +140,45 @@ def test_times_and_combine_are_linear_and_merge_shared_positions():
         combine([tent, tent], [1.0, -1.0])
 
 
-LAWFUL = minimal_kernel(1, 0.2)
+TENT = minimal_kernel(1, 0.2)
 
 
 @pytest.mark.parametrize(
     ("positions", "weights", "order", "axes", "message"),
     [
-        (LAWFUL.positions[:, 0], LAWFUL.weights, 1, (0,), "do not fit"),
-        (LAWFUL.positions, LAWFUL.weights[:-1], 1, (0,), "do not fit"),
+        (TENT.positions[:, 0], TENT.weights, 1, (0,), "do not fit"),
+        (TENT.positions, TENT.weights[:-1], 1, (0,), "do not fit"),
         (np.zeros((0, 1)), np.zeros(0), 1, (0,), "do not fit"),
-        (LAWFUL.positions, LAWFUL.weights * np.nan, 1, (0,), "finite"),
-        (LAWFUL.positions, LAWFUL.weights, -1, (0,), "order"),
-        (LAWFUL.positions, LAWFUL.weights, 9, (0,), "order"),
-        (LAWFUL.positions, LAWFUL.weights, 1.5, (0,), "order"),
-        (LAWFUL.positions, LAWFUL.weights, 1, (), "axes"),
-        (LAWFUL.positions, LAWFUL.weights, 1, (1,), "axes"),
-        (LAWFUL.positions, LAWFUL.weights, 1, (0, 0), "axes"),
-        (np.hstack([LAWFUL.positions] * 2), LAWFUL.weights, 1, (0,), "must be 0"),
-        (LAWFUL.positions, LAWFUL.weights * [1, 1, 1 + 1e-6], 1, (0,), "moment laws"),
-        (LAWFUL.positions, LAWFUL.weights, 2, (0,), "moment laws"),
+        (TENT.positions, TENT.weights * np.nan, 1, (0,), "finite"),
+        (TENT.positions, TENT.weights, -1, (0,), "order"),
+        (TENT.positions, TENT.weights, 9, (0,), "order"),
+        (TENT.positions, TENT.weights, 1.5, (0,), "order"),
+        (TENT.positions, TENT.weights, 1, (), "axes"),
+        (TENT.positions, TENT.weights, 1, (1,), "axes"),
+        (TENT.positions, TENT.weights, 1, (0, 0), "axes"),
+        (np.hstack([TENT.positions] * 2), TENT.weights, 1, (0,), "must be 0"),
+        (TENT.positions, TENT.weights * [1, 1, 1 + 1e-6], 1, (0,), "moment conditions"),
+        (TENT.positions, TENT.weights, 2, (0,), "moment conditions"),
     ],
 )
-def test_unlawful_kernels_are_refused(positions, weights, order, axes, message):
+def test_invalid_kernels_are_refused(positions, weights, order, axes, message):
     with pytest.raises(ValueError, match=message):
         SparseKernel(positions, weights, order, axes)
 
 
-def test_laws_hold_line_by_line_and_not_just_in_sum():
+def test_moment_conditions_hold_line_by_line_and_not_just_in_sum():
     tent = minimal_kernel(0, 0.2)
     twisted = SparseKernel(outer(tent, tent).positions, outer(tent, tent).weights, 0, (0, 1))
     assert twisted.moment_defect() < 1e-12
     # These weights add up to 0 but the lines along each axis do not.
-    with pytest.raises(ValueError, match="moment laws"):
+    with pytest.raises(ValueError, match="moment conditions"):
         SparseKernel(twisted.positions, np.abs(twisted.weights) * [1, 1, -1, -1], 0, (0, 1))
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
-def test_senseless_scales_are_refused(scale):
+def test_invalid_scales_are_refused(scale):
     with pytest.raises(ValueError, match="scale"):
-        LAWFUL.scaled(scale)
+        TENT.scaled(scale)
 
 
 def test_kernels_of_different_order_do_not_mix():
@@ -205,12 +205,12 @@ def test_save_and_load_round_trip(tmp_path):
 
 
 def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
-    path = LAWFUL.save(tmp_path / "kernel.npz")
+    path = TENT.save(tmp_path / "kernel.npz")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArchiveError):
         SparseKernel.load(path)
-    path.write_bytes(whole.replace(LAWFUL.weights.tobytes(), (2 * LAWFUL.weights).tobytes()))
+    path.write_bytes(whole.replace(TENT.weights.tobytes(), (2 * TENT.weights).tobytes()))
     with pytest.raises(ArchiveError):
         SparseKernel.load(path)
     path.write_bytes(b"not a kernel")
@@ -218,9 +218,9 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
         SparseKernel.load(path)
     with pytest.raises(FileNotFoundError):
         SparseKernel.load(tmp_path / "none.npz")
-    np.savez(tmp_path / "other.npz", positions=LAWFUL.positions, weights=LAWFUL.weights)
+    np.savez(tmp_path / "other.npz", positions=TENT.positions, weights=TENT.weights)
     with pytest.raises(ArchiveError, match="order"):
         SparseKernel.load(tmp_path / "other.npz")
-    np.savez(tmp_path / "unlawful.npz", positions=LAWFUL.positions, weights=np.ones(3), order=1, axes=[0])
-    with pytest.raises(ArchiveError, match="moment laws"):
-        SparseKernel.load(tmp_path / "unlawful.npz")
+    np.savez(tmp_path / "wrong.npz", positions=TENT.positions, weights=np.ones(3), order=1, axes=[0])
+    with pytest.raises(ArchiveError, match="moment conditions"):
+        SparseKernel.load(tmp_path / "wrong.npz")

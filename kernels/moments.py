@@ -1,4 +1,4 @@
-"""The moment laws of Dirac weights as linear equations, and the nearest weights that obey them.
+"""The moment conditions of Dirac weights as linear equations, and the nearest weights that meet them.
 
 For every filtered axis j, every line of Diracs along j and every k < n:  sum_i w_i t_ij^k = 0
 """
@@ -24,7 +24,7 @@ def lines_along(positions: np.ndarray, axis: int) -> np.ndarray:
 
 
 def moment_equations(positions: np.ndarray, order: int, axes: Sequence[int]) -> np.ndarray:
-    """B [E, K] with B @ w = 0 for weights that obey the moment laws; powers are taken of t / radius."""
+    """B [E, K] with B @ w = 0 for weights that meet the moment conditions, in powers of t / radius."""
     radius = np.abs(positions).max(axis=0)
     scaled = positions / np.where(radius > 0, radius, 1.0)
     rows = []
@@ -37,11 +37,11 @@ def moment_equations(positions: np.ndarray, order: int, axes: Sequence[int]) -> 
     return np.vstack(rows)
 
 
-def lawful_weights(positions: np.ndarray, weights: np.ndarray, order: int, axes: Sequence[int]) -> np.ndarray:
-    """The weights [K] nearest to `weights` that obey the moment laws.
+def corrected_weights(positions: np.ndarray, weights: np.ndarray, order: int, axes: Sequence[int]) -> np.ndarray:
+    """The weights [K] nearest to `weights` that meet the moment conditions.
 
     Nearest is the least sum of squared relative changes; weights of 0 stay 0. positions [K, d] in domain
-    units. Raises ValueError where no weights but 0 obey the laws (Diracs that do not share lines along
+    units. Raises ValueError where only 0 meets the conditions (Diracs that do not share lines along
     the axes).
     """
     positions = np.asarray(positions, dtype=np.float64)
@@ -58,5 +58,7 @@ def lawful_weights(positions: np.ndarray, weights: np.ndarray, order: int, axes:
         change, *_ = np.linalg.lstsq(equations * scale, -equations @ found, rcond=1e-12)
         found = found + scale * change
     if np.abs(found).sum() < 1e-6 * scale.sum():
-        raise ValueError("no weights at these positions obey the moment laws: Diracs must share lines along the axes")
+        raise ValueError(
+            "no weights at these positions meet the moment conditions: Diracs must share lines along the axes"
+        )
     return found

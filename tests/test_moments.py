@@ -1,4 +1,4 @@
-"""Weights made lawful: with the least change, or refused."""
+"""Weights corrected to meet the moment conditions: with the least change, or refused."""
 
 import numpy as np
 import pytest
@@ -6,39 +6,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import SparseKernel, minimal_kernel, outer
-from kernels.laws import lawful_weights
+from kernels.moments import corrected_weights
 
 
 @settings(max_examples=25, deadline=None)
 @given(order=st.integers(0, 2), seed=st.integers(0, 10**6), noise=st.floats(1e-6, 1e-2))
-def test_lawful_weights_are_lawful_and_near(order, seed, noise):
+def test_corrected_weights_meet_the_conditions_and_are_near(order, seed, noise):
     rng = np.random.default_rng(seed)
     kernel = outer(minimal_kernel(order, 0.7), minimal_kernel(order, 1.3))
     spoiled = kernel.weights * (1 + noise * rng.uniform(-1, 1, len(kernel)))
-    found = lawful_weights(kernel.positions, spoiled, order, (0, 1))
-    mended = SparseKernel(kernel.positions, found, order, (0, 1))
+    found = corrected_weights(kernel.positions, spoiled, order, (0, 1))
+    corrected = SparseKernel(kernel.positions, found, order, (0, 1))
     assert np.abs(found / spoiled - 1).max() <= 20 * noise
-    # On these positions the laws leave one kernel only, of any mass.
-    np.testing.assert_allclose(found / mended.mass, kernel.weights, rtol=1e-8)
+    # On these positions the conditions leave one kernel only, of any mass.
+    np.testing.assert_allclose(found / corrected.mass, kernel.weights, rtol=1e-8)
 
 
-def test_lawful_weights_leave_lawful_ones_alone_and_change_least():
+def test_corrected_weights_leave_good_ones_alone_and_change_least():
     knots = np.linspace(-1, 1, 9)[:, None]
     weights = np.array([1.0, -2.0, 0.5, 0.3, 1.5, -0.7, 0.0, 2.0, -1.0])
-    found = lawful_weights(knots, weights, 1, (0,))
-    np.testing.assert_allclose(lawful_weights(knots, found, 1, (0,)), found, rtol=1e-12)
+    found = corrected_weights(knots, weights, 1, (0,))
+    np.testing.assert_allclose(corrected_weights(knots, found, 1, (0,)), found, rtol=1e-12)
     assert found[6] == 0.0
     change = np.linalg.norm((found - weights)[weights != 0] / weights[weights != 0])
     for seed in range(5):
-        other = found + 0.1 * lawful_weights(knots, np.random.default_rng(seed).standard_normal(9) * weights, 1, (0,))
+        other = found + 0.1 * corrected_weights(
+            knots, np.random.default_rng(seed).standard_normal(9) * weights, 1, (0,)
+        )
         assert np.linalg.norm((other - weights)[weights != 0] / weights[weights != 0]) >= change
 
 
-def test_weights_that_no_law_allows_are_refused():
+def test_weights_that_cannot_be_corrected_are_refused():
     scattered = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     with pytest.raises(ValueError, match="share lines"):
-        lawful_weights(scattered, np.ones(20), 1, (0, 1))
+        corrected_weights(scattered, np.ones(20), 1, (0, 1))
     with pytest.raises(ValueError, match="do not fit"):
-        lawful_weights(scattered, np.ones(19), 1, (0, 1))
+        corrected_weights(scattered, np.ones(19), 1, (0, 1))
     with pytest.raises(ValueError, match="finite"):
-        lawful_weights(scattered, np.full(20, np.inf), 1, (0, 1))
+        corrected_weights(scattered, np.full(20, np.inf), 1, (0, 1))
