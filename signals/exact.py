@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.ndimage import convolve1d
-from scipy.signal import oaconvolve
 
 from kernels import SparseKernel
 from kernels.minimal import bspline, knot_spacing
@@ -112,6 +111,13 @@ def target_taps(target: Target, steps: Sequence[float], nodes: int = 4) -> np.nd
     return values
 
 
+def overlap_add(values: np.ndarray, taps: np.ndarray, axes: int | Sequence[int]) -> np.ndarray:
+    """`values` convolved with long `taps` of as many axes, where all taps fall on samples."""
+    from scipy.signal import oaconvolve  # slow to import, and short filters do without
+
+    return oaconvolve(values, taps, mode="valid", axes=axes)
+
+
 def convolve_axis(values: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
     """`values` filtered along one axis, only where all taps fall on samples (2 r fewer results)."""
     reach = len(taps) // 2
@@ -119,7 +125,7 @@ def convolve_axis(values: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray
     if len(taps) > 64:
         shape = [1] * values.ndim
         shape[axis] = len(taps)
-        return oaconvolve(values, taps.reshape(shape), mode="valid", axes=axis)
+        return overlap_add(values, taps.reshape(shape), axis)
     full = convolve1d(values, taps, axis=axis, mode="constant")
     return full.take(np.arange(reach, length - reach), axis=axis)
 
@@ -168,7 +174,7 @@ def convolve_signal_nd(
     shape = [1] * values.ndim
     for axis, size in zip(axes, taps.shape, strict=True):
         shape[axis] = size
-    return oaconvolve(values, taps.reshape(shape), mode="valid", axes=tuple(axes))
+    return overlap_add(values, taps.reshape(shape), tuple(axes))
 
 
 def minimal_convolution(
