@@ -108,13 +108,14 @@ class Audio(Modality):
         path = Path(path)
         samples, rate = read_sound(path)
         with in_file(path):
-            return self.from_array(samples, rate, reach, window, halo, path.name)
+            return self.from_array(samples, reach, sample_rate=rate, window=window, halo=halo, name=path.name)
 
     def from_array(
         self,
         values: np.ndarray,
-        sample_rate: int,
         reach: Sequence[float] = (),
+        *,
+        sample_rate: int,
         window: int = WINDOW,
         halo: int | None = None,
         name: str = "array",

@@ -94,7 +94,13 @@ class Geometry(Modality):
             return self._shape(values, metadata, path.name, "it is too thin for this resolution, or too open")
 
     def from_array(
-        self, values: np.ndarray, centre: Sequence[float] = (0.0, 0.0, 0.0), scale: float = 1.0, name: str = "array"
+        self,
+        values: np.ndarray,
+        reach: Sequence[float] = (),
+        *,
+        centre: Sequence[float] = (0.0, 0.0, 0.0),
+        scale: float = 1.0,
+        name: str = "array",
     ) -> Signal:
         """Signed distances [Nx, Ny, Nz] or [Nx, Ny, Nz, 1] over [-1, 1]^3, in domain units; raises ValueError."""
         values = np.asarray(values, np.float32)

@@ -77,7 +77,15 @@ class Image(Modality):
         with in_file(path):
             return self.signal(values, metadata, path.name)
 
-    def from_array(self, values: np.ndarray, alpha: bool = False, linear: bool = False, name: str = "array") -> Signal:
+    def from_array(
+        self,
+        values: np.ndarray,
+        reach: Sequence[float] = (),
+        *,
+        alpha: bool = False,
+        linear: bool = False,
+        name: str = "array",
+    ) -> Signal:
         """An array [H, W] or [H, W, C], integers scaled to [0, 1]; with `alpha` colours must be multiplied by it."""
         values = np.asarray(values)
         metadata = ImageMetadata(alpha, bool(np.issubdtype(values.dtype, np.floating)), linear)

@@ -53,7 +53,7 @@ class Modality:
 
     load(path, reach=(), **options) -> Signal. `reach` are lengths in domain units (a margin, a kernel's radius) that
     add up: signals cut into pieces know that much of their neighbours. Raises FileNotFoundError or ValueError.
-    from_array(values, **options) -> Signal, from an array in the units of the modality. Raises ValueError.
+    from_array(values, reach=(), **options) -> Signal, from an array in the units of the modality. Raises ValueError.
     """
 
     number: ClassVar[int]

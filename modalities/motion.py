@@ -117,7 +117,9 @@ class Motion(Modality):
         with in_file(path):
             return self._signal(motion, path.name)
 
-    def from_array(self, values: np.ndarray, hierarchy: str, frame_time: float, name: str = "array") -> Signal:
+    def from_array(
+        self, values: np.ndarray, reach: Sequence[float] = (), *, hierarchy: str, frame_time: float, name: str = "array"
+    ) -> Signal:
         """Channels [T, N] (degrees, positions) of the skeleton that the BVH text `hierarchy` describes."""
         return self._signal(Bvh(parse_skeleton(hierarchy), np.asarray(values, np.float64), frame_time), name)
 

@@ -110,6 +110,8 @@ class Series(Modality):
     def from_array(
         self,
         values: np.ndarray,
+        reach: Sequence[float] = (),
+        *,
         times: np.ndarray | None = None,
         columns: Sequence[str] = (),
         scaling: str = "column",

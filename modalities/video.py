@@ -107,7 +107,9 @@ class Video(Modality):
             metadata = VideoMetadata(float(fps or rate), len(frames), start, max_frames, height)
             return self.signal(values, metadata, path.name)
 
-    def from_array(self, values: np.ndarray, fps: float = FOLDER_RATE, name: str = "array") -> Signal:
+    def from_array(
+        self, values: np.ndarray, reach: Sequence[float] = (), *, fps: float = FOLDER_RATE, name: str = "array"
+    ) -> Signal:
         """An array [H, W, T] or [H, W, T, 1 | 3], integers scaled to [0, 1], of `fps` frames a second."""
         values = scaled(np.asarray(values))
         values = values[..., None] if values.ndim == 3 else values

@@ -51,6 +51,7 @@ def parse_metadata(modality: str, entries: Mapping[str, Any], shape: Sequence[in
     """
     kind = Metadata.registry.get(modality, Metadata)
     try:
+        check("it", entries, isinstance(entries, Mapping), "a dictionary")
         load = entries.get("load", {})
         check("load", load, isinstance(load, Mapping), "a dictionary")
         merged = {**load, **{name: value for name, value in entries.items() if name != "load"}}
