@@ -1,1 +1,6 @@
-"""Fitting a repeated integral field to ground truth: batches, losses, optimisers, the loop and its records."""
+"""Fitting a repeated integral field to ground truth: options, batches, losses, optimisers, runs."""
+
+from training.options import PRESETS, Options, resolve
+from training.run import train
+
+__all__ = ["PRESETS", "Options", "resolve", "train"]

@@ -6,18 +6,42 @@ values S_j, and T is well approximated by the products of the leading ones (De L
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.lattice import LatticeTargets
+from models.polynomial import PolynomialPart
+from training.lattice import LatticeTargets, fit_polynomial
 
 # Directions smaller than this, relative to the largest, are the rounding of the ground truth's float32.
 TOLERANCE = 1e-6
 EPSILON = torch.finfo(torch.float64).eps
 # Singular values are divided by, even those of a signal that is 0 everywhere.
 SMALLEST = 1e-150
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The ground truth as its `polynomial` part and the `rest` [M_1, ..., M_d, c], both float64, and the singular
+    vectors [M_j, K_j] and singular values [K_j] of the rest per axis.
+    """
+
+    polynomial: PolynomialPart
+    rest: Tensor
+    vectors: list[Tensor]
+    sizes: list[Tensor]
+
+
+@torch.no_grad()
+def decompose(targets: LatticeTargets, degree: int) -> Decomposition:
+    """The least-squares polynomial of `degree` in every axis, and the singular directions of what it leaves."""
+    values = targets.values.double()
+    polynomial = PolynomialPart([axis.n for axis in targets.axes], degree, targets.channels).to(values)
+    fit_polynomial(targets, polynomial)
+    rest = values - polynomial.grid(targets.stencils())
+    pairs = [singular_directions(rest, axis) for axis in range(rest.ndim - 1)]
+    return Decomposition(polynomial, rest, [vectors for vectors, _ in pairs], [sizes for _, sizes in pairs])
 
 
 def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -36,40 +60,16 @@ def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
 
 
-def without_polynomial(values: Tensor, targets: LatticeTargets, degree: int) -> Tensor:
-    """`values` [M_1, ..., c] less their least-squares fit by products of powers up to `degree` in every axis.
-
-    It is what the polynomial part leaves to the factors: the minimal kernel takes a power to one of the same degree.
-    """
-    fit = values
-    for axis, layout in enumerate(targets.axes):
-        x = layout.positions(torch.arange(values.shape[axis], device=values.device))
-        basis = torch.linalg.qr(x[:, None] ** torch.arange(degree + 1, device=values.device)).Q
-        fit = torch.tensordot(basis @ basis.T, fit, dims=([1], [axis])).movedim(0, axis)
-    return values - fit
-
-
-@lru_cache(maxsize=1)
-def unfolded(targets: LatticeTargets, degree: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """What a polynomial part of `degree` leaves of the ground truth, float64, and its singular directions per axis.
-
-    Kept for the last targets asked for: the field's shape and its supervision both need them.
-    """
-    values = without_polynomial(targets.values.double(), targets, degree)
-    return values, [singular_directions(values, axis) for axis in range(values.ndim - 1)]
-
-
 def choose_ranks(
-    targets: LatticeTargets, limits: Sequence[int], size: int, accuracy: float = 0.0, degree: int = 0
+    targets: LatticeTargets, spectra: Sequence[Tensor], limits: Sequence[int], size: int, accuracy: float = 0.0
 ) -> tuple[int, ...]:
-    """Ranks per axis: one threshold on all singular values, as low as a core of `size` entries allows.
+    """Ranks per axis: one threshold on all singular values `spectra`, as low as a core of `size` entries allows.
 
-    Of what a polynomial part of `degree` leaves. `limits` [d] bound the ranks of filtered axes (their features span
-    no more), directions below TOLERANCE of the largest are never kept, and none beyond those that hold the truth to
-    `accuracy` dB (peak 1; 0: all), even if all error falls within [-1, 1]^d: the squared error of dropping directions
-    is at most the sum of their squared singular values (De Lathauwer et al. 2000).
+    `limits` [d] bound the ranks of filtered axes (their features span no more), directions below TOLERANCE of the
+    largest are never kept, and none beyond those that hold the truth to `accuracy` dB (peak 1; 0: all), even if all
+    error falls within [-1, 1]^d: the squared error of dropping directions is at most the sum of their squared singular
+    values (De Lathauwer et al. 2000).
     """
-    spectra = [sizes for _, sizes in unfolded(targets, degree)[1]]
     rows = zip(spectra, limits, targets.axes, strict=True)
     caps = [min(len(s), limit) if axis.n else len(s) for s, limit, axis in rows]
     floor = TOLERANCE * max(max(float(s[0]) for s in spectra), TOLERANCE * float(targets.values.norm()))

@@ -1,4 +1,4 @@
-"""The folder of a run: SUMMARY/EXPERIMENT_NAME with its checkpoints, options and TensorBoard events."""
+"""The folder of a run: its checkpoints, options and TensorBoard events, written by one run at a time."""
 
 import fcntl
 import json
@@ -20,13 +20,11 @@ class RunError(ValueError):
 class RunFolder:
     """Holds the folder's lock for as long as the run lives; nothing that a run has written is ever removed.
 
-    As a context manager it takes a folder away again to which the run has written nothing.
+    As a context manager it removes a folder again to which the run has written nothing.
     """
 
-    def __init__(self, summary: str | Path, name: str, resume: bool) -> None:
-        if name in ("", "..") or Path(name).name != name:
-            raise RunError(f"--experiment_name {name!r} must be a plain folder name")
-        self.path = Path(summary) / name
+    def __init__(self, path: str | Path, resume: bool = False) -> None:
+        self.path = Path(path)
         if not (self.path / LOCK).exists():
             self._check(resume)
         self._made = missing_folders(self.path)
@@ -41,7 +39,7 @@ class RunFolder:
             part.unlink()
 
     def _check(self, resume: bool) -> None:
-        """Refuse to resume nothing, or to start where something is."""
+        """Raise RunError where there is nothing to resume, or something where a run is to start."""
         if resume and not self.current.is_file():
             raise RunError(f"there is nothing to resume in {self.path}: no current.pth; start without --resume")
         if not resume and self._written():
@@ -66,17 +64,17 @@ class RunFolder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            taken = True
+            locked = False
         else:
             # A run that found nothing to do may just have removed the file this lock is on.
-            taken = os.fstat(lock.fileno()).st_nlink == 0
-        if taken:
+            locked = os.fstat(lock.fileno()).st_nlink > 0
+        if not locked:
             lock.close()
             raise RunError(f"another run is writing to {self.path}; choose another --experiment_name")
         return lock
 
     def close(self) -> None:
-        """Give the lock back; a folder that was made for this run and never written to goes with it."""
+        """Release the lock; a folder that was made for this run and never written to is removed."""
         if self.path in self._made and not self._written():
             (self.path / LOCK).unlink(missing_ok=True)
             remove_empty(self._made)

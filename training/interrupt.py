@@ -8,6 +8,10 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted, with everything saved."""
+
+
 class Interrupt:
     """While entered, the first Ctrl-C or SIGTERM only sets `asked`; a second one acts as it would without."""
 
@@ -16,7 +20,7 @@ class Interrupt:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        # Only the main thread may say what signals do; what a shell has switched off stays off.
+        # Only the main thread may set what signals do; what a shell has switched off stays off.
         if threading.current_thread() is threading.main_thread():
             found = {number: signal.getsignal(number) for number in SIGNALS}
             self._before = {number: action for number, action in found.items() if action != signal.SIG_IGN}

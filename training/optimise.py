@@ -14,24 +14,18 @@ FLOOR = 0.01
 
 
 def build_optimisers(field: Field, options: Options) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices between hidden layers with Adam for the rest, or Adam for all."""
-    trained = [(name, p) for name, p in field.named_parameters() if _descends(name, options)]
-    hidden = [p for name, p in trained if _is_hidden(name, p)] if options.optimizer == "muon" else []
-    chosen = {id(p) for p in hidden}
-    rest = [p for _, p in trained if id(p) not in chosen]
+    """Muon for the matrices between hidden layers with Adam for the rest, or Adam for all.
+
+    Of a separable field only the networks descend: heads, tables, core and polynomial are solved for.
+    """
+    hidden, rest = [], []
+    for name, p in field.named_parameters():
+        if options.supervision == "projection" and ".network." not in name:
+            continue
+        between = p.ndim == 2 and "layers." in name and "layers.0." not in name
+        (hidden if between and options.optimizer == "muon" else rest).append(p)
     optimisers: list[torch.optim.Optimizer] = [Muon(hidden, options.learn_rate)] if hidden else []
-    if rest:
-        optimisers.append(torch.optim.Adam(rest, options.learn_rate, fused=True))
-    return optimisers
-
-
-def _descends(name: str, options: Options) -> bool:
-    """Under projection only the networks descend: heads, tables, core and polynomial are solved for."""
-    return options.supervision != "projection" or ".network." in name
-
-
-def _is_hidden(name: str, p: torch.Tensor) -> bool:
-    return p.ndim == 2 and "layers." in name and "layers.0." not in name
+    return optimisers + ([torch.optim.Adam(rest, options.learn_rate, fused=True)] if rest else [])
 
 
 def rate(options: Options, step: int, spent: float) -> float:
@@ -42,8 +36,12 @@ def rate(options: Options, step: int, spent: float) -> float:
     return warm_up * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(spent, 1.0))))
 
 
-def set_rate(optimisers: list[torch.optim.Optimizer], learn_rate: float) -> None:
-    """Give every group of every optimiser the same learning rate."""
+def descend(optimisers: list[torch.optim.Optimizer], loss: torch.Tensor, learn_rate: float) -> None:
+    """One step of every optimiser at `learn_rate`."""
     for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
         for group in optimiser.param_groups:
             group["lr"] = learn_rate
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()

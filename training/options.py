@@ -1,116 +1,129 @@
-"""Every choice of a training run, resolved: the field's recipe, then a preset, then what the user asked for."""
+"""One table of a run's options; the command line, the checks, resuming and the warnings all follow from it.
 
+An option is one line of `Options`: its type, default, range or choices, help, and with what it has an effect.
+"""
+
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from models.field import FACTORS, KINDS
+from models.config import FACTORS, KINDS
 from training.pyramid import LOSSES
 
 SUPERVISIONS = ("projection", "lattice", "points", "autodiff")
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "step")
+# What an option has an effect with: options and their values.
+Readers = Mapping[str, tuple[str, ...]]
+EVERY: Readers = {}
+SEPARABLE: Readers = {"field": ("separable",)}
+POINTWISE: Readers = {"field": ("siren", "mlp")}
+SWISH: Readers = {"layers": ("swish",)}
+SINE: Readers = {"layers": ("sine",)}
+SPLINE: Readers = {"layers": ("spline",)}
+NETWORKS: Readers = {"layers": ("swish", "sine")}
+STEPPED: Readers = NETWORKS | {"schedule": ("step",)}
 
 
-@dataclass(frozen=True)
+def number(default: float, low: float, high: float, text: str, readers: Readers = EVERY) -> Any:
+    """A number from `low` to `high`, with its help `text` and what reads it."""
+    return dataclasses.field(default=default, metadata={"range": (low, high), "help": text, "readers": readers})
+
+
+def choice(default: Any, choices: Iterable[Any], text: str, readers: Readers = EVERY) -> Any:
+    """One of `choices`, with its help `text` and what reads it."""
+    return dataclasses.field(default=default, metadata={"choices": tuple(choices), "help": text, "readers": readers})
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
-    """A run's resolved options; raises ValueError for values that cannot be meant.
+    """A run's options, all of them resolved; raises ValueError for values out of range.
 
-    num_steps or time_budget (seconds) of 0 means no such limit, accuracy (dB) of 0 as much as the core holds; pe of
-    -1, omega_0 of 0 and precision of 0 choose themselves from the training kernel and the supervision. Learning
-    rates follow `schedule` over the share of the budget spent.
+    num_steps or time_budget (seconds) of 0 is no such limit, accuracy (dB) of 0 as much as the core holds; pe of -1,
+    omega_0 of 0 and precision of 0 follow from the training kernel and the supervision.
     """
 
-    field: str = "separable"
-    supervision: str = "projection"
-    num_channels: int = 128
-    num_layers: int = 2
-    pe: int = -1
-    norm_exp: float = 1.0
-    omega_0: float = 0.0
-    factor: str = "swish"
-    knots: float = 4.0
-    core_size: int = 50_000
-    poly_degree: int = 2
-    optimizer: str = "muon"
-    learn_rate: float = 3e-3
-    schedule: str = "cosine"
-    schedule_step: int = 10_000
-    schedule_gamma: float = 0.5
-    loss: str = "l1"
-    levels: int = 4
-    batch: int = 4096
-    num_steps: int = 0
-    time_budget: float = 0.0
-    accuracy: float = 0.0
-    precision: int = 0
-    seed: int = 0
+    field: str = choice("separable", KINDS, "Kind of field.")
+    supervision: str = choice("projection", SUPERVISIONS, "Closed-form heads, lattices, points or derivatives.")
+    num_channels: int = number(128, 1, 8192, "Width of hidden layers; at most the samples of a 1-D axis.", NETWORKS)
+    num_layers: int = number(2, 1, 64, "Hidden layers.", NETWORKS)
+    pe: int = number(-1, -1, 24, "Bands of the positional encoding; -1: from the training kernel.", SWISH)
+    norm_exp: float = number(1.0, 0, 10, "Bands are divided by their frequency to this power.", SWISH)
+    omega_0: float = number(0.0, 0, 1000, "Frequency of sine layers; 0: from the training kernel.", SINE)
+    factor: str = choice("swish", FACTORS, "Factors: networks of swish or sine layers, or splines.", SEPARABLE)
+    knots: float = number(4.0, 0.1, 64, "Knots of splines per distance of the training kernel's Diracs.", SPLINE)
+    core_size: int = number(50_000, 1, 1 << 26, "Most entries of a separable field's core.", SEPARABLE)
+    poly_degree: int = number(2, 0, 8, "Degree of the polynomial part, after differentiation.")
+    optimizer: str = choice("muon", OPTIMIZERS, "Muon on hidden matrices with Adam on the rest, or Adam.", NETWORKS)
+    learn_rate: float = number(3e-3, 1e-9, 10, "First learning rate.", NETWORKS)
+    schedule: str = choice("cosine", SCHEDULES, "Cosine over the budget, or the authors' steps.", NETWORKS)
+    schedule_step: int = number(10_000, 1, 1 << 40, "Steps between cuts of the learning rate.", STEPPED)
+    schedule_gamma: float = number(0.5, 1e-6, 1, "Factor of each cut.", STEPPED)
+    loss: str = choice("l1", LOSSES, "Loss of every pyramid level.", POINTWISE)
+    levels: int = number(4, 1, 16, "Levels of the residual pyramid: 1, 2, 4, ... times the training kernel.")
+    batch: int = number(4096, 1, 1 << 26, "Supervised points per step.", POINTWISE)
+    num_steps: int = number(0, 0, 1 << 40, "Budget in steps.")
+    time_budget: float = number(0.0, 0, 1e8, "Budget in seconds of training.")
+    accuracy: float = number(
+        0.0, 0, 300, "Fewest directions that keep this PSNR in dB; 0: all the core holds.", SEPARABLE
+    )
+    precision: int = choice(0, (0, 32, 64), "Bits of the networks' arithmetic; 0: from the supervision.", NETWORKS)
+    seed: int = number(0, 0, (1 << 63) - 1, "Seed of everything random.")
 
     def __post_init__(self) -> None:
-        choices = {"field": KINDS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-        choices |= {"loss": tuple(LOSSES), "factor": FACTORS, "precision": (0, 32, 64)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"--{name} must be one of {', '.join(map(str, allowed))}, not {getattr(self, name)!r}")
-        ranges = {"num_channels": (1, 8192), "num_layers": (1, 64), "pe": (-1, 24), "norm_exp": (0, 10)}
-        ranges |= {"omega_0": (0, 1000), "core_size": (1, 1 << 26), "poly_degree": (0, 8), "learn_rate": (1e-9, 10)}
-        ranges |= {"schedule_step": (1, 1 << 40), "schedule_gamma": (1e-6, 1), "levels": (1, 16), "batch": (1, 1 << 26)}
-        ranges |= {
-            "knots": (0.1, 64),
-            "accuracy": (0, 300),
-            "num_steps": (0, 1 << 40),
-            "time_budget": (0, 1e8),
-            "seed": (0, (1 << 63) - 1),
-        }
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"--{name} must lie in {low}..{high}, not {getattr(self, name)}")
+        for entry in dataclasses.fields(self):
+            object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
         if not (self.num_steps or self.time_budget):
             raise ValueError("give a budget: --num_steps N or --time_budget SECONDS")
-        if self.supervision == "projection" and self.field != "separable":
-            raise ValueError(f"--supervision projection solves separable fields only; use lattice with {self.field}")
-        if self.factor == "spline" and self.field == "separable" and self.supervision != "projection":
-            raise ValueError("splines are solved for, not descended on: --factor spline needs --supervision projection")
+        if (self.supervision == "projection") != (self.field == "separable"):
+            required = "separable" if self.supervision == "projection" else "mlp or siren"
+            raise ValueError(f"--supervision {self.supervision} requires --field {required}")
 
     @property
     def layers(self) -> str:
         """What the field is made of: swish or sine layers, or splines."""
         return {"siren": "sine", "mlp": "swish"}.get(self.field, self.factor)
 
-    def unread(self, names: Iterable[str]) -> list[str]:
-        """Those of the options `names` that a run with these options never looks at."""
-        read = {
-            "factor": self.field == "separable",
-            "knots": self.layers == "spline",
-            "pe": self.layers == "swish",
-            "norm_exp": self.layers == "swish",
-            "omega_0": self.layers == "sine",
-            "core_size": self.supervision == "projection",
-            "accuracy": self.supervision == "projection",
-            "schedule_step": self.schedule == "step",
-            "schedule_gamma": self.schedule == "step",
-        }
-        read |= dict.fromkeys(("batch", "loss"), self.supervision != "projection")
-        descends = self.layers != "spline"
-        trained = ("num_channels", "num_layers", "optimizer", "learn_rate", "schedule", "precision")
-        read |= {name: descends and read.get(name, True) for name in (*trained, "schedule_step", "schedule_gamma")}
-        return [name for name in names if not read.get(name, True)]
+    def without_effect(self, names: Iterable[str]) -> list[str]:
+        """One warning for each of the options `names` that a run with these options never reads."""
+        warnings = []
+        for entry in dataclasses.fields(self):
+            for key, values in entry.metadata["readers"].items():
+                if entry.name in names and getattr(self, key) not in values:
+                    cause = ("factor" if self.field == "separable" else "field") if key == "layers" else key
+                    warnings.append(f"--{entry.name} has no effect with --{cause} {getattr(self, cause)}")
+                    break
+        return warnings
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or a JSON file."""
-        return asdict(self)
+        return dataclasses.asdict(self)
 
 
-# Exact heads leave the networks gradients that bear larger steps.
-PROJECTION_RATE = 1e-2
-# Weights between sine layers are smaller by omega_0, and so are the steps they bear.
-SINE_RATE = 1e-4
-POINTWISE = {"supervision": "lattice", "num_layers": 2, "loss": "l2", "time_budget": 280.0}
+def _checked(entry: dataclasses.Field, value: Any) -> Any:
+    """`value` in the option's type; raises ValueError where it is none of its choices or out of its range."""
+    kind, choices = entry.type, entry.metadata.get("choices")
+    low, high = entry.metadata.get("range", (None, None))
+    try:
+        typed = kind(value)  # type: ignore[operator]
+        valid = typed == value and (typed in choices if choices else low <= typed <= high)
+    except (TypeError, ValueError, OverflowError):
+        valid = False
+    if not valid:
+        allowed = f"one of {', '.join(map(str, choices))}" if choices else f"a number from {low} to {high}"
+        raise ValueError(f"--{entry.name} must be {allowed}, not {value!r}")
+    return typed
+
+
+LATTICES = {"supervision": "lattice", "loss": "l2", "time_budget": 280.0}
+# Heads in closed form leave the networks gradients that allow larger steps; weights between sine layers are smaller
+# by omega_0, and so are their steps.
 RECIPES: dict[str, dict[str, Any]] = {
-    "separable": {"time_budget": 60.0},
-    "siren": POINTWISE | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 15.0},
-    "mlp": POINTWISE | {"pe": 6},
+    "separable": {"time_budget": 60.0, "learn_rate": 1e-2},
+    "siren": LATTICES | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 15.0},
+    "mlp": LATTICES | {"pe": 6},
 }
+SINE_FACTORS = {"learn_rate": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "field": "mlp", "supervision": "points", "num_channels": 256, "num_layers": 4, "pe": 4, "norm_exp": 0.0,
@@ -121,30 +134,26 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
-    """The field's recipe, overridden by the preset and then by what was asked (None: not asked)."""
+    """The field's recipe, overridden by the preset and then by what is `asked` (None: not asked).
+
+    Raises ValueError for unknown options, fields and presets, and for values out of range.
+    """
     chosen = {name: value for name, value in asked.items() if value is not None}
-    names = {entry.name for entry in fields(Options)}
-    unknown = sorted(set(chosen) - names)
-    if unknown:
-        raise ValueError(f"unknown options: {', '.join(unknown)}")
+    if unknown := sorted(set(chosen) - {entry.name for entry in dataclasses.fields(Options)}):
+        raise ValueError(f"unknown training options: {', '.join(unknown)}")
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
-    base = dict(PRESETS[preset]) if preset else {}
-    kind = chosen.get("field", base.get("field", "separable"))
-    if kind not in RECIPES:
-        raise ValueError(f"--field must be one of {', '.join(RECIPES)}, not {kind!r}")
-    merged = RECIPES[kind] | base | chosen
+    overrides = (PRESETS[preset] if preset else {}) | chosen
+    kind = overrides.get("field", "separable")
+    recipe = dict(RECIPES.get(kind, {}))
+    if kind == "separable" and overrides.get("factor") == "sine":
+        recipe |= SINE_FACTORS
+    merged = recipe | overrides
     # A budget that was asked for replaces the recipe's; both together mean whichever ends first.
     if chosen.get("num_steps") and "time_budget" not in chosen:
         merged["time_budget"] = 0.0
     if chosen.get("time_budget") and "num_steps" not in chosen:
         merged["num_steps"] = 0
-    if kind == "separable" and merged.get("supervision") != "projection":
-        merged.setdefault("batch", 50_000)
-    if kind == "separable" and merged.get("factor") == "sine":
-        merged.setdefault("learn_rate", SINE_RATE)
-    if kind == "separable" and merged.get("supervision", "projection") == "projection":
-        merged.setdefault("learn_rate", PROJECTION_RATE)
     return Options(**merged)
 
 
@@ -154,7 +163,7 @@ def resumed(stored: Any, asked: Mapping[str, Any]) -> Options:
         options = Options(**stored)
     except TypeError as error:
         raise ValueError(f"current.pth is not the state of a run ({error}): start anew without --resume") from None
-    changed = [name for name, value in asked.items() if value is not None and getattr(options, name) != value]
+    changed = [name for name, value in asked.items() if value is not None and getattr(options, name, None) != value]
     if changed:
         raise ValueError(
             f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew"

@@ -16,12 +16,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from models.field import FieldConfig
-from models.separable import SeparableField
+from models import FieldConfig, SeparableField
 from models.stencil import Differences
-from training.directions import unfolded
+from training.directions import Decomposition
 from training.lattice import LatticeTargets
-from training.objective import Loss, fit_polynomial
+from training.objective import Loss
 from training.pyramid import levels
 
 # Coarser levels count this much more than the next finer one: their residuals are that much smaller.
@@ -33,7 +32,7 @@ SMALLEST_FEATURE = 1e-6
 # others in every step, teach as much as all of them and cost a third.
 ROWS_PER_FEATURE = 2
 # The training kernel is blind near the zeros of its spectrum, where F could hold anything, and kernels with
-# Diracs closer than its own would see it: so what a FINER times narrower kernel sees is kept small, too.
+# Diracs closer than its own would see it: what a FINER times narrower kernel sees is kept small as well.
 PRIOR = 2e-5
 FINER = 4
 
@@ -54,6 +53,15 @@ class Direction:
     form: Tensor
     weighed: Tensor
 
+    @classmethod
+    def of(cls, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor, count: int) -> "Direction":
+        """Of singular vectors `basis` [P L, R] and `sizes` [R], on `count` levels."""
+        wanted = (basis * sizes).unflatten(0, (len(stencil.first), stencil.count))
+        forms = level_forms(stencil.count, stencil.n, count, wanted)
+        weights = LEVEL_WEIGHT ** torch.arange(len(forms), dtype=forms.dtype, device=forms.device)
+        form = torch.tensordot(weights, forms, dims=1)
+        return cls(axis, stencil, wanted, sizes, forms, form, form @ wanted)
+
     def at(self, phases: Tensor) -> "Direction":
         """The same direction seen on some of the lattices."""
         stencil = replace(self.stencil, first=self.stencil.first[phases])
@@ -61,13 +69,16 @@ class Direction:
 
 
 class ProjectionObjective:
-    """The loss above over all filtered axes of a separable field with a dense core; see the module's formula.
+    """The loss above over all filtered axes of a separable field; see the module's formula.
 
     `count` is the number of pyramid levels, `rows` how many rows per feature a step looks at.
     """
 
-    def __init__(self, targets: LatticeTargets, count: int, rows: float = ROWS_PER_FEATURE) -> None:
+    def __init__(
+        self, targets: LatticeTargets, decomposition: Decomposition, count: int, rows: float = ROWS_PER_FEATURE
+    ) -> None:
         self.targets = targets
+        self.decomposition = decomposition
         self.rows = rows
         self.count = count
         self.directions: list[Direction] = []
@@ -76,32 +87,23 @@ class ProjectionObjective:
 
     @torch.no_grad()
     def prepare(self, field: SeparableField, generator: torch.Generator) -> None:
-        fit_polynomial(field, self.targets)
-        rest, spectra = unfolded(self.targets, field.config.poly_degree)
-        ranks = [factor.rank for factor in field.factors]
-        self.bases = [basis[:, :rank] for (basis, _), rank in zip(spectra, ranks, strict=True)]
-        self.core = rest
+        parts = self.decomposition
+        field.polynomial.coefficients.copy_(parts.polynomial.coefficients)
+        ranks = field.config.ranks
+        self.bases = [vectors[:, :rank] for vectors, rank in zip(parts.vectors, ranks, strict=True)]
+        self.core = parts.rest
         for basis in self.bases:
             self.core = torch.tensordot(self.core, basis, dims=([0], [0]))
         self.core = self.core.movedim(0, -1)
-        stencils = self.targets.stencils()
-        for axis, (basis, rank) in enumerate(zip(self.bases, ranks, strict=True)):
-            if isinstance(stencils[axis], Differences):
-                self.directions.append(self._direction(axis, stencils[axis], basis, spectra[axis][1][:rank]))
+        for axis, stencil in enumerate(self.targets.stencils()):
+            if isinstance(stencil, Differences):
+                sizes = parts.sizes[axis][: ranks[axis]]
+                self.directions.append(Direction.of(axis, stencil, self.bases[axis], sizes, self.count))
         self.finish(field)
-
-    def _direction(self, axis: int, stencil: Differences, basis: Tensor, sizes: Tensor) -> Direction:
-        order = self.targets.order_of(axis).argsort()
-        wanted = (basis * sizes)[order].unflatten(0, (len(stencil.first), stencil.count))
-        forms = level_forms(stencil.count, stencil.n, self.count, wanted)
-        weights = LEVEL_WEIGHT ** torch.arange(len(forms), dtype=forms.dtype, device=forms.device)
-        form = torch.tensordot(weights, forms, dims=1)
-        return Direction(axis, stencil, wanted, sizes, forms, form, form @ wanted)
 
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
-        squares = torch.zeros(self.count, dtype=torch.float64, device=field.device)
-        queries = 0
+        squares = torch.zeros(max(len(d.forms) for d in self.directions), dtype=torch.float64, device=field.device)
         for whole in self.directions:
             direction = whole.at(draw_phases(whole, self.rows * field.config.width(whole.axis), generator))
             products, _, prior = self._solve(field, direction)
@@ -109,40 +111,31 @@ class ProjectionObjective:
             total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)
             means = (direction.forms * products.detach()).sum(dim=(1, 2))
             squares[: len(means)] += means
-            queries += len(direction.stencil.nodes) + len(narrow_stencil(direction.stencil).nodes)
-        squares = squares[: max(len(d.forms) for d in self.directions)] / (self.core.shape[-1] * self._others())
-        return Loss(total, list(squares.clamp_min(0).sqrt()), self.targets.values[..., 0].numel(), queries)
-
-    def _others(self) -> float:
-        """Points per row of an axis, averaged over the filtered axes: turns sums over an axis into means."""
-        sizes = [self.targets.values[..., 0].numel() / self.targets.values.shape[d.axis] for d in self.directions]
-        return sum(sizes) / len(sizes)
+        points = self.targets.values[..., 0].numel()
+        # Sums over the other axes become means, averaged over the filtered axes.
+        per_row = sum(points / len(self.bases[d.axis]) for d in self.directions) / len(self.directions)
+        squares = squares / (self.targets.channels * per_row)
+        return Loss(total, list(squares.clamp_min(0).sqrt()), points)
 
     def _solve(self, field: SeparableField, direction: Direction) -> tuple[Tensor, Tensor, Tensor]:
         """Mean over the lattices of E E' [L, L], E [L, R] the residual under the best A, A [H, R], and the prior.
 
         A is a constant to the gradient: at the minimum over A the loss does not change with A. All levels
-        are quadratic forms of E, so none of them needs a residual of its own.
+        are quadratic forms of E, so none of them requires a residual of its own.
         """
         factor, stencil = field.factors[direction.axis], direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
-        narrow, prior = narrow_stencil(stencil), prior_weight(field.config)
+        narrow = narrow_stencil(stencil)
         fine = narrow.combine(factor.features(narrow.nodes), 0).double()
+        prior = prior_weight(field.config) / len(fine)
         with torch.no_grad():
             seen = (direction.form @ features.unflatten(0, shape)).flatten(0, 1)
-            gram, right = features.T @ seen, features.T @ direction.weighed.flatten(0, 1)
-            gram = gram + prior * shape[0] / len(fine) * (fine.T @ fine)
-            size = gram.diagonal().sqrt()
-            # A spline that hardly a row sees is held to the size of the others.
-            size = size.clamp_min(max(SMALLEST_FEATURE * float(size.max()), torch.finfo(size.dtype).tiny))
-            gram = gram / size / size[:, None]
-            gram.diagonal().add_(RIDGE)
-            solution = torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
+            gram = features.T @ seen + prior * shape[0] * (fine.T @ fine)
+            solution = solve_scaled(gram, features.T @ direction.weighed.flatten(0, 1))
         residual = direction.wanted.flatten(0, 1) - features @ solution
         lattices_last = residual.unflatten(0, shape).transpose(0, 1).flatten(1)
-        energy = prior / len(fine) * (fine @ solution).square().sum()
-        return lattices_last @ lattices_last.T / shape[0], solution, energy
+        return lattices_last @ lattices_last.T / shape[0], solution, prior * (fine @ solution).square().sum()
 
     @torch.no_grad()
     def finish(self, field: SeparableField) -> None:
@@ -151,6 +144,16 @@ class ProjectionObjective:
         for axis, factor in enumerate(field.factors):
             factor.set_heads(solved.get(axis, self.bases[axis]))
         field.core.copy_(self.core)
+
+
+def solve_scaled(gram: Tensor, right: Tensor) -> Tensor:
+    """The solution [H, R] of normal equations, unknowns scaled to unit diagonal and kept small by RIDGE."""
+    size = gram.diagonal().sqrt()
+    # A spline that hardly a row sees is held to the size of the others.
+    size = size.clamp_min(max(SMALLEST_FEATURE * float(size.max()), torch.finfo(size.dtype).tiny))
+    gram = gram / size / size[:, None]
+    gram.diagonal().add_(RIDGE)
+    return torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
 
 
 def prior_weight(config: FieldConfig) -> float:

@@ -47,9 +47,9 @@ def l2(residual: Tensor) -> Tensor:
     return residual.square().mean()
 
 
-def log2(residual: Tensor) -> Tensor:
-    """Logarithm of the mean squared error: every level pulls equally, whatever its size."""
+def log_rms(residual: Tensor) -> Tensor:
+    """Natural logarithm of the root mean square: every level counts equally, whatever its size."""
     return 0.5 * torch.log(residual.square().mean() + 1e-20)
 
 
-LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "l2": l2, "log": log2}
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "l2": l2, "log": log_rms}

@@ -5,79 +5,92 @@ average of B-splines of half size s, so no signal is needed and every modality i
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from kernels import minimal_kernel
-from kernels.minimal import knot_spacing
+from kernels import SparseKernel, minimal_kernel
 from models.convolution import convolve_grid
 from models.field import Field
+from models.filtering import in_precision, silent
 from models.interpolation import interpolation, scatter
 from signals.ground_truth import GroundTruth
+from signals.measures import psnr
 from signals.signal import coordinates, spacing
 
 LARGEST_GRID = 1 << 18
+# dB to which rounding is kept below what users see, as in `Field.filter`.
+ACCURACY = 60.0
 
 
 @dataclass(frozen=True)
 class Level:
-    """The truth for the minimal kernel of `half_size`: values [M_1, ..., M_d, c] on the validation grid."""
+    """`kernel`, `factor` times the training kernel, and the truth [M_1, ..., M_d, c] for it on the validation grid."""
 
-    half_size: float
+    factor: float
+    kernel: SparseKernel
     truth: np.ndarray
 
 
 class Validation:
     """Predictions against truth on the signal's own grid, thinned evenly where that is very large.
 
-    `whole` axes, which number things rather than measure them, are never thinned.
+    `count` levels at most; `whole` axes, which number things rather than measure them, are never thinned.
     """
 
     def __init__(self, truth: GroundTruth, count: int, whole: Sequence[int] = ()) -> None:
-        self.truth = truth
         excess = math.prod(truth.shape) / LARGEST_GRID
         thin = max(1, math.ceil(excess ** (1 / max(truth.dim - len(whole), 1))))
         thinned = [axis not in whole and n > 4 * thin for axis, n in enumerate(truth.shape)]
         self.grid = [coordinates(n)[:: thin if able else 1] for n, able in zip(truth.shape, thinned, strict=True)]
-        self.levels = [level for k in range(count) if (level := self._level(2**k)) is not None]
+        self.levels = [self._level(truth, 2**k) for k in range(count) if margin_holds(truth, 2**k)]
 
-    def _level(self, factor: int) -> Level | None:
-        """The truth at `factor` times the training kernel, or None where the margin does not hold it."""
-        n, h = self.truth.order + 1, knot_spacing(self.truth.order, self.truth.half_size)
-        comb = np.ones(1)
-        for k in range(int(math.log2(factor))):
-            step = np.zeros(2**k + 1)
-            step[[0, -1]] = 0.5
-            for _ in range(n):
-                comb = np.convolve(comb, step)
-        positions = h * (np.arange(len(comb)) - (len(comb) - 1) / 2)
-        if positions[-1] > self.truth.margin + 1e-9:
-            return None
-        values = self.truth.values
+    def _level(self, truth: GroundTruth, factor: int) -> Level:
+        steps, weights = binomial_average(truth.order + 1, factor)
+        values = truth.values
         for axis, x in enumerate(self.grid):
-            samples = self.truth.coordinates(axis)
-            offsets, weights = (positions, comb) if axis in self.truth.axes else (np.zeros(1), np.ones(1))
-            place = (x[:, None] - offsets - samples[0]) / spacing(self.truth.shape[axis])
+            samples = truth.coordinates(axis)
+            offsets, share = (steps * truth.h[axis], weights) if axis in truth.axes else (np.zeros(1), np.ones(1))
+            place = (x[:, None] - offsets - samples[0]) / spacing(truth.shape[axis])
             first, local = interpolation(torch.as_tensor(place), len(samples))
-            matrix = scatter(first, local * torch.as_tensor(weights)[:, None], len(samples)).numpy()
+            matrix = scatter(first, local * torch.as_tensor(share)[:, None], len(samples)).numpy()
             values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
-        return Level(self.truth.half_size * factor, values)
+        sizes = [factor * size for size in truth.half_size]
+        return Level(float(factor), minimal_kernel(truth.order, sizes, truth.dim, truth.axes), values)
 
-    def predict(self, field: Field, half_size: float) -> np.ndarray:
-        """The field filtered by the minimal kernel of `half_size` on the validation grid."""
-        kernel = minimal_kernel(self.truth.order, half_size, self.truth.dim, self.truth.axes)
-        grid: list[Tensor] = [torch.as_tensor(x) for x in self.grid]
-        return convolve_grid(field, kernel, grid, self.truth.half_size).cpu().numpy()
+    def predict(self, field: Field, level: Level, last: bool = False) -> np.ndarray:
+        """The field filtered by the level's kernel on the validation grid; at `last` as precisely as users filter."""
+        if last:
+            field = in_precision(field, level.kernel, "auto", ACCURACY, silent)
+        return convolve_grid(field, level.kernel, [torch.as_tensor(x) for x in self.grid]).cpu().numpy()
 
     def measure(self, field: Field) -> dict[float, float]:
-        """PSNR in dB (peak 1) for every half size."""
-        return {level.half_size: psnr(self.predict(field, level.half_size), level.truth) for level in self.levels}
+        """PSNR in dB for every half size, in units of the training kernel's."""
+        return {level.factor: psnr(self.predict(field, level, last=True), level.truth) for level in self.levels}
 
 
-def psnr(values: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 1."""
-    return float(-10 * np.log10(max(float(np.mean((values - truth) ** 2)), 1e-30)))
+def binomial_average(n: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts (in distances between Diracs) and weights of the minimal kernels that add up to one `factor` = 2^k times
+    as large."""
+    weights = np.ones(1)
+    for k in range(factor.bit_length() - 1):
+        step = np.zeros(2**k + 1)
+        step[[0, -1]] = 0.5
+        for _ in range(n):
+            weights = np.convolve(weights, step)
+    return np.arange(len(weights)) - (len(weights) - 1) / 2, weights
+
+
+def margin_holds(truth: GroundTruth, factor: int) -> bool:
+    """Whether the margin holds the shifted kernels of one `factor` times the training kernel."""
+    shift = (truth.order + 1) * (factor - 1) / 2
+    return all(shift * h <= truth.margin + 1e-9 for h in truth.h.values())
+
+
+def finished(field: Field, measure: Callable[[Field], dict[float, float]]) -> Field:
+    """`field` as its final file stores it, in float32, ready to answer, with the quality that `measure` finds."""
+    field = field.float().requires_grad_(False).eval()
+    field.origin = replace(field.origin, psnr=measure(field))
+    return field

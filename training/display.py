@@ -1,0 +1,55 @@
+"""What a run shows while it lives: a bar in a terminal or notebook, or nothing."""
+
+import warnings
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from training.objective import Loss
+from training.trainer import Trainer
+
+# Reading a loss waits for a GPU, so it is not read in every step.
+SHOW_STEPS = 10
+
+
+class Display:
+    """A bar on standard error with rate, residual, PSNR and the time left, gone when the run ends.
+
+    Not `shown`, it leaves only warnings, as Python's.
+    """
+
+    def __init__(self, shown: bool = True) -> None:
+        self.shown = shown
+        self.console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        columns += (TimeElapsedColumn(), TimeRemainingColumn())
+        hidden = not (shown and (self.console.is_terminal or self.console.is_jupyter))
+        self.bar = Progress(*columns, console=self.console, refresh_per_second=2, transient=True, disable=hidden)
+        self.task = self.bar.add_task("preparing", total=None, note="")
+        self.quality = ""
+
+    def __enter__(self) -> "Display":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def warn(self, text: str) -> None:
+        """One sentence the user should read."""
+        if self.shown:
+            self.console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            warnings.warn(text, stacklevel=3)
+
+    def step(self, trainer: Trainer, loss: Loss) -> None:
+        """After every step."""
+        if self.shown and (trainer.step % SHOW_STEPS == 0 or trainer.spent >= 1.0):
+            rate = trainer.step / max(trainer.elapsed, 1e-9)
+            note = f"step {trainer.step}  {rate:.0f}/s  rms {loss.rms[0].item():.2e}{self.quality}"
+            self.bar.update(self.task, description="training", total=1.0, completed=min(1.0, trainer.spent), note=note)
+
+    def validated(self, quality: Mapping[float, float]) -> None:
+        """PSNR in dB by half size, in units of the training kernel's."""
+        self.quality = f"  PSNR {' '.join(f'{value:.1f}' for value in quality.values())} dB"

@@ -1,0 +1,84 @@
+"""A run that keeps itself in a folder: what is saved when, and what is left at its end."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from modalities import MODALITIES
+from models.checkpoint import save_checkpoint
+from models.field import Field
+from signals.ground_truth import GroundTruth
+from training.display import Display
+from training.folder import RunFolder
+from training.interrupt import Interrupt, Interrupted
+from training.record import Record, half_size_label, write_errors_raised_once
+from training.trainer import DivergedError, Trainer
+from training.validation import Validation, finished
+
+VALIDATIONS = 8
+
+
+def train_in_folder(
+    run: RunFolder, trainer: Trainer, truth: GroundTruth, display: Display, checkpoint_steps: int, save_seconds: float
+) -> Field:
+    """Train to the end of the budget, everything kept in the run's folder; the finished field.
+
+    Raises Interrupted after Ctrl-C or SIGTERM, with everything saved, and DivergedError.
+    """
+    run.write_json("options.json", trainer.options.to_dict() | {"ground_truth": truth.source})
+    modality = MODALITIES.get(truth.modality)
+    validation = Validation(truth, trainer.options.levels, modality.counted_axes if modality else ())
+    record = Record(run.path, truth, validation, trainer.step)
+    parameters = sum(p.numel() for p in trainer.field.parameters())
+    record.describe(trainer.options, parameters)
+    with write_errors_raised_once():
+        try:
+            keep_training(run, trainer, record, display, checkpoint_steps, save_seconds)
+        except DivergedError as error:
+            kept = f"the last good state is {run.current}" if run.current.is_file() else "nothing was saved"
+            raise DivergedError(f"{error}; {kept}") from None
+        field = finished(trainer.field, lambda field: record.validate(trainer.step, field, last=True))
+        save_checkpoint(run.final, field)
+        quality = {half_size_label(truth.half_size, factor): psnr for factor, psnr in field.origin.psnr.items()}
+        run.write_json("metrics.json", {
+            "psnr": {size: round(value, 2) for size, value in quality.items()}, "steps": trainer.step,
+            "seconds": round(trainer.elapsed, 1), "preparation": round(trainer.prepared, 1), "parameters": parameters,
+            "bytes": run.final.stat().st_size, "threads": torch.get_num_threads(),
+            "torch": torch.__version__, "options": trainer.options.to_dict(),
+        })  # fmt: skip
+        record.close(trainer.options, quality)
+    return field
+
+
+def keep_training(
+    run: RunFolder, trainer: Trainer, record: Record, display: Display, checkpoint_steps: int, save_seconds: float
+) -> None:
+    """All steps; current.pth is there from the start and renewed every `save_seconds`."""
+    if not run.current.is_file():
+        save_state(run.current, trainer)
+    validated, saved = int(trainer.spent * VALIDATIONS), time.monotonic()
+    with Interrupt() as interrupt:
+        for loss in trainer.steps():
+            display.step(trainer, loss)
+            record.step(trainer, loss)
+            if validated < int(trainer.spent * VALIDATIONS) < VALIDATIONS:
+                validated = int(trainer.spent * VALIDATIONS)
+                trainer.finish()
+                display.validated(record.validate(trainer.step, trainer.field))
+            if checkpoint_steps and trainer.step % checkpoint_steps == 0:
+                save_state(run.numbered(trainer.step), trainer)
+            if time.monotonic() - saved > save_seconds:
+                save_state(run.current, trainer)
+                saved = time.monotonic()
+            if interrupt.asked:
+                break
+        save_state(run.current, trainer)
+    if interrupt.asked:
+        raise Interrupted(f"interrupted at step {trainer.step}, nothing lost")
+
+
+def save_state(path: Path, trainer: Trainer) -> None:
+    """Everything that going on requires, in one file."""
+    trainer.finish()
+    save_checkpoint(path, trainer.field, trainer.state())

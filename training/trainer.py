@@ -1,0 +1,114 @@
+"""The trainer: a field moved along step by step until its budget is spent, and the state that going on requires."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from models.field import Field
+from training.objective import Loss, Objective
+from training.optimise import build_optimisers, descend, rate
+from training.options import Options
+
+# A GPU runs ahead of Python and is not waited for in every step to tell whether its loss was finite.
+GPU_CHECK_STEPS = 10
+
+
+class DivergedError(RuntimeError):
+    """A loss or weights that are not finite."""
+
+
+class Trainer:
+    """A prepared field, its objective and its optimisers; `elapsed` and `prepared` in seconds."""
+
+    def __init__(self, field: Field, objective: Objective, options: Options) -> None:
+        self.field = field
+        self.objective = objective
+        self.options = options
+        self.generator = torch.Generator(field.device).manual_seed(options.seed)
+        self.check_steps = 1 if field.device.type == "cpu" else GPU_CHECK_STEPS
+        self._first_bad = torch.full((), -1, device=field.device)
+        self.optimisers = build_optimisers(field, options)
+        self.step = 0
+        self.elapsed = self.prepared = 0.0
+        objective.prepare(field, self.generator)
+
+    @property
+    def spent(self) -> float:
+        """Share of the budget spent, by steps or by seconds, whichever is nearer its end; 1 where nothing descends."""
+        if not self.optimisers:
+            return 1.0
+        by_steps = self.step / self.options.num_steps if self.options.num_steps else 0.0
+        by_time = self.elapsed / self.options.time_budget if self.options.time_budget else 0.0
+        return max(by_steps, by_time)
+
+    @property
+    def learn_rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.options.learn_rate * rate(self.options, self.step, self.spent)
+
+    def steps(self) -> Iterator[Loss]:
+        """Train until the budget is spent, yielding after every step; what the caller does meanwhile costs no budget.
+
+        Raises DivergedError.
+        """
+        while self.spent < 1.0:
+            start = time.monotonic()
+            loss = self.advance()
+            self.elapsed += time.monotonic() - start
+            yield loss
+
+    def advance(self) -> Loss:
+        """One step; raises DivergedError if a loss was not finite (on a CPU before anything is changed)."""
+        try:
+            loss = self.objective.loss(self.field, self.generator)
+        except torch.linalg.LinAlgError:
+            raise self._diverged("a least-squares problem has no solution") from None
+        bad = (self._first_bad < 0) & ~loss.total.detach().isfinite()
+        self._first_bad = torch.where(bad, self.step, self._first_bad)
+        if (self.step + 1) % self.check_steps == 0:
+            self._check_loss()
+        descend(self.optimisers, loss.total, self.learn_rate)
+        self.step += 1
+        return loss
+
+    def _check_loss(self) -> None:
+        if (step := int(self._first_bad)) >= 0:
+            raise self._diverged("the loss is not finite", step)
+
+    def finish(self) -> None:
+        """Make the field whole; raises DivergedError where it is not finite, so that it is neither shown nor saved."""
+        self._check_loss()
+        try:
+            self.objective.finish(self.field)
+        except torch.linalg.LinAlgError:
+            raise self._diverged("a least-squares problem has no solution") from None
+        for name, value in self.field.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise self._diverged(f"{name} is not finite")
+
+    def _diverged(self, what: str, step: int | None = None) -> DivergedError:
+        return DivergedError(f"{what} after {self.step if step is None else step} steps: use a smaller --learn_rate")
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the field that going on requires: plain values and tensors."""
+        return {
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "options": self.options.to_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "generator": self.generator.get_state(),
+        }
+
+    def restore(self, field: Field, state: Mapping[str, Any]) -> None:
+        """Go on from the field and the `state` of the same run; raises ValueError for those of another."""
+        try:
+            self.field.load_state_dict(field.state_dict())
+            for optimiser, stored in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(stored)
+            self.generator.set_state(state["generator"])
+            self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"current.pth is not the state of this run ({reason}): start anew") from None
