@@ -9,22 +9,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modalities.figures import new_figure
+from modalities.figures import Figure, new_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, in_file
 from modalities.formats.sounds import read_sound, write_wav
-from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.measures import mse, psnr, snr
 from signals.metadata import LARGEST_SAMPLES, Metadata, check, check_whole_number, metadata_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 WINDOW = 512
 # Spectrograms show this range below their loudest point.
@@ -156,23 +152,14 @@ class Audio(Modality):
         values, truth = joined(values, own)[0], joined(truth, own)[0]
         return {"snr": snr(values, truth), "psnr": psnr(values, truth), "mse": mse(values, truth)}
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """Waveform and spectrogram, each in its own range, of the recording, the filtered one and, where given, the
         truth and the error."""
         own = metadata_of(AudioMetadata, metadata)
-        panels = [(captions[0], *joined(before, own)), (captions[1], *joined(after, own))]
-        if truth is not None:
-            exact, rate = joined(truth, own)
-            error = panels[1][1] - exact
-            panels += [("truth", exact, rate), (f"error, SNR {snr(panels[1][1], exact):.1f} dB", error, rate)]
+        panels = [(title, *joined(values, own)) for title, values in shown.panels]
+        if shown.truth is not None:
+            (_, result, rate), (_, exact, _) = panels[1:]
+            panels.append((f"error, SNR {snr(result, exact):.1f} dB", result - exact, rate))
         figure = new_figure(10, 2.1 * len(panels))
         axes = figure.subplots(len(panels), 2, squeeze=False, width_ratios=(1, 1.15))
         for (wave, spectral), (title, recording, rate) in zip(axes, panels, strict=True):

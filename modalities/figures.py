@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,26 +11,28 @@ from files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+else:  # slow to import, and only drawing needs it
+    Axes = Figure = Any
 
 DPI = 150
 LONGEST_TITLE = 60
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> Figure:
     """A matplotlib figure of this many inches, its layout constrained so that labels never overlap."""
-    from matplotlib.figure import Figure  # slow to import, and only figures need it
+    from matplotlib import figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return figure.Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def write_figure(figure: "Figure", path: Path) -> Path:
+def write_figure(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, atomically."""
     with atomic_write(path) as stream:
         figure.savefig(stream, format="png")
     return path
 
 
-def figure_pixels(figure: "Figure") -> np.ndarray:
+def figure_pixels(figure: Figure) -> np.ndarray:
     """The figure as uint8 [H, W, 3]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -39,7 +41,7 @@ def figure_pixels(figure: "Figure") -> np.ndarray:
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def show_picture(axes: "Axes", pixels: np.ndarray, title: str) -> None:
+def show_picture(axes: Axes, pixels: np.ndarray, title: str) -> None:
     """Show a uint8 picture [H, W, 1 | 3 | 4] without ticks."""
     grey = pixels.shape[-1] == 1
     axes.imshow(pixels[..., 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
@@ -47,7 +49,7 @@ def show_picture(axes: "Axes", pixels: np.ndarray, title: str) -> None:
     axes.set_axis_off()
 
 
-def show_error(axes: "Axes", error: np.ndarray, title: str) -> None:
+def show_error(axes: Axes, error: np.ndarray, title: str) -> None:
     """Show absolute errors [H, W] with a colour bar from 0."""
     drawn = axes.imshow(error, cmap="magma", vmin=0)
     axes.figure.colorbar(drawn, ax=axes, shrink=0.8)
@@ -57,7 +59,7 @@ def show_error(axes: "Axes", error: np.ndarray, title: str) -> None:
 
 def curves_figure(
     names: Sequence[str], curves: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[str], unit: str
-) -> "Figure":
+) -> Figure:
     """A row per name with one curve per label; curves are (times [T], values [T, rows]).
 
     A third curve is the truth, and a second column then shows the second minus the third.

@@ -7,16 +7,15 @@ units too. A grid of signed distances is used as it is, as samples over [-1, 1]^
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modalities.figures import new_figure, show_error, show_picture
+from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
 from modalities.formats.inputs import bounded, in_file
 from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
 from modalities.formats.pixels import write_png
-from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
 from signals import Signal
@@ -31,9 +30,6 @@ from signals.metadata import (
     check_whole_number,
     metadata_of,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 EXTENT = 1.6
 RESOLUTION = 128
@@ -140,26 +136,17 @@ class Geometry(Modality):
             measured["chamfer"] = chamfer(extract_surface(values[..., 0])[0], extract_surface(truth[..., 0])[0])
         return measured
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The shape, the filtered one and, where given, the truth and the error at the filtered surface."""
-        count = 2 if truth is None else 4
-        figure = new_figure(3.4 * count, 3.8)
-        axes = figure.subplots(1, count)
-        camera = Camera.onto(before[..., 0])
-        shot = render(after[..., 0], camera)
-        show_picture(axes[0], render(before[..., 0], camera).pixels, captions[0])
-        show_picture(axes[1], shot.pixels, captions[1])
-        if truth is not None:
-            show_picture(axes[2], render(truth[..., 0], camera).pixels, "truth")
-            show_error(axes[3], surface_error(shot.hits, truth[..., 0]), "|distance to the true surface|")
+        figure = new_figure(3.4 * shown.columns, 3.8)
+        axes = figure.subplots(1, shown.columns)
+        camera = Camera.onto(shown.before[..., 0])
+        shots = [render(values[..., 0], camera) for _, values in shown.panels]
+        for panel, (title, _), shot in zip(axes, shown.panels, shots, strict=False):
+            show_picture(panel, shot.pixels, title)
+        if shown.truth is not None:
+            error = surface_error(shots[1].hits, shown.truth[..., 0])
+            show_error(axes[3], error, "|distance to the true surface|")
         return figure
 
 

@@ -8,22 +8,18 @@ every pixel by its opacity, and the colours of transparent pixels do not bleed. 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modalities.display import is_signed, picture, signed_size
-from modalities.figures import new_figure, show_error, show_picture
+from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file
 from modalities.formats.pixels import is_premultiplied, read_pixels, write_exr, write_png
-from modalities.modality import CAPTIONS, Modality, Sample
+from modalities.modality import Comparison, Modality, Sample
 from signals import Signal
 from signals.measures import mse, peak, psnr, snr, ssim
 from signals.metadata import Metadata, check_channels, check_flag, metadata_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -108,27 +104,16 @@ class Image(Modality):
         similarity = ssim(values, truth)
         return measured if similarity is None else measured | {"ssim": similarity}
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The image, the filtered one and, where given, the truth and the error."""
-        own = metadata_of(ImageMetadata, metadata)
+        own, after, truth = metadata_of(ImageMetadata, metadata), shown.after, shown.truth
         # One scale for result and truth: shown differently they would not compare.
-        size = shown_size(after if truth is None else truth, own, signed)
-        panels = [(captions[0], before, shown_size(before, own)), (captions[1], after, size)]
-        panels += [] if truth is None else [("truth", truth, size)]
-        count = len(panels) + (truth is not None)
-        aspect = min(max(after.shape[0] / after.shape[1], 0.3), 3.0)
-        figure = new_figure(3.4 * count, 3.4 * aspect + 0.4)
-        axes = figure.subplots(1, count)
-        for panel, (title, values, shown) in zip(axes, panels, strict=False):
-            show_picture(panel, picture(values, own.alpha, own.linear, shown), title)
+        size = shown_size(shown.best, own, shown.signed)
+        sizes = [shown_size(shown.before, own), size, size]
+        figure = new_figure(3.4 * shown.columns, 3.4 * shown.aspect + 0.4)
+        axes = figure.subplots(1, shown.columns)
+        for panel, (title, values), limit in zip(axes, shown.panels, sizes, strict=False):
+            show_picture(panel, picture(values, own.alpha, own.linear, limit), title)
         if truth is not None:
             show_error(axes[3], np.abs(after - truth).mean(-1), f"|error|, PSNR {psnr(after, truth):.1f} dB")
         return figure

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from modalities.figures import write_figure
+from modalities.figures import Figure, write_figure
 from signals import Signal
 from signals.metadata import Metadata
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # What figures call the signal and the result, unless a caller names them otherwise.
 CAPTIONS = ("signal", "filtered by the field")
@@ -43,6 +40,39 @@ class Sample:
     training: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1000
     order: int = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a figure shows: signal and result, titled by `captions`, and the truth where it is known; `signed`: whether
+    the result holds differences about zero (None: as its values look)."""
+
+    before: np.ndarray
+    after: np.ndarray
+    truth: np.ndarray | None = None
+    captions: tuple[str, str] = CAPTIONS
+    signed: bool | None = None
+
+    @property
+    def panels(self) -> list[tuple[str, np.ndarray]]:
+        """Titles and values."""
+        known = [] if self.truth is None else [("truth", self.truth)]
+        return [(self.captions[0], self.before), (self.captions[1], self.after), *known]
+
+    @property
+    def columns(self) -> int:
+        """The number of panels, and with a truth one more for the error."""
+        return 2 if self.truth is None else 4
+
+    @property
+    def best(self) -> np.ndarray:
+        """The truth, or the result where there is none."""
+        return self.after if self.truth is None else self.truth
+
+    @property
+    def aspect(self) -> float:
+        """Height over width of a panel with the result's rows and columns, kept within reason."""
+        return min(max(self.after.shape[0] / self.after.shape[1], 0.3), 3.0)
 
 
 class Modality:
@@ -84,9 +114,17 @@ class Modality:
         metadata: Metadata,
         captions: tuple[str, str] = CAPTIONS,
         signed: bool | None = None,
-    ) -> "Figure":
+    ) -> Figure:
         """A matplotlib Figure of signal and result (titled `captions`) and, where given, truth and error."""
+        return self.draw(Comparison(before, after, truth, captions, signed), metadata)
+
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
+        """What `figure` returns."""
         raise NotImplementedError
+
+    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
+        """Write what goes beside the figure `path`."""
+        return []
 
     @property
     def name(self) -> str:
@@ -119,7 +157,8 @@ class Modality:
         signed: bool | None = None,
     ) -> list[Path]:
         """Write `figure` to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
-        return [write_figure(self.figure(before, after, truth, metadata, captions, signed), path)]
+        shown = Comparison(before, after, truth, captions, signed)
+        return [write_figure(self.draw(shown, metadata), path), *self.write_beside(Path(path), shown, metadata)]
 
     def signal(self, values: np.ndarray, metadata: Metadata, name: str, halo: tuple[int, ...] = ()) -> Signal:
         """`values` as a signal of this modality; raises ValueError where `metadata` does not describe them."""

@@ -9,22 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modalities.figures import curves_figure
+from modalities.figures import Figure, curves_figure
 from modalities.formats.bvh import Bvh, Skeleton, parse_skeleton, read_bvh, write_bvh
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file
-from modalities.modality import CAPTIONS, Modality, Sample
+from modalities.modality import Comparison, Modality, Sample
 from modalities.rotations import Part, angle_errors, decode, encode, parts_of
 from signals import Signal
 from signals.measures import mse, snr
 from signals.metadata import Metadata, check, check_number, check_numbers, check_whole_number, metadata_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SHOWN_CHANNELS = 4
 # A file may name only these two codecs: others are not encodings of text.
@@ -149,25 +145,19 @@ class Motion(Modality):
             measured |= {"angle_error": float(errors.mean()), "angle_error_max": float(errors.max())}
         return measured
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The channels that move most (degrees or positions over seconds), before and after, and with `truth` the
         error of each."""
         own = metadata_of(MotionMetadata, metadata)
-        loaded = own.motion(before)
-        exact = None if truth is None else own.motion(truth, near=loaded)
-        motions = [loaded, own.motion(after, near=exact or loaded)] + ([exact] if exact else [])
-        shown = most_moving(loaded)
+        loaded = own.motion(shown.before)
+        exact = None if shown.truth is None else own.motion(shown.truth, near=loaded)
+        motions = [loaded, own.motion(shown.after, near=exact or loaded)] + ([exact] if exact else [])
+        moving = most_moving(loaded)
         names = [f"{joint.name} {channel}" for joint in loaded.skeleton.joints for channel in joint.channels]
-        curves = [(motion.frame_time * np.arange(len(motion.frames)), motion.frames[:, shown]) for motion in motions]
-        return curves_figure([names[channel] for channel in shown], curves, (*captions, "truth"), "seconds")
+        curves = [(motion.frame_time * np.arange(len(motion.frames)), motion.frames[:, moving]) for motion in motions]
+        return curves_figure(
+            [names[channel] for channel in moving], curves, [title for title, _ in shown.panels], "seconds"
+        )
 
 
 def common_scales(centred: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:

@@ -8,22 +8,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from files import load_array
-from modalities.figures import curves_figure
+from modalities.figures import Figure, curves_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, existing_file, in_file
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
-from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.modality import Comparison, LoadOption, Modality, Sample
 from signals import Signal
 from signals.measures import mse, psnr, snr
 from signals.metadata import Metadata, check, check_number, check_numbers, check_whole_number, metadata_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SCALINGS = ("column", "common")
 SHOWN_COLUMNS = 4
@@ -153,25 +149,16 @@ class Series(Modality):
         """SNR about the mean and PSNR (over the truth's range) in dB, and MSE, of the scaled columns."""
         return {"snr": snr(values, truth), "psnr": psnr(values, truth), "mse": mse(values, truth)}
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The columns that vary most, in their own units, before and after, and with `truth` the error of each."""
         own = metadata_of(SeriesMetadata, metadata)
-        shown = np.sort(np.argsort(-before.std(axis=0), kind="stable")[:SHOWN_COLUMNS])
+        varying = np.sort(np.argsort(-shown.before.std(axis=0), kind="stable")[:SHOWN_COLUMNS])
         curves = [
-            (own.times(len(values)), own.original(values, signed)[:, shown])
-            for values in (before, after, truth)
-            if values is not None
+            (own.times(len(values)), own.original(values, shown.signed)[:, varying]) for _, values in shown.panels
         ]
         columns = own.columns or ("time", *(f"column {number + 1}" for number in range(len(own.scale))))
-        return curves_figure([columns[1 + number] for number in shown], curves, (*captions, "truth"), columns[0])
+        names = [columns[1 + number] for number in varying]
+        return curves_figure(names, curves, [title for title, _ in shown.panels], columns[0])
 
 
 def evenly(times: np.ndarray, values: np.ndarray, name: str) -> tuple[float, float, np.ndarray]:

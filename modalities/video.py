@@ -7,24 +7,20 @@ covers the same time, so its rate changes with it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modalities.display import is_signed, picture, signed_size
-from modalities.figures import new_figure, show_error, show_picture
+from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import FOLDER_RATE, read_clip, write_clip
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file
 from modalities.formats.pixels import write_png
 from modalities.image import scaled
-from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.modality import Comparison, LoadOption, Modality, Sample
 from signals import Signal
 from signals.measures import mse, peak, psnr, snr, ssim
 from signals.metadata import Metadata, check, check_channels, check_number, check_whole_number, metadata_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # SSIM is averaged over this many frames, spread evenly: over all of them it would take minutes.
 SSIM_FRAMES = 16
@@ -132,57 +128,37 @@ class Video(Modality):
         similar = [ssim(values[:, :, number], truth[:, :, number]) for number in chosen]
         return measured if similar[0] is None else measured | {"ssim": float(np.mean(similar))}
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> "Figure":
+    def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """Some frames and a slice through time (one row over all frames) of the video, the filtered one and, where
         given, the truth and the error."""
-        show = shown_as(after if truth is None else truth, signed)
-        panels = [(captions[0], before, shown_as(before)), (captions[1], after, show)]
-        panels += [] if truth is None else [("truth", truth, show)]
-        count = len(panels) + (truth is not None)
-        aspect = min(max(after.shape[0] / after.shape[1], 0.3), 3.0)
-        figure = new_figure(3.4 * count, (SHOWN_FRAMES + 1) * (3.4 * aspect + 0.3))
-        axes = figure.subplots(SHOWN_FRAMES + 1, count, squeeze=False)
-        for column, (title, values, shown) in zip(axes.T, panels, strict=False):
+        show = shown_as(shown.best, shown.signed)
+        figure = new_figure(3.4 * shown.columns, (SHOWN_FRAMES + 1) * (3.4 * shown.aspect + 0.3))
+        axes = figure.subplots(SHOWN_FRAMES + 1, shown.columns, squeeze=False)
+        for column, (title, values), to_picture in zip(
+            axes.T, shown.panels, [shown_as(shown.before), show, show], strict=False
+        ):
             for panel, (part, place) in zip(column, sections(values), strict=True):
-                show_picture(panel, shown(part), f"{title}, {place}")
-        if truth is not None:
-            quality = f"PSNR {psnr(after, truth):.1f} dB"
-            for panel, (part, place), (exact, _) in zip(axes[:, -1], sections(after), sections(truth), strict=True):
+                show_picture(panel, to_picture(part), f"{title}, {place}")
+        if shown.truth is not None:
+            pairs = zip(axes[:, -1], sections(shown.after), sections(shown.truth), strict=True)
+            for panel, (part, place), (exact, _) in pairs:
                 show_error(panel, np.abs(part - exact).mean(-1), f"|error|, {place}")
-            axes[0, -1].set_title(f"{axes[0, -1].get_title()}\n{quality} in all", fontsize=10)
+            figure.suptitle(f"PSNR {psnr(shown.after, shown.truth):.1f} dB", fontsize=10)
         for panel in axes[-1]:
             panel.set_aspect("auto")
         return figure
 
-    def save_figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        path: Path,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> list[Path]:
-        """Write `figure` and, beside it as .mp4, the video and the filtered one side by side."""
-        written = super().save_figure(before, after, truth, path, metadata, captions, signed)
-        left, right = shown_as(before), shown_as(after if truth is None else truth, signed)
-        rows, columns, count, _ = after.shape
-        chosen = np.linspace(0, before.shape[2] - 1, count).round().astype(int)
+    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
+        """Write, beside the figure as .mp4, the video and the filtered one side by side."""
+        left, right = shown_as(shown.before), shown_as(shown.best, shown.signed)
+        rows, columns, count, _ = shown.after.shape
+        chosen = np.linspace(0, shown.before.shape[2] - 1, count).round().astype(int)
         pairs = (
-            (fitted(left(before[:, :, old]), rows, columns), right(after[:, :, new])) for new, old in enumerate(chosen)
+            (fitted(left(shown.before[:, :, old]), rows, columns), right(shown.after[:, :, new]))
+            for new, old in enumerate(chosen)
         )
         beside = (np.hstack([np.broadcast_to(part, (rows, columns, 3)) for part in pair]) for pair in pairs)
-        rate = metadata_of(VideoMetadata, metadata).rate(count)
-        return [*written, write_clip(Path(path).with_suffix(".mp4"), beside, rate)]
+        return [write_clip(path.with_suffix(".mp4"), beside, metadata_of(VideoMetadata, metadata).rate(count))]
 
 
 def shown_as(video: np.ndarray, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:
