@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 import nfconv
-from evaluation import evaluate, read_signal, read_truth
+from evaluation import evaluate, exact_reference, read_reference, read_signal
 from files import load_array
 from kernels.library import KERNELS, Kernel, kernel_from_options
 from kernels.sparse import SparseKernel
@@ -127,7 +127,7 @@ def requests(
         return [(save_path, kernel_path, kernel_scale)]
     if kernel_path or kernel_scale:
         raise ValueError("--filters names kernels and sizes: leave --kernel_path and --kernel_scale out")
-    found = []
+    found: list[tuple[Path, str, str | None]] = []
     for entry in filters.split(","):
         name, _, size = entry.rpartition(":")
         scale = 1.0 / numbers(size, 1, "the half size in --filters")[0]
@@ -199,9 +199,10 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, kernel_we
     raw = None if signal is None or gt_path else read_signal(signal, kind, field, radius)
     field = field.to(place)
     for folder, (kernel, chosen) in jobs.items():
-        truth = None if gt_path is None else read_truth(gt_path, chosen.widest, field)
-        evaluate(field, kernel, chosen, shape, folder, raw, truth,
-                 precision=precision, accuracy=accuracy, block=block_size**2)  # fmt: skip
+        reference = None if raw is None else exact_reference(raw, kernel, chosen, field)
+        if gt_path is not None:
+            reference = read_reference(gt_path, chosen.widest, field)
+        evaluate(field, chosen, shape, folder, reference, precision=precision, accuracy=accuracy, block=block_size**2)
 
 
 if __name__ == "__main__":

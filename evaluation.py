@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,20 @@ from signals.signal import crop
 from utils import progress_bar
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """On the signal's own grid [N_1, ..., N_d, c]: the signal, its convolution with the sparse kernel, and with the exact
+    kernel that one approximates ('ideal'), where known.
+
+    Where the whole truth costs too much, `truth` [P, c] holds it at the flat indices `rows` [P].
+    """
+
+    before: np.ndarray
+    truth: np.ndarray
+    rows: np.ndarray | None = None
+    ideal: np.ndarray | None = None
+
+
 def read_signal(path: Path, kind: Modality, field: Field, radius: float) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
     signal = kind.load_again(path, field.origin.metadata, [radius])
@@ -40,7 +54,7 @@ def read_signal(path: Path, kind: Modality, field: Field, radius: float) -> Sign
     return replace(signal, axes=field.config.axes)
 
 
-def read_truth(path: Path, kernel: SparseKernel, field: Field) -> np.ndarray:
+def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
     """The values of a ground-truth file; raises ValueError where they are of another kernel or kind of signal."""
     truth = load_ground_truth(path, kernel.order if path.suffix == ".npy" else None)
     radius = kernel.radius[list(kernel.axes)]
@@ -52,35 +66,40 @@ def read_truth(path: Path, kernel: SparseKernel, field: Field) -> np.ndarray:
     if facts != own:
         raise ValueError(f"--gt_path holds {facts[0]} channels, boundary {facts[1]}; the field has {own[0]}, boundary "
                          f"{own[1]}: make the ground truth from the same signal in the same way")  # fmt: skip
-    return truth.core
+    return Reference(truth.core, truth.core)
 
 
-def measure(
-    kind: Modality, result: np.ndarray, truth: np.ndarray, rows: np.ndarray | None, ideal: np.ndarray | None,
-    radius: np.ndarray, field: Field,
-) -> dict[str, Any]:  # fmt: skip
+def exact_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> Reference:
+    """The exact convolutions of a signal."""
+    truth, rows = chosen.exact(signal, field.origin.boundary)
+    ideal = None
+    if isinstance(kernel, Kernel) and chosen.fixed:
+        ideal = target_convolution(signal, kernel.target(field.config.dim, field.config.axes), field.origin.boundary)
+    return Reference(signal.core, truth, rows, ideal)
+
+
+def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field: Field) -> dict[str, Any]:
     """Metrics on the whole signal, on the interior where the kernel does not reach over the border, and against
     the ideal kernel: of the result, and of the sparse kernel's own exact convolution ('fit')."""
+    kind, metadata, truth, rows = find(field.origin.modality), field.origin.metadata, reference.truth, reference.rows
     if rows is not None:
         found = result.reshape(-1, result.shape[-1])[rows]
         measured = {"psnr": psnr(found, truth), "snr": snr(found, truth), "mse": mse(found, truth), "points": len(rows)}
         return {"whole": measured, "interior": None}
-    metadata = field.origin.metadata
     report: dict[str, Any] = {"whole": kind.metrics(result, truth, metadata), "interior": None}
     pads = [int(np.ceil(r / spacing(n) - 1e-9)) for r, n in zip(radius, truth.shape, strict=False)]
     if all(n > 2 * p for n, p in zip(truth.shape, pads, strict=False)):
         report["interior"] = kind.metrics(crop(result, pads), crop(truth, pads), metadata)
-    if ideal is not None:
-        report["ideal"] = kind.metrics(result, ideal, metadata)
-        report["fit"] = kind.metrics(truth, ideal, metadata)
+    if reference.ideal is not None:
+        report["ideal"] = kind.metrics(result, reference.ideal, metadata)
+        report["fit"] = kind.metrics(truth, reference.ideal, metadata)
     return report
 
 
 def evaluate(
-    field: Field, kernel: Kernel | SparseKernel, chosen: Filter, shape: Sequence[int], save_path: Path,
-    signal: Signal | None = None, truth: np.ndarray | None = None, **options: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """Filter on the grid of `shape`, write the result and, where the signal or the truth is known, how good it is.
+    field: Field, chosen: Filter, shape: Sequence[int], save_path: Path, reference: Reference | None, **options: Any
+) -> dict[str, Any]:
+    """Filter on the grid of `shape`, write the result and, where a reference is known, how near it is.
 
     `options` are those of Field.filter. Returns what metrics.json holds.
     """
@@ -95,17 +114,11 @@ def evaluate(
                   "radius": widest.radius.tolist(), "mass": widest.mass, "order": widest.order,
                   "shape": list(result.shape)}  # fmt: skip
         files = kind.save(result, save_path, metadata, signed)
-        if signal is not None or truth is not None:
-            rows, ideal, before = None, None, truth if signal is None else signal.core
-            if truth is None:
-                truth, rows = chosen.exact(signal, field.origin.boundary)
-                if isinstance(kernel, Kernel) and rows is None and chosen.angles is None:
-                    target = kernel.target(field.config.dim, field.config.axes)
-                    ideal = target_convolution(signal, target, field.origin.boundary)
+        if reference is not None:
+            before, truth = reference.before, None if reference.rows is not None else reference.truth
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)
-            report |= measure(kind, own, truth, rows, ideal, widest.radius, field)
-            whole = None if rows is not None else truth
-            files += kind.save_figure(before, own, whole, save_path / "comparison.png", metadata, signed=signed)
+            report |= measure(own, reference, widest.radius, field)
+            files += kind.save_figure(before, own, truth, save_path / "comparison.png", metadata, signed=signed)
         files.append(save_path / "metrics.json")
         with atomic_write(files[-1]) as stream:
             stream.write(json.dumps(report, indent=2).encode() + b"\n")

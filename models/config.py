@@ -113,7 +113,10 @@ class FieldConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> "FieldConfig":
         """The inverse of `to_dict`; raises ValueError for unknown or ill-typed entries."""
         try:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+            plain: dict[str, Any] = {
+                n: tuple(value) if isinstance(value, list) else value for n, value in values.items()
+            }
+            return cls(**plain)
         except TypeError as error:
             raise ValueError(f"this is not a field's configuration: {error}") from None
 
@@ -139,7 +142,7 @@ class Origin:
     psnr: Mapping[float, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_half_size(self.half_size, self.half_size)
+        check_half_size(self.half_size, range(len(self.half_size)))
         if type(self.margin) not in (int, float) or not 0 <= self.margin <= LARGEST_MARGIN:
             raise ValueError(f"the margin {self.margin!r} is out of range")
         if not self.shape or not all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in self.shape):

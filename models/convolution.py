@@ -14,7 +14,7 @@ from kernels import SparseKernel
 from kernels.separate import tensor_terms
 from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
-from models.stencil import Direct, Points, Shared, Stencil, direct_stencil, shared_stencils
+from models.stencil import Points, Stencil, direct_stencil, shared_stencils
 
 # Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
 QUERIES_PER_OUTPUT = 1.5
@@ -81,7 +81,7 @@ def grid_stencils(field: Field, kernel: SparseKernel, coordinates: Sequence[Tens
 
 def _axis_stencils(
     x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int | None
-) -> list[Direct] | list[Shared]:
+) -> Sequence[Stencil]:
     if nodes is None or len(x) * len(positions) <= nodes:
         return [direct_stencil(x, positions, w) for w in weights]
     return shared_stencils(x, positions, weights, nodes)
@@ -159,7 +159,7 @@ def convolve_points(
         if terms is None:
             results.append(_sum_diracs(field, kernel, x, s))
         else:
-            results.append(sum(_sum_term(field, kernel, term, x, s) for term in terms))
+            results.append(torch.stack([_sum_term(field, kernel, term, x, s) for term in terms]).sum(dim=0))
         if progress:
             progress(min(1.0, (start + rows) / len(points)))
     return torch.cat(results) if results else torch.zeros(0, field.config.channels, dtype=torch.float64)

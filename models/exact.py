@@ -28,6 +28,7 @@ class ExactField(Field):
 
     factored = True
     smooth = False
+    values: Tensor
 
     def __init__(self, signal: Signal, order: int, margin: float, boundary: str = "clamp") -> None:
         ranks = (1,) * signal.dim

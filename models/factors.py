@@ -123,6 +123,8 @@ class Tabulated(Factor):
     Reading a value off costs eight additions instead of a network, so many scattered queries are answered so.
     """
 
+    values: Tensor
+
     def __init__(self, factor: Factor, low: float, high: float, count: int) -> None:
         super().__init__(factor.rank)
         # Points that share a coordinate span no length at all.

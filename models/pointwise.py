@@ -46,13 +46,16 @@ class PointwiseField(Field):
         """All terms from one set of samples: their nodes are the same, only their weights differ."""
         nodes = [s.nodes for s in terms[0]]
         samples = self._samples(nodes, block, progress)
-        total: Tensor | None = None
-        for stencils in terms:
+
+        def seen(stencils: Sequence[Stencil]) -> Tensor:
             values = samples
             for axis, stencil in enumerate(stencils):
                 values = stencil.combine(values, axis)
-            values = values + self.polynomial.grid(stencils)
-            total = values if total is None else total + values
+            return values + self.polynomial.grid(stencils)
+
+        total = seen(terms[0])
+        for stencils in terms[1:]:
+            total = total + seen(stencils)
         return total
 
     def _samples(self, nodes: Sequence[Tensor], block: int, progress: Progress | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import FieldConfig, Origin
-from models.factors import NetworkFactor, Tabulated, build_factor
+from models.factors import Factor, NetworkFactor, Tabulated, build_factor
 from models.field import Field, Progress
 from models.stencil import Stencil
 
@@ -27,6 +27,11 @@ class SeparableField(Field):
         self.factors = nn.ModuleList(build_factor(config, axis, rank) for axis, rank in enumerate(config.ranks))
         self.core = nn.Parameter(torch.randn(*config.ranks, config.channels) / math.sqrt(math.prod(config.ranks)))
 
+    @property
+    def axis_factors(self) -> list[Factor]:
+        """U_1, ..., U_d."""
+        return [factor for factor in self.factors if isinstance(factor, Factor)]
+
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
         return self._seen(self._samples(stencils), stencils)
 
@@ -40,7 +45,7 @@ class SeparableField(Field):
         return total
 
     def _samples(self, stencils: Sequence[Stencil]) -> list[Tensor]:
-        return [u(s.nodes) for u, s in zip(self.factors, stencils, strict=True)]
+        return [u(s.nodes) for u, s in zip(self.axis_factors, stencils, strict=True)]
 
     def _seen(self, samples: Sequence[Tensor], stencils: Sequence[Stencil]) -> Tensor:
         """Factors [N_j, R_j] through their stencils -> [M_1, ..., M_d, c]."""
@@ -54,7 +59,7 @@ class SeparableField(Field):
         return total.movedim(0, -1)
 
     def network_points(self, points: Tensor) -> Tensor:
-        return self._products([u(points[:, axis]) for axis, u in enumerate(self.factors)])
+        return self._products([u(points[:, axis]) for axis, u in enumerate(self.axis_factors)])
 
     def _products(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [N, R_j] of N points -> [N, c]."""
@@ -69,7 +74,7 @@ class SeparableField(Field):
 
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         factors, powers = [], []
-        for axis, (u, x, w) in enumerate(zip(self.factors, nodes, weights, strict=True)):
+        for axis, (u, x, w) in enumerate(zip(self.axis_factors, nodes, weights, strict=True)):
             factors.append(u.combined(x, w))
             basis = self.polynomial.basis(x.reshape(-1), axis).unflatten(0, x.shape)
             powers.append((basis * w.double()[..., None]).sum(dim=1))
@@ -81,6 +86,6 @@ class SeparableField(Field):
         twin._modules = dict(self._modules)
         twin.factors = nn.ModuleList(
             Tabulated(u, low, high, count) if isinstance(u, NetworkFactor) else u
-            for u, (low, high), count in zip(self.factors, bounds, counts, strict=True)
+            for u, (low, high), count in zip(self.axis_factors, bounds, counts, strict=True)
         )
         return twin

@@ -80,6 +80,7 @@ class Filter:
 
     def _blend(self, shape: Sequence[int], filtered: Callable[[SparseKernel], np.ndarray]) -> np.ndarray:
         """The sum of what `filtered` makes of every kernel, weighted from point to point, one result at a time."""
+        assert self.angles is not None
         weights = blend_weights(resampled_angles(self.angles, shape), len(self.kernels))
         return sum(w[..., None] * filtered(kernel) for w, kernel in zip(weights, self.kernels, strict=True))
 
