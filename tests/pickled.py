@@ -2,13 +2,18 @@
 
 import io
 import struct
+from typing import Any
 
-from files.arrays import Arrays
-from files.pickles import read_pickle
+from files import ArchiveError
+from released.arrays import Arrays
+from released.pickles import read_pickle
+
+# What a damaged pickle may raise; `files.reading` makes one sentence of it.
+DAMAGE = (ArchiveError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 
 
-def read(data: bytes, budget: int | None = None):
-    return read_pickle(io.BytesIO(data), Arrays(len(data) if budget is None else budget).vocabulary())
+def read(data: bytes, budget: int | None = None) -> Any:
+    return read_pickle(io.BytesIO(data), Arrays(len(data) if budget is None else budget))
 
 
 def text(value: str) -> bytes:
@@ -31,5 +36,6 @@ def array(shape: bytes, kind: bytes, data: bytes) -> bytes:
     return BLANK + b"(K\x01" + shape + kind + b"\x89" + data + b"tb"
 
 
+ONE = integer(1) + b"\x85"
 EIGHT = b"C\x08" + b"\x00" * 8
-STATE = b"(K\x01" + integer(1) + b"\x85" + dtype("f8") + b"\x89" + EIGHT + b"tb"
+STATE = b"(K\x01" + ONE + dtype("f8") + b"\x89" + EIGHT + b"tb"
