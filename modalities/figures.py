@@ -57,10 +57,8 @@ def show_error(axes: Axes, error: np.ndarray, title: str) -> None:
     axes.set_axis_off()
 
 
-def curves_figure(
-    names: Sequence[str], curves: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[str], unit: str
-) -> Figure:
-    """A row per name with one curve per label; curves are (times [T], values [T, rows]).
+def curves_figure(names: Sequence[str], curves: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str) -> Figure:
+    """A row per name, in which all curves are drawn; a curve is (label, times [T], values [T, rows]).
 
     A third curve is the truth, and a second column then shows the second minus the third.
     """
@@ -69,11 +67,11 @@ def curves_figure(
     axes = figure.subplots(len(names), columns, squeeze=False, sharex=True, width_ratios=(2, 1)[:columns])
     styles = [("0.7", 1.6), ("C3", 1.2), ("k", 0.6)]
     for number, (name, row) in enumerate(zip(names, axes, strict=True)):
-        for (times, values), label, (colour, width) in zip(curves, labels, styles, strict=False):
+        for (label, times, values), (colour, width) in zip(curves, styles, strict=False):
             row[0].plot(times, values[:, number], color=colour, linewidth=width, label=label)
         row[0].set_title(printable(name), fontsize=10, parse_math=False)
         if columns == 2:
-            (times, values), (_, truth) = curves[1:]
+            (_, times, values), (_, _, truth) = curves[1:]
             row[1].plot(times, values[:, number] - truth[:, number], color="C3", linewidth=0.8)
             row[1].set_title("error", fontsize=10)
     handles, shown = axes[0, 0].get_legend_handles_labels()

@@ -154,10 +154,11 @@ class Motion(Modality):
         motions = [loaded, own.motion(shown.after, near=exact or loaded)] + ([exact] if exact else [])
         moving = most_moving(loaded)
         names = [f"{joint.name} {channel}" for joint in loaded.skeleton.joints for channel in joint.channels]
-        curves = [(motion.frame_time * np.arange(len(motion.frames)), motion.frames[:, moving]) for motion in motions]
-        return curves_figure(
-            [names[channel] for channel in moving], curves, [title for title, _ in shown.panels], "seconds"
-        )
+        curves = [
+            (title, motion.frame_time * np.arange(len(motion.frames)), motion.frames[:, moving])
+            for (title, _), motion in zip(shown.panels, motions, strict=True)
+        ]
+        return curves_figure([names[channel] for channel in moving], curves, "seconds")
 
 
 def common_scales(centred: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:

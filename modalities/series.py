@@ -154,11 +154,11 @@ class Series(Modality):
         own = metadata_of(SeriesMetadata, metadata)
         varying = np.sort(np.argsort(-shown.before.std(axis=0), kind="stable")[:SHOWN_COLUMNS])
         curves = [
-            (own.times(len(values)), own.original(values, shown.signed)[:, varying]) for _, values in shown.panels
+            (title, own.times(len(values)), own.original(values, shown.signed)[:, varying])
+            for title, values in shown.panels
         ]
         columns = own.columns or ("time", *(f"column {number + 1}" for number in range(len(own.scale))))
-        names = [columns[1 + number] for number in varying]
-        return curves_figure(names, curves, [title for title, _ in shown.panels], columns[0])
+        return curves_figure([columns[1 + number] for number in varying], curves, columns[0])
 
 
 def evenly(times: np.ndarray, values: np.ndarray, name: str) -> tuple[float, float, np.ndarray]:

@@ -134,9 +134,8 @@ class Video(Modality):
         show = shown_as(shown.best, shown.signed)
         figure = new_figure(3.4 * shown.columns, (SHOWN_FRAMES + 1) * (3.4 * shown.aspect + 0.3))
         axes = figure.subplots(SHOWN_FRAMES + 1, shown.columns, squeeze=False)
-        for column, (title, values), to_picture in zip(
-            axes.T, shown.panels, [shown_as(shown.before), show, show], strict=False
-        ):
+        ways = [shown_as(shown.before), show, show]
+        for column, (title, values), to_picture in zip(axes.T, shown.panels, ways, strict=False):
             for panel, (part, place) in zip(column, sections(values), strict=True):
                 show_picture(panel, to_picture(part), f"{title}, {place}")
         if shown.truth is not None:
