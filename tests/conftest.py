@@ -1,17 +1,17 @@
 """What the tests share: one thread, so that numbers and times do not depend on the machine's load, and some files."""
 
 import os
-from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from builders import checkpoint_of, field_config, noise_signal, random_field
+from builders import field_config, noise_signal, random_field
 from hypothesis import settings
-from training_cases import TRUTHS
 
+from modalities.image import ImageMetadata
 from modalities.render import render
+from models.checkpoint import save_checkpoint
 
 torch.set_num_threads(1)
 # The same inputs in every run, unless one asks for others: HYPOTHESIS_PROFILE=default python -m pytest
@@ -30,21 +30,20 @@ def picture(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     """An untrained field of 10 x 14 pixels with half size 0.2 and margin 0.3."""
-    field = random_field(field_config("separable", 2, 3)).float()
-    return checkpoint_of(field, shape=(10, 14), meta={"alpha": False}).save(tmp_path / "model.pth")
+    field = random_field(field_config("separable", 2, 3), shape=(10, 14), metadata=ImageMetadata()).float()
+    return field.save(tmp_path / "model.pth")
 
 
 @pytest.fixture
 def saved(tmp_path):
     """A whole checkpoint with training state, in a file."""
-    field = random_field(field_config("separable", 2, 3))
+    field = random_field(field_config("separable", 2, 3), metadata=ImageMetadata(linear=True))
     training = {
         "step": 3,
         "optimisers": [{"state": {0: {"momentum": torch.randn(2, 2)}}}],
         "generator": torch.arange(9),
     }
-    checkpoint = replace(checkpoint_of(field, meta={"alpha": True}), training=training)
-    return checkpoint.save(tmp_path / "model.pth")
+    return save_checkpoint(tmp_path / "model.pth", field, training)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,9 @@ def small_pictures():
         yield
 
 
-@pytest.fixture(params=TRUTHS)
+@pytest.fixture(params=["2-D", "grey, order 2", "1-D, order 0", "3-D, order 0", "time alone"])
 def truth(request):
     """Exact ground truth of every dimension, order and choice of filtered axes that training is tested on."""
+    from training_cases import TRUTHS
+
     return TRUTHS[request.param]()
