@@ -16,6 +16,7 @@ from files import ArchiveError, load_torch, save_torch
 from models import build_field
 from models.config import FieldConfig, Origin
 from models.field import Field
+from signals.ground_truth import check_half_size
 from signals.metadata import metadata_entries, parse_metadata
 
 FORMAT = "neural-field-convolutions 1"
@@ -74,10 +75,12 @@ def parse_origin(entries: Mapping[str, Any], config: FieldConfig) -> Origin:
     entries = dict(entries)
     meta = json.loads(entries.pop("meta"))
     size, shape = entries["half_size"], tuple(entries["shape"])
+    sizes = tuple(size) if isinstance(size, list | tuple) else (size,) * len(config.axes)
+    check_half_size(sizes, config.axes)
     if len(shape) != config.dim:
         raise ValueError(f"a field of {config.dim} coordinates has no signal of shape {shape}")
     return Origin(**entries | {
-        "half_size": tuple(size) if isinstance(size, list | tuple) else (size,) * len(config.axes),
+        "half_size": sizes,
         "shape": shape,
         "metadata": parse_metadata(entries["modality"], meta, shape, config.channels),
         "released": bool(entries.get("released", meta.get("released"))),
