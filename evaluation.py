@@ -29,8 +29,8 @@ from utils import progress_bar
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """On the signal's own grid [N_1, ..., N_d, c]: the signal, its convolution with the sparse kernel, and with the exact
-    kernel that one approximates ('ideal'), where known.
+    """On the signal's own grid [N_1, ..., N_d, c]: the signal, its convolution with the sparse kernel and, where known,
+    with the exact kernel that one approximates ('ideal').
 
     Where the whole truth costs too much, `truth` [P, c] holds it at the flat indices `rows` [P].
     """

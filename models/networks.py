@@ -15,6 +15,9 @@ class PositionalEncoding(nn.Module):
     field starts smooth and its repeated derivative is not drowned by the highest band.
     """
 
+    frequencies: Tensor
+    damping: Tensor
+
     def __init__(self, bands: int, norm_exp: float) -> None:
         super().__init__()
         frequencies = 2.0 ** torch.arange(bands)
@@ -34,9 +37,10 @@ class SwishNetwork(nn.Module):
         super().__init__()
         self.encoding = PositionalEncoding(bands, norm_exp)
         widths = [dim * (1 + 2 * bands)] + [width] * layers
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
-        for layer in self.layers:
+        linear = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        for layer in linear:
             nn.init.normal_(layer.weight, std=1.0 / math.sqrt(layer.in_features))
+        self.layers = nn.ModuleList(linear)
 
     def forward(self, points: Tensor) -> Tensor:
         features = self.encoding(points)
@@ -56,14 +60,16 @@ class SineNetwork(nn.Module):
         super().__init__()
         self.omega_0 = omega_0
         widths = [dim] + [width] * layers
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
-        for index, layer in enumerate(self.layers):
+        linear = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        for index, layer in enumerate(linear):
             bound = 1.0 / dim if index == 0 else math.sqrt(6.0 / width) / omega_0
             nn.init.uniform_(layer.weight, -bound, bound)
+        self.layers = nn.ModuleList(linear)
 
     def forward(self, points: Tensor) -> Tensor:
         features = points
         for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
             # omega_0 on the weights: there are fewer of them than activations.
             features = torch.sin(F.linear(features, self.omega_0 * layer.weight, self.omega_0 * layer.bias))
         return features

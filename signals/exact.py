@@ -10,6 +10,7 @@ piece has no error but rounding (ramps to the power p + 2 give the same taps, wi
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -28,7 +29,7 @@ SLAB = 1 << 24
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
-def fir_taps(density: Density, radius: float, step: float, knots: Sequence[float] = ()) -> np.ndarray:
+def fir_taps(density: Density, radius: float, step: float, knots: Any = ()) -> np.ndarray:
     """Taps [2 r + 1] of hat * g at whole multiples of `step`, for a 1-D density g on [-radius, radius].
 
     `step` is the sample spacing in domain units; g is smooth between `knots` (Nsampi et al. 2023, eq. 3;
@@ -57,8 +58,7 @@ def minimal_taps(order: int, half_size: float, step: float) -> np.ndarray:
 def kernel_taps(positions: np.ndarray, weights: np.ndarray, order: int, step: float) -> np.ndarray:
     """Taps [2 r + 1] of hat * g for the 1-D kernel whose n-th derivative is the given Diracs."""
     factor = SparseKernel(positions[:, None], weights, order, (0,))
-    density = lambda t: factor.density(t[:, None])  # noqa: E731
-    return fir_taps(density, float(factor.radius[0]), step, positions)
+    return fir_taps(lambda t: factor.density(t[:, None]), float(factor.radius[0]), step, positions)
 
 
 def sparse_taps(kernel: SparseKernel, steps: Sequence[float]) -> np.ndarray:
@@ -217,8 +217,9 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") 
     if factors is None:
         taps = target_taps(target, steps)
         return convolve_signal_nd(signal, taps, signal.axes, boundary, pads)
-    lines = [
-        fir_taps(lambda t, g=factor: g.density(t[:, None]), factor.radius[0], step)
-        for factor, step in zip(factors, steps, strict=True)
-    ]
+
+    def taps_of(factor: Target, step: float) -> np.ndarray:
+        return fir_taps(lambda t: factor.density(t[:, None]), factor.radius[0], step)
+
+    lines = [taps_of(factor, step) for factor, step in zip(factors, steps, strict=True)]
     return convolve_signal(signal, lines, signal.axes, boundary, pads)

@@ -5,13 +5,15 @@ Grids include their end points, x_i = -1 + 2 i / (N - 1) ('align corners'), 'ij'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
-BOUNDARIES = {"clamp": "edge", "reflect": "reflect"}
+# Boundary rules by name, as numpy.pad calls them.
+BOUNDARIES: dict[str, Literal["edge", "reflect"]] = {"clamp": "edge", "reflect": "reflect"}
 
 
 def spacing(count: int) -> float:
