@@ -51,6 +51,6 @@ def sweep_figure(found: Sweep, counts: Sequence[int] = COUNTS) -> Figure:
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
         axes.set_xlabel("Diracs per axis")
-        axes.set_title(title, fontsize=10)
-        axes.legend(fontsize=8, frameon=False)
+        axes.set_title(title, fontsize="medium")
+        axes.legend(fontsize="small", frameon=False)
     return figure

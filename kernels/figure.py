@@ -37,7 +37,7 @@ def kernel_figure(kernel: SparseKernel, target: Target | None = None) -> Figure:
     FigureCanvasAgg(figure)
     radius = kernel.radius[axes] if target is None else np.maximum(kernel.radius[axes], target.radius)
     draw(figure, kernel, target, radius)
-    figure.suptitle(f"order {kernel.order}, {len(kernel)} Diracs, mass {round(kernel.mass, 9) + 0.0:.6g}", fontsize=10)
+    figure.suptitle(f"order {kernel.order}, {len(kernel)} Diracs, mass {round(kernel.mass, 9) + 0.0:.6g}", fontsize="medium")
     return figure
 
 
@@ -72,7 +72,7 @@ def _draw_line(figure: Figure, kernel: SparseKernel, target: Target | None, radi
     top.plot(x, fit, color=FIT, lw=1.2, label="kernel")
     top.fill_between(x, fit, color=FIT, alpha=0.1)
     top.axvspan(-kernel.radius.max(), kernel.radius.max(), color="0.95", zorder=0, label="support")
-    top.legend(fontsize=8, frameon=False)
+    top.legend(fontsize="small", frameon=False)
     top.set_ylabel("g(x)")
     t = kernel.positions[:, kernel.axes[0]]
     colours = np.where(kernel.weights > 0, POSITIVE, NEGATIVE)
@@ -105,7 +105,7 @@ def _draw_plane(figure: Figure, kernel: SparseKernel, target: Target | None, rad
     last.set_xlim(grid[1][0], grid[1][-1])
     last.set_ylim(grid[0][-1], grid[0][0])
     last.set_aspect("equal")
-    last.set_title("Diracs", fontsize=9)
+    last.set_title("Diracs", fontsize="small")
 
 
 def _draw_slices(figure: Figure, kernel: SparseKernel, target: Target | None, radius: np.ndarray) -> None:
@@ -140,5 +140,5 @@ def _show(
     image = axes.imshow(values, extent=extent, cmap="RdBu_r" if signed else "magma", vmin=low, vmax=size)
     frame = Rectangle((-support[1], -support[0]), 2 * support[1], 2 * support[0], fill=False, ls=":", ec="0.5")
     axes.add_patch(frame)
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize="small")
     figure.colorbar(image, ax=axes, shrink=0.7)
