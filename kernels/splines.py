@@ -66,7 +66,7 @@ class SplineBasis:
         sums = np.asarray(weights, dtype=np.float64)
         for q in range(self.n):
             widths = np.ones(len(sums)) if q == 0 else (self.knots[q:] - self.knots[:-q]) / q
-            steps = sums * widths.reshape(-1, *[1] * (sums.ndim - 1))
+            steps = (widths * sums.T).T
             # Rounding grows along a running sum: each half is summed from its own end.
             half = len(steps) // 2
             sums = np.concatenate([np.cumsum(steps[:half], axis=0), -np.cumsum(steps[:half:-1], axis=0)[::-1]])
