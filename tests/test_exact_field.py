@@ -14,9 +14,6 @@ from signals import Signal, coordinates
 from signals.exact import kernel_convolution
 
 SHAPE = (13, 10, 7)
-# So small a training kernel asks for so many nodes that none are shared: shared ones are interpolated, which a
-# piecewise polynomial is not.
-HALF_SIZE = 0.01
 
 
 def uneven(order: int, dim: int) -> SparseKernel:
@@ -29,7 +26,7 @@ def on_grid(signal: Signal, kernel: SparseKernel, boundary: str = "clamp") -> np
     """The signal filtered by way of its exact field, on its own grid."""
     field = ExactField(signal, kernel.order, float(kernel.radius.max()), boundary)
     grid = [torch.as_tensor(coordinates(n)) for n in signal.shape]
-    return convolve_grid(field, kernel, grid, HALF_SIZE).numpy()
+    return convolve_grid(field, kernel, grid).numpy()
 
 
 def assert_close(found: np.ndarray, truth: np.ndarray) -> None:

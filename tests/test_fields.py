@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def test_polynomial_part_differentiates_to_a_polynomial(dim, axes, order):
     close(field.grid(stencils).flatten(0, -2), wanted, 1e-8)
 
 
-def test_rescaling_gives_the_network_part_the_size_asked_for(field):
+@pytest.mark.parametrize("name", ["siren", "mlp in 3-D", "mlp along time"])
+def test_rescaling_gives_the_network_part_the_size_asked_for(name):
+    field = random_field(CONFIGS[name])
     stencils = lattice_stencils(field.config)
     size = 0.1 + torch.arange(field.config.channels, dtype=torch.float64)
     field.rescale(stencils, size)
@@ -79,38 +82,79 @@ def test_rescaling_gives_the_network_part_the_size_asked_for(field):
     close(rms, size)
 
 
+def test_quality_is_that_at_the_training_kernel():
+    assert math.isnan(random_field(CONFIGS["mlp"]).psnr)
+    assert random_field(CONFIGS["mlp"], psnr={2.0: 31.0, 1.0: 45.5}).psnr == 45.5
+
+
+def test_diracs_of_the_training_kernel_are_two_half_sizes_by_its_integrations_apart():
+    field = random_field(field_config("separable", 3, axes=(0, 2), order=2), half_size=(0.3, 0.6))
+    assert field.h == pytest.approx({0: 0.2, 2: 0.4})
+    assert field.config.n == (3, 0, 3)
+
+
 @pytest.mark.parametrize(
-    "change",
+    "change, words",
     [
-        {"kind": "kan"},
-        {"factor": "relu"},
-        {"core": "dense"},
-        {"dim": 0, "axes": ()},
-        {"channels": 0},
-        {"channels": 2.0},
-        {"order": 9},
-        {"order": -1},
-        {"num_layers": 0},
-        {"num_channels": 10**6},
-        {"pe": 25},
-        {"axes": (0, 2)},
-        {"axes": ()},
-        {"omega_0": float("nan")},
-        {"norm_exp": -1.0},
-        {"ranks": (3,)},
-        {"ranks": (3, 4)},
-        {"core": "tucker", "ranks": (3, 0)},
-        {"tables": (4, 0)},
-        {"factor": "spline"},
-        {"factor": "spline", "knots": (5, 3)},
-        {"factor": "spline", "knots": (5, 5), "reach": (0.1, float("inf"))},
-        {"knots": (5,)},
-        {"poly_degree": 9},
+        ({"kind": "kan"}, "kind must be one of separable, siren, mlp, not 'kan'"),
+        ({"factor": "relu"}, "factor must be"),
+        ({"dim": 0, "axes": ()}, "dim must be a whole number from 1 to 8, not 0"),
+        ({"channels": 0}, "channels must be a whole number from 1 to 4096"),
+        ({"channels": 4097}, "channels must be"),
+        ({"channels": 2.0}, "channels must be"),
+        ({"order": 9}, "order must be a whole number from 0 to 8"),
+        ({"order": -1}, "order must be"),
+        ({"num_layers": 0}, "num_layers must be a whole number from 1 to 64"),
+        ({"num_layers": 65}, "num_layers must be"),
+        ({"num_channels": 8193}, "num_channels must be a whole number from 1 to 8192"),
+        ({"pe": 25}, "pe must be a whole number from 0 to 24"),
+        ({"poly_degree": 9}, "poly_degree must be a whole number from 0 to 8"),
+        ({"bias": 2}, "bias must be a whole number from 0 to 1"),
+        ({"axes": (0, 2)}, "axes"),
+        ({"axes": ()}, "axes"),
+        ({"omega_0": float("nan")}, "omega_0 nan"),
+        ({"omega_0": 0.9e-3}, "out of range"),
+        ({"omega_0": 1001.0}, "out of range"),
+        ({"norm_exp": -0.1}, "out of range"),
+        ({"norm_exp": 10.1}, "out of range"),
+        ({"ranks": (3,)}, "ranks must be 2 whole numbers from 1 to 8192"),
+        ({"ranks": (3, 8193)}, "ranks must be"),
+        ({"ranks": (3, 0)}, "ranks must be"),
+        ({"ranks": ()}, "requires ranks"),
+        ({"widths": (3, 0)}, "widths must be 2 whole numbers from 1 to 8192"),
+        ({"widths": (3, 8193)}, "widths must be"),
+        ({"axes": (0,), "tables": (0, -1)}, "tables must be 2 whole numbers from 0 to 16777216"),
+        ({"tables": (4, 0)}, "only axes that are not filtered"),
+        ({"factor": "spline"}, "four knots"),
+        ({"factor": "spline", "knots": (4, 3), "reach": (0.1, 0.1)}, "four knots"),
+        ({"factor": "spline", "knots": (5, (1 << 24) + 1), "reach": (0.1, 0.1)}, "knots must be"),
+        ({"factor": "spline", "knots": (5, 5), "reach": (0.1, 100.1)}, "reach of spline factors must be 2 numbers"),
+        ({"factor": "spline", "knots": (5, 5), "reach": (0.1, -0.1)}, "reach of spline"),
+        ({"factor": "spline", "knots": (5, 5), "reach": (0.1,)}, "reach of spline"),
+        ({"knots": (5,)}, "knots must be 2 whole numbers from 0 to 16777216"),
     ],
 )
-def test_configurations_no_field_can_have_are_refused(change):
-    with pytest.raises(ValueError):
-        FieldConfig(**({"kind": "separable", "dim": 2, "channels": 1, "axes": (0, 1), "order": 1} | change))
+def test_configurations_no_field_can_have_are_refused(change, words):
+    whole = field_config("separable", 2)
+    with pytest.raises(ValueError, match=words):
+        replace(whole, **change)
+
+
+def test_the_ends_of_every_range_are_configurations():
+    ends = [{"channels": 4096}, {"order": 8}, {"order": 0}, {"num_layers": 64}, {"num_channels": 8192}, {"pe": 24}]
+    ends += [{"poly_degree": 8, "bias": True}, {"omega_0": 1000.0}, {"norm_exp": 10.0}, {"pe": 0, "poly_degree": 0}]
+    ends += [{"ranks": (8192, 1)}, {"widths": (8192, 1)}, {"axes": (1,), "tables": (1 << 24, 0)}, {"norm_exp": 0.0}]
+    ends += [{"factor": "spline", "knots": (4, 1 << 24), "reach": (100.0, 0.0)}, {"num_layers": 1, "num_channels": 1}]
+    for change in ends:
+        config = replace(field_config("separable", 2), **change)
+        assert FieldConfig.from_dict(config.to_dict()) == config
+
+
+def test_networks_are_as_wide_as_asked_in_every_axis():
+    config = replace(field_config("separable", 2), widths=(5, 9))
+    assert [config.width(axis) for axis in range(2)] == [5, 9]
+    assert [config.layers, field_config("siren").layers, field_config("mlp").layers] == ["swish", "sine", "swish"]
+    assert [factor.head.in_features for factor in random_field(config).factors] == [5, 9]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +163,7 @@ def test_configurations_no_field_can_have_are_refused(change):
         ("mlp", {"pe": 3}, ["pe"]),
         ("mlp", {"omega_0": 9.0}, []),
         ("siren", {"omega_0": 9.0, "order": 0}, ["order", "omega_0"]),
-        ("separable", {"ranks": (5, 6), "core": "tucker"}, ["core", "ranks"]),
+        ("separable", {"ranks": (5, 6)}, ["ranks"]),
         ("separable", {"factor": "sine"}, ["factor"]),
     ],
 )
