@@ -131,7 +131,7 @@ class GroundTruth:
             truth = cls(
                 values=arrays["values"],
                 axes=axes,
-                order=int(arrays["order"]),
+                order=checked_order(arrays["order"].item()),
                 half_size=tuple(sizes * len(axes) if len(sizes) == 1 else sizes),
                 boundary=str(arrays["boundary"]),
                 pads=tuple(int(pad) for pad in arrays["pads"].ravel()),

@@ -36,7 +36,8 @@ class Signal:
     """Samples of f: [-1, 1]^d -> R^c and the metadata its modality requires to write it back.
 
     values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples per axis
-    known beyond [-1, 1] (a window of a longer recording). Raises ValueError for empty or non-finite values.
+    known beyond [-1, 1] (a window of a longer recording). Raises ValueError for empty or non-finite values and a halo
+    that leaves none.
     """
 
     values: np.ndarray
@@ -59,6 +60,8 @@ class Signal:
         checked_axes(self.axes, dim)
         if not self.halo:
             object.__setattr__(self, "halo", (0,) * dim)
+        if len(self.halo) != dim or min(self.halo) < 0 or min(self.shape) < 1:
+            raise ValueError(f"the halo {self.halo} does not fit {self.name} with samples {self.values.shape}")
 
     @property
     def dim(self) -> int:
