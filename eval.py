@@ -27,9 +27,10 @@ from modalities import find
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach
+from models.device import pick_device
 from models.filtering import sparse_kernel
 from models.varying import Filter
-from utils import clear_errors, kernel_options, pick_device
+from utils import clear_errors, kernel_options
 
 # Which flag sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}

@@ -1,4 +1,4 @@
-"""What the programs share: one-sentence errors, options of kernels and loaders, devices, progress.
+"""What the programs share: one-sentence errors, options of kernels and loaders, progress.
 
 PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 """
@@ -6,7 +6,7 @@ PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -15,9 +15,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from kernels.library import parameters
 from modalities import MODALITIES
-
-if TYPE_CHECKING:
-    import torch
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Characters of an error; a file can bring text of any length.
@@ -65,23 +62,6 @@ def load_montecarlo_gt(path: str | Path) -> np.ndarray:
 
     # The order does not matter for a look at the values.
     return load_ground_truth(path, 0 if Path(path).suffix == ".npy" else None).core
-
-
-def pick_device(name: str) -> "torch.device":
-    """'auto' (CUDA where available), 'cpu', 'cuda' or 'cuda:N'; raises ValueError for a device that does not exist."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device {name!r} is not a device; choose auto, cpu or cuda") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"--device {name!r} is not supported; choose auto, cpu or cuda")
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise ValueError(f"--device {name!r}: this machine has no such CUDA device; choose --device cpu")
-    return device
 
 
 def kernel_options(command: Command) -> Command:

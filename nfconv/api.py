@@ -13,6 +13,7 @@ from kernels import SparseKernel
 from modalities import find, for_path
 from models import Field
 from models.checkpoint import load_checkpoint
+from models.device import pick_device
 from signals import GroundTruth, Signal, make_ground_truth
 from training import train
 
@@ -38,7 +39,7 @@ def fit(
     reach = (margin, float(np.max(half_size)))
     found = signal if isinstance(signal, Signal) else read(signal, modality, reach=reach)
     truth = make_ground_truth(found, order, half_size, margin, boundary)
-    return train(truth, signal=found, device=device, **options)
+    return train(truth, signal=found, device=pick_device(device), **options)
 
 
 def read(
