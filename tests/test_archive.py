@@ -47,7 +47,7 @@ def test_archives_of_others_need_no_checksum(tmp_path):
 
 
 def test_objects_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="^x holds Python objects"):
+    with pytest.raises(ValueError, match=r"^x holds Python objects"):
         save_archive(tmp_path / "a.npz", {"x": np.array([None])})
     assert not list(tmp_path.iterdir())
 
