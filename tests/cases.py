@@ -9,7 +9,7 @@ import soundfile
 import trimesh
 
 from modalities import Modality, find
-from modalities.clips import write_clip
+from modalities.formats.clips import write_clip
 
 BVH = """HIERARCHY
 ROOT Hips
@@ -63,6 +63,11 @@ def make_case(name: str, folder: Path) -> Case:
         path = folder / "sound.wav"
         soundfile.write(path, smooth(900, 2) - 0.5, 8000, subtype="FLOAT")
         return Case(find(name), path, {"window": 100, "halo": 20}, (10, 100, 2))
+    if name == "series":
+        path = folder / "table.csv"
+        rows = np.column_stack([0.5 * np.arange(30), 20 * smooth(30, 2) - 5])
+        np.savetxt(path, rows, "%.6f", ";", header="time;left;right", comments="")
+        return Case(find(name), path, {}, (30, 2))
     path = folder / "walk.bvh"
     rows = "\n".join(" ".join(f"{value:.4f}" for value in row) for row in 300 * smooth(20, 9) - 150)
     path.write_text(f"{BVH}MOTION\nFrames: 20\nFrame Time: 0.01\n{rows}\n")
