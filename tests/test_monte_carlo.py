@@ -8,23 +8,21 @@ from builders import exact_truth, noise_signal
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from scipy import stats
 
-import mc_utils
 from kernels.minimal import bspline
-from mc_utils import additive_steps, array_module, bspline_offsets, monte_carlo_convolution
+from signals import monte_carlo
+from signals.monte_carlo import SAMPLERS, additive_steps, array_module, bspline_offsets, monte_carlo_convolution
 
 
 def estimate(signal, order=1, half_size=0.3, boundary="clamp", pads=None, samples=8, seed=0, **other):
-    pads = pads or (0,) * signal.dim
-    return monte_carlo_convolution(
-        signal, order, half_size, boundary, pads, samples, seed, dtype=np.float64, **other
-    )  # fmt: skip
+    pads, sizes = pads or (0,) * signal.dim, (half_size,) * len(signal.axes)
+    return monte_carlo_convolution(signal, order, sizes, boundary, pads, samples, seed, dtype=np.float64, **other)
 
 
 @pytest.mark.parametrize("order", range(4))
 def test_offsets_are_distributed_as_the_minimal_kernel(order):
     half_size = 0.4
     uniforms = np.random.default_rng(5).random((20_000, 1, order + 1))
-    offsets = bspline_offsets(uniforms, order, half_size)[:, 0]
+    offsets = bspline_offsets(uniforms, np.array([2 * half_size / (order + 1)]))[:, 0]
     density = bspline(order, half_size)
     below = density.antiderivative()
     cdf = lambda t: below(np.clip(t, -half_size, half_size)) - below(-half_size)  # noqa: E731
@@ -36,7 +34,7 @@ def test_offsets_are_distributed_as_the_minimal_kernel(order):
         assert abs(np.mean(offsets**power) - moment) < 4 * error + 1e-6
 
 
-@pytest.mark.parametrize("sampler", mc_utils.SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize(
     "signal, order, boundary",
     [
@@ -81,7 +79,7 @@ def test_a_seed_fixes_every_number_and_another_seed_changes_them():
 
 
 def test_every_chunk_has_a_stream_of_its_own(monkeypatch):
-    monkeypatch.setattr(mc_utils, "CHUNK", 10)
+    monkeypatch.setattr(monte_carlo, "CHUNK", 10)
     flat = np.broadcast_to(np.random.default_rng(0).random((1, 20, 1)), (3, 20, 1))
     signal = type(noise_signal((2,)))(np.ascontiguousarray(flat), (1,), "image")
     values = estimate(signal, samples=2)[..., 0].reshape(-1, 10)
@@ -172,7 +170,7 @@ DEVICE = SimpleNamespace(
 )
 
 
-@pytest.mark.parametrize("sampler", mc_utils.SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("axes", [(0, 1), (1,)])
 def test_the_body_uses_nothing_but_the_array_module_it_is_given(sampler, axes):
     signal = noise_signal((4, 5), 3, axes)
