@@ -204,9 +204,12 @@ class SparseKernel:
         """Read a kernel written by `save`; raises FileNotFoundError or ArchiveError with what is wrong."""
         arrays = load_archive(path, REQUIRED)
         try:
+            # Compressed, millions of them fit into a small file.
+            if max(arrays[name].size for name in REQUIRED) > LARGEST_SIZE:
+                raise ValueError(f"it claims more than {LARGEST_SIZE} numbers")
             axes = tuple(arrays["axes"].ravel().tolist())
             # A file may ask for weights as inexact as the authors', not for any.
-            tolerance = min(arrays.get("tolerance", np.array(MOMENT_TOLERANCE)).item(), LARGEST_TOLERANCE)
+            tolerance = min(LARGEST_TOLERANCE, arrays.get("tolerance", np.array(MOMENT_TOLERANCE)).item())
             return cls(arrays["positions"], arrays["weights"], arrays["order"].item(), axes, tolerance)
         except (ValueError, TypeError, OverflowError) as error:
             raise ArchiveError(f"{path} is not a kernel: {error}") from None
@@ -214,7 +217,7 @@ class SparseKernel:
 
 def ramp(x: np.ndarray, order: int) -> np.ndarray:
     """The `order`-th power ramp x_+^p / p!, whose (p + 1)-th derivative is a Dirac (Heckbert 1986)."""
-    return np.where(x >= 0, x, 0.0) ** order / math.factorial(order) * (x >= 0)
+    return np.maximum(x, 0.0) ** order / math.factorial(order) * (x >= 0)
 
 
 def outer(first: SparseKernel, second: SparseKernel) -> SparseKernel:

@@ -15,7 +15,7 @@ import numpy as np
 from files import ArchiveError, checksum, load_archive, save_archive
 from kernels import SparseKernel, minimal_kernel
 from kernels.minimal import knot_spacing
-from kernels.sparse import checked_axes, checked_order
+from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
 from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 from signals.monte_carlo import array_module, monte_carlo_convolution
@@ -24,6 +24,8 @@ from signals.signal import BOUNDARIES, Signal, coordinates, crop, spacing
 # Far below the distance between any signal's samples; weights of 1 / h^n stay finite.
 SMALLEST_HALF_SIZE = 1e-6
 LARGEST_MARGIN = 4.0
+# Bytes: metadata of a skeleton with thousands of joints.
+LARGEST_FACT = 1 << 24
 FACTS = ("axes", "order", "half_size", "boundary", "pads", "method", "samples", "seed", "modality", "source", "meta")
 
 
@@ -126,6 +128,9 @@ class GroundTruth:
         """Read what `save` wrote; raises FileNotFoundError or ArchiveError with what is wrong."""
         arrays = load_archive(path, ("values", *FACTS))
         try:
+            # Compressed, millions of them fit into a small file.
+            if any(arrays[name].size > LARGEST_DIM or arrays[name].nbytes > LARGEST_FACT for name in FACTS):
+                raise ValueError("it claims more facts than a signal has")
             axes = tuple(int(axis) for axis in arrays["axes"].ravel())
             sizes = [float(size) for size in arrays["half_size"].ravel()]
             truth = cls(
