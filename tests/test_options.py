@@ -1,16 +1,17 @@
-"""Options of a run, and the optimisers and learning rates that follow from them."""
+"""The table of options: recipes, ranges, resuming, warnings; and the optimisers and rates that follow from it."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
-from builders import field_config
-from training_cases import generator
+from training_cases import TRUTHS, generator, trainer_of
 
-from models import build_field
 from training.muon import Muon, orthogonalise
-from training.optimise import FLOOR, WARM_UP_STEPS, build_optimisers, rate
-from training.options import PRESETS, RECIPES, Options, resolve
+from training.optimise import FLOOR, WARM_UP_STEPS, descend, rate
+from training.options import PRESETS, RECIPES, Options, resolve, resumed
+
+ENTRIES = dataclasses.fields(Options)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
@@ -18,10 +19,11 @@ def test_orthogonalised_updates_are_near_the_polar_factor(shape):
     matrices = torch.randn(3, *shape, generator=generator())
     for matrix, near in zip(matrices, orthogonalise(matrices), strict=True):
         left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
-        # The quintic takes every singular value that is not tiny into 0.6..1.3 and leaves the directions alone.
-        core = left.T @ near @ right.T
-        assert torch.dist(core, core.diagonal().diag_embed()) < 1e-3
-        assert ((core.diagonal() > 0.6) & (core.diagonal() < 1.3))[sizes > 0.05 * sizes[0]].all()
+        # Five quintic steps on the normalised singular values, which leave the directions alone.
+        expected = sizes / matrix.norm()
+        for _ in range(5):
+            expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
+        torch.testing.assert_close(left.T @ near @ right.T, expected.diag_embed(), atol=1e-4, rtol=1e-4)
 
 
 def test_muon_moves_each_matrix_by_its_own_orthogonal_update():
@@ -29,45 +31,57 @@ def test_muon_moves_each_matrix_by_its_own_orthogonal_update():
     for p in matrices:
         p.grad = torch.randn(p.shape, generator=generator(p.numel()))
     matrices[1].grad = -3.0 * matrices[0].grad
-    Muon(matrices, lr=0.1).step()
+    muon = Muon(matrices, lr=0.1)
+    muon.step()
     torch.testing.assert_close(matrices[1].data, -matrices[0].data, atol=1e-5, rtol=1e-4)
     for p in matrices:
-        assert float((p.data * p.grad).sum()) < 0
-        assert float(p.data.square().mean().sqrt()) == pytest.approx(0.1 * 0.2, rel=0.3)
+        expected = -0.1 * 0.2 * max(p.shape) ** 0.5 * orthogonalise(p.grad[None])[0]
+        torch.testing.assert_close(p.data, expected, atol=1e-6, rtol=1e-4)
+    first, last = matrices[2].grad, torch.randn(3, 3, generator=generator(1))
+    matrices[2].grad, before = last, matrices[2].data.clone()
+    muon.step()
+    # Nesterov: the gradient, moved 95 % of the way to the running mean of gradients that includes it.
+    mean = 0.95 * (0.05 * first) + 0.05 * last
+    expected = -0.1 * 0.2 * 3**0.5 * orthogonalise((0.05 * last + 0.95 * mean)[None])[0]
+    torch.testing.assert_close(matrices[2].data - before, expected, atol=1e-6, rtol=1e-4)
     with pytest.raises(ValueError, match="matrices"):
         Muon([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
+
+
+NETWORK = {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1.bias", "network.layers.2.bias",
+           "head.weight", "polynomial.coefficients"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "asked, muon, adam",
     [
-        ({"field": "mlp"}, {"network.layers.1.weight", "network.layers.2.weight"},
-         {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1.bias", "network.layers.2.bias",
-          "head.weight", "polynomial.coefficients"}),
-        ({"field": "siren", "optimizer": "adam"}, set(), None),
-        ({"field": "siren"}, {"network.layers.1.weight", "network.layers.2.weight"},
-         {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1.bias", "network.layers.2.bias",
-          "head.weight", "polynomial.coefficients"}),
+        ({"field": "mlp"}, {"network.layers.1.weight", "network.layers.2.weight"}, NETWORK),
+        ({"field": "siren"}, {"network.layers.1.weight", "network.layers.2.weight"}, NETWORK),
+        ({"field": "siren", "optimizer": "adam"}, set(), NETWORK | {"network.layers.1.weight", "network.layers.2.weight"}),
         ({"field": "separable"}, {"factors.0.network.layers.1.weight", "factors.1.network.layers.1.weight"},
          {f"factors.{j}.network.layers.{k}" for j in (0, 1) for k in ("0.weight", "0.bias", "1.bias")}),
+        ({"factor": "spline"}, set(), set()),
     ],
 )  # fmt: skip
 def test_every_parameter_that_descends_has_one_optimiser(asked, muon, adam):
-    options = resolve(asked | {"num_channels": 6, "num_steps": 1, "num_layers": 2})
-    config = field_config(
-        options.field, 2, 1, num_layers=2, **({"core": "tucker"} if asked["field"] == "separable" else {})
-    )
-    field = build_field(config)
-    names = {id(p): name for name, p in field.named_parameters()}
-    given = {type(o).__name__: [names[id(p)] for g in o.param_groups for p in g["params"]]
-             for o in build_optimisers(field, options)}  # fmt: skip
+    trainer = trainer_of(TRUTHS["2-D"](), num_layers=2, **asked)
+    names = {id(p): name for name, p in trainer.field.named_parameters()}
+    given = {type(o).__name__: [names[id(p)] for g in o.param_groups for p in g["params"]] for o in trainer.optimisers}
     assert set(given.get("Muon", [])) == muon
-    assert set(given["Adam"]) == (set(names.values()) if adam is None else adam)
+    assert set(given.get("Adam", [])) == adam
+
+
+def test_a_descent_forgets_older_gradients_and_has_its_learning_rate():
+    p = torch.nn.Parameter(torch.tensor([3.0]))
+    p.grad = torch.tensor([100.0])
+    descend([torch.optim.SGD([p], lr=9.0)], p.square().sum(), 0.1)
+    assert float(p.detach()) == pytest.approx(3.0 - 0.1 * 6.0)
 
 
 def test_schedules():
     cosine = resolve({"num_steps": 1000})
     assert rate(cosine, 0, 0.0) == pytest.approx(1 / WARM_UP_STEPS)
+    assert rate(cosine, 9, 0.0) == pytest.approx(10 / WARM_UP_STEPS)
     assert rate(cosine, 500, 0.0) == 1.0
     assert rate(cosine, 500, 0.5) == pytest.approx((1 + FLOOR) / 2)
     assert rate(cosine, 999, 1.0) == rate(cosine, 999, 7.0) == pytest.approx(FLOOR)
@@ -80,53 +94,76 @@ def test_the_preset_is_the_paper():
     assert (options.num_channels, options.num_layers, options.pe, options.norm_exp) == (256, 4, 4, 0.0)
     assert (options.num_steps, options.time_budget, options.batch) == (300_000, 0.0, 16_384)
     assert (options.optimizer, options.learn_rate, options.loss, options.supervision) == ("adam", 1e-3, "l1", "points")
+    assert (options.schedule, options.schedule_step, options.schedule_gamma) == ("step", 10_000, 0.5)
+    assert (options.field, options.poly_degree, options.levels) == ("mlp", 0, 1)
     assert resolve({"num_channels": 32}, "paper").num_channels == 32
+
+
+def test_recipes_follow_from_the_field():
+    separable, siren, mlp = (resolve({"field": kind}) for kind in ("separable", "siren", "mlp"))
+    assert resolve({}) == separable
+    assert [o.supervision for o in (separable, siren, mlp)] == ["projection", "lattice", "lattice"]
+    assert [o.loss for o in (separable, siren, mlp)] == ["l1", "l1", "l2"]
+    assert [o.learn_rate for o in (separable, siren, mlp)] == [1e-2, 1e-3, 3e-3]
+    assert [o.time_budget for o in (separable, siren, mlp)] == [60.0, 280.0, 280.0]
+    assert (siren.omega_0, mlp.pe, separable.pe) == (15.0, 6, -1)
+    assert resolve({"factor": "sine"}).learn_rate == 1e-4
+    assert resolve({"factor": "sine", "field": "mlp"}).learn_rate == 3e-3
+    assert resolve({"factor": "sine", "learn_rate": 0.5}).learn_rate == 0.5
 
 
 @pytest.mark.parametrize("field", RECIPES)
 def test_a_budget_that_is_asked_for_replaces_the_recipes(field):
-    assert resolve({"field": field}).time_budget > 0
     steps = resolve({"field": field, "num_steps": 10})
     assert (steps.num_steps, steps.time_budget) == (10, 0.0)
-    seconds = resolve({"field": field, "time_budget": 5.0}, "paper" if field == "mlp" else None)
+    seconds = resolve({"field": field, "time_budget": 5}, "paper" if field == "mlp" else None)
     assert (seconds.num_steps, seconds.time_budget) == (0, 5.0)
     both = resolve({"field": field, "num_steps": 10, "time_budget": 5.0})
     assert (both.num_steps, both.time_budget) == (10, 5.0)
-    assert resolve(both.to_dict()) == both
-    assert Options(**json.loads(json.dumps(both.to_dict()))) == both
+    assert resolve(both.to_dict()) == both == Options(**json.loads(json.dumps(both.to_dict())))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_option_accepts_its_range_and_nothing_beyond(entry):
+    budget = {"num_steps": 1, "time_budget": 1.0}
+    kinds = {"supervision": {"lattice": "mlp", "points": "mlp", "autodiff": "siren"}, "field": {}}
+    if choices := entry.metadata.get("choices"):
+        wrong = ["nonsense", None, 7]
+        for value in choices:
+            together = {}
+            if entry.name == "field":
+                together = {"supervision": "projection" if value == "separable" else "lattice"}
+            if entry.name == "supervision":
+                together = {"field": kinds["supervision"].get(value, "separable")}
+            assert getattr(Options(**budget | {entry.name: value} | together), entry.name) == value
+    else:
+        low, high = entry.metadata["range"]
+        wrong = [low - 1, high * 1.001 + 1, float("nan"), "many", None] + ([low + 0.5] if entry.type is int else [])
+        for value in (low, high):
+            assert getattr(Options(**budget | {entry.name: value}), entry.name) == value
+            assert type(getattr(Options(**budget | {entry.name: value}), entry.name)) is entry.type
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"--{entry.name} must be"):
+            Options(**budget | {entry.name: value})
 
 
 @pytest.mark.parametrize(
     "asked, preset, words",
     [
-        ({"num_channels": 0}, None, "--num_channels"),
-        ({"num_layers": 65}, None, "--num_layers"),
-        ({"learn_rate": float("nan")}, None, "--learn_rate"),
-        ({"learn_rate": -1.0}, None, "--learn_rate"),
-        ({"levels": 0}, None, "--levels"),
-        ({"batch": 0}, None, "--batch"),
-        ({"num_steps": -1}, None, "--num_steps"),
-        ({"num_steps": 0, "time_budget": 0.0}, None, "budget"),
-        ({"time_budget": float("inf")}, None, "--time_budget"),
-        ({"seed": -1}, None, "--seed"),
-        ({"precision": 16}, None, "--precision"),
-        ({"loss": "huber"}, None, "--loss"),
-        ({"field": "kan"}, None, "--field"),
-        ({"optimizer": "sgd"}, None, "--optimizer"),
-        ({"schedule": "linear"}, None, "--schedule"),
-        ({"supervision": "projection", "field": "mlp"}, None, "--supervision"),
-        ({"widht": 3}, None, "widht"),
-        ({}, "authors", "--preset"),
+        ({"num_steps": 0, "time_budget": 0.0}, None, "give a budget: --num_steps N or --time_budget SECONDS"),
+        ({"field": "mlp", "supervision": "projection"}, None, "--supervision projection requires --field separable"),
+        ({"supervision": "points"}, None, "--supervision points requires --field mlp or siren"),
+        ({"field": "separable"}, "paper", "--supervision points requires --field mlp or siren"),
+        ({"num_channels": 0}, None, "--num_channels must be a number from 1 to 8192, not 0"),
+        ({"loss": "huber"}, None, "--loss must be one of l1, l2, log, not 'huber'"),
+        ({"widht": 3, "a": 1}, None, "unknown training options: a, widht"),
+        ({}, "authors", "--preset must be one of paper, not 'authors'"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused_by_name(asked, preset, words):
-    with pytest.raises(ValueError, match=words):
+def test_options_that_do_not_fit_are_refused_by_name(asked, preset, words):
+    with pytest.raises(ValueError) as caught:
         resolve(asked, preset)
-
-
-def test_presets_name_known_options():
-    for name in PRESETS:
-        resolve({}, name)
+    assert str(caught.value) == words
 
 
 @pytest.mark.parametrize(
@@ -140,11 +177,31 @@ def test_presets_name_known_options():
                                 "learn_rate", "schedule", "schedule_step", "schedule_gamma", "precision"}),
     ],
 )  # fmt: skip
-def test_options_that_a_run_never_looks_at_are_known(asked, unread):
+def test_options_that_a_run_never_reads_are_known(asked, unread):
     options = resolve(asked | {"num_steps": 1})
-    assert set(options.unread(options.to_dict())) == unread
+    warnings = options.without_effect(options.to_dict())
+    assert {text.split()[0].removeprefix("--") for text in warnings} == unread
+    assert len(warnings) == len(unread)
+    assert options.without_effect([]) == []
 
 
-def test_splines_are_not_descended_on():
-    with pytest.raises(ValueError, match="--supervision projection"):
-        resolve({"factor": "spline", "supervision": "lattice", "num_steps": 1})
+def test_warnings_name_what_switches_an_option_off():
+    assert resolve({"field": "mlp"}).without_effect(["knots"]) == ["--knots has no effect with --field mlp"]
+    assert resolve({"factor": "sine"}).without_effect(["pe"]) == ["--pe has no effect with --factor sine"]
+    assert resolve({}).without_effect(["schedule_step"]) == ["--schedule_step has no effect with --schedule cosine"]
+    assert resolve({}).without_effect(["batch"]) == ["--batch has no effect with --field separable"]
+
+
+def test_a_resumed_run_keeps_its_options():
+    options = resolve({"num_steps": 9, "seed": 3})
+    assert resumed(options.to_dict(), {"seed": 3, "levels": None}) == options
+    with pytest.raises(ValueError, match="other values of --seed, --levels: leave them out"):
+        resumed(options.to_dict(), {"seed": 4, "levels": 2})
+    for stored in (None, {"widht": 3}):
+        with pytest.raises(ValueError, match=r"current\.pth is not the state of a run"):
+            resumed(stored, {})
+
+
+def test_presets_name_known_options():
+    for name in PRESETS:
+        assert resolve({}, name).to_dict().items() >= PRESETS[name].items()
