@@ -2,72 +2,107 @@
 
 import numpy as np
 import pytest
+from builders import field_config, noise_signal, random_field
+from field_cases import close
 
-from filtering.maps import depth, flow, fovea
-from filtering.varying import blend_weights, exact_varying, filter_varying, resampled
 from kernels import minimal_kernel
-from models.exact import ExactField
-from signals import Signal
+from models import varying
+from models.exact import ExactField, exact_at
+from models.filtering import grid_points
+from models.varying import Filter, blend_weights, resampled, resampled_angles
+from signals import coordinates
 from signals.exact import kernel_convolution
 
-
-def make_signal(shape: tuple[int, ...] = (19, 14)) -> Signal:
-    values = np.random.default_rng(0).random((*shape, 2))
-    return Signal(values, tuple(range(len(shape))), "image")
+TENT, LONG = minimal_kernel(1, 0.2, 2), minimal_kernel(1, [0.05, 0.3], 2)
 
 
-def test_a_constant_map_is_the_constant_kernel() -> None:
-    signal, kernel = make_signal(), minimal_kernel(1, 0.2, 2)
-    exact, rows = exact_varying(signal, kernel, np.full((*signal.shape, 1), 1.5), "clamp")
-    truth = kernel_convolution(signal, kernel.scaled(1.5)).reshape(-1, 2)[rows]
-    np.testing.assert_allclose(exact, truth, atol=1e-9)
+@pytest.mark.parametrize(
+    "chosen, widest, fixed",
+    [
+        (Filter((LONG,)), 0.3, True),
+        (Filter((TENT,), factors=np.array([[[0.5], [2.0]]])), 0.4, False),
+        (Filter((TENT, LONG), angles=np.zeros((2, 2, 1))), 0.3, False),
+    ],
+)
+def test_filters_know_their_widest_kernel(chosen, widest, fixed):
+    assert chosen.widest.radius.max() == pytest.approx(widest)
+    assert chosen.fixed is fixed
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, np.nan, np.inf])
+def test_factors_are_positive(factor):
+    with pytest.raises(ValueError, match="positive and finite"):
+        Filter((TENT,), factors=np.full((2, 2, 1), factor))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_every_point_has_its_own_size(channels: int) -> None:
-    signal, kernel = make_signal(), minimal_kernel(1, 0.15, 2)
-    factors = 0.5 + np.random.default_rng(1).random((*signal.shape, channels))
-    field = ExactField(signal, 1, 0.5)
-    result = filter_varying(field, kernel, factors, block=1 << 12)
+def test_every_point_has_its_own_size(channels):
+    signal, kernel = noise_signal((19, 14), 2), minimal_kernel(1, 0.15, 2)
+    factors = 0.5 + np.random.default_rng(1).random((19, 14, channels))
+    result = Filter((kernel,), factors=factors).apply(ExactField(signal, 1, 0.5), (19, 14))
     for row, column in [(0, 0), (5, 13), (18, 7)]:
         own = kernel.scaled(np.broadcast_to(factors[row, column], (2,)))
         np.testing.assert_allclose(result[row, column], kernel_convolution(signal, own)[row, column], atol=1e-6)
 
 
-def test_maps_are_resampled_linearly() -> None:
+@pytest.mark.parametrize("factor", [(1.5,), (1.0, 0.5)])
+def test_results_of_varying_size_are_checked_at_points_drawn_without_repetition(monkeypatch, factor):
+    signal, kernel = noise_signal((19, 14), 2), minimal_kernel(0, 0.3, 2)
+    monkeypatch.setattr(varying, "CHECKED_POINTS", 100)
+    exact, rows = Filter((kernel,), factors=np.ones((3, 2, 1)) * factor).exact(signal, "reflect")
+    truth = kernel_convolution(signal, kernel.scaled(np.broadcast_to(factor, (2,))), "reflect").reshape(-1, 2)[rows]
+    np.testing.assert_allclose(exact, truth, atol=1e-9)
+    assert len(set(rows)) == 100
+
+
+def test_exact_answers_without_a_scale_are_the_convolution():
+    signal = noise_signal((9, 8), 2)
+    found = exact_at(signal, TENT, grid_points((9, 8)), None, "clamp")
+    np.testing.assert_allclose(found.reshape(9, 8, 2), kernel_convolution(signal, TENT), atol=1e-9)
+
+
+def test_one_kernel_is_the_fields_own_filter():
+    field, signal = random_field(field_config("separable", 2, 2), shape=(9, 8)), noise_signal((9, 8), 2)
+    np.testing.assert_array_equal(Filter((TENT,)).apply(field, (9, 8)), field.filter(TENT))
+    exact, rows = Filter((TENT,)).exact(signal, "clamp")
+    assert rows is None
+    np.testing.assert_array_equal(exact, kernel_convolution(signal, TENT))
+
+
+def test_blends_are_blends_of_what_their_kernels_give():
+    signal, shares = noise_signal((9, 8), 2), []
+    chosen = Filter((TENT, LONG), angles=np.full((2, 2, 1), 0.125))
+    truth, rows = chosen.exact(signal, "clamp")
+    exact = [kernel_convolution(signal, kernel) for kernel in (TENT, LONG)]
+    assert rows is None
+    np.testing.assert_allclose(truth, 0.75 * exact[0] + 0.25 * exact[1], atol=1e-12)
+    result = chosen.apply(ExactField(signal, 1, 0.3), (9, 8), shares.append)
+    assert result.dtype == np.float32 and shares == [0.5, 1.0]
+    np.testing.assert_allclose(result, truth, atol=1e-6)
+
+
+def test_maps_are_resampled_linearly():
     ramp = np.linspace(0, 1, 5)[:, None, None] * np.ones((5, 3, 1))
     expected = np.broadcast_to(np.linspace(0, 1, 9)[:, None, None], (9, 4, 1))
     np.testing.assert_allclose(resampled(ramp, (9, 4)), expected, atol=1e-12)
 
 
+def test_angles_are_resampled_by_the_shorter_way():
+    # 174.6 and 10.8 degrees: half way lies 2.7 degrees, near 0 and not near 90.
+    angles = np.array([0.97, 0.06])[:, None]
+    np.testing.assert_allclose(resampled_angles(angles, (3,)), [0.97, 0.015, 0.06], atol=1e-9)
+
+
 @pytest.mark.parametrize("count", [2, 5, 12])
-def test_blends_are_partitions_of_unity_that_wrap_around(count: int) -> None:
+def test_blends_are_partitions_of_unity_that_wrap_around(count):
     values = np.random.default_rng(2).random((7, 3))
     weights = blend_weights(values, count)
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, atol=1e-12)
     assert (weights >= 0).all()
-    np.testing.assert_allclose(blend_weights(values + 1.0, count), weights, atol=1e-12)
+    close(blend_weights(values + 1.0, count), weights)
+    np.testing.assert_allclose(blend_weights(np.arange(count) / count, count), np.eye(count), atol=1e-12)
 
 
-def test_the_fovea_and_the_focus_are_sharp() -> None:
-    assert fovea((21, 31), 0.0, 0.0)[10, 15] == pytest.approx(0.0, abs=1e-12)
-    assert depth((21, 31), 0.4)[14].max() == pytest.approx(0.0, abs=1e-12)
-
-
-@pytest.mark.parametrize("degrees", [0.0, 30.0, 90.0, 135.0])
-def test_flow_follows_stripes(degrees: float) -> None:
-    y, x = np.mgrid[0:64, 0:64]
-    angle = np.radians(degrees)
-    # Rows count downwards: along (cos, -sin) in (columns, rows) the stripes do not change.
-    stripes = np.sin(0.5 * (np.sin(angle) * x + np.cos(angle) * y))
-    found = flow(stripes[..., None])[20:44, 20:44] * 180
-    difference = (found - degrees + 90) % 180 - 90
-    assert np.abs(difference).max() < 3
-
-
-def test_the_exact_field_takes_scales_per_axis() -> None:
-    signal, kernel = make_signal((11, 9)), minimal_kernel(0, 0.3, 2)
-    factors = np.ones((11, 9, 2)) * [1.0, 0.5]
-    exact, rows = exact_varying(signal, kernel, factors, "reflect")
-    truth = kernel_convolution(signal, kernel.scaled([1.0, 0.5]), "reflect").reshape(-1, 2)[rows]
-    np.testing.assert_allclose(exact, truth, atol=1e-9)
+def test_grids_of_points_run_over_the_last_axis_first():
+    y, x = coordinates(3), coordinates(2)
+    assert grid_points((3, 2)).tolist() == [[a, b] for a in y for b in x]
