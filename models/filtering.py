@@ -88,11 +88,13 @@ def filter_grid(
     notify: Notify | None = None,
 ) -> np.ndarray:
     """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; see Field.filter."""
-    if len(shape) != field.config.dim:
-        raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} numbers, one for every axis")
+    if len(shape) != field.config.dim or min(shape) < 1:
+        raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} positive numbers, one for every axis")
     found = sparse_kernel(field, kernel)
     if scale is not None and np.ndim(scale) > 1:
         factors = np.asarray(scale, dtype=np.float64)
+        if factors.shape[:-1] != tuple(shape):
+            raise ValueError(f"the scale {factors.shape} must be a map of the output's shape {tuple(shape)}")
         points = grid_points(shape)
         values = filter_at(
             field, found, points, factors.reshape(len(points), -1), precision, accuracy, block, progress, notify
@@ -150,9 +152,11 @@ def filter_at(
     found, least, most, factors = sparse_kernel(field, kernel), 1.0, 1.0, None
     if scale is not None:
         factors = torch.as_tensor(scale).double()
-        if factors.ndim < 2 and factors.shape != points.shape[:1]:
-            factors = factors.expand(len(points), -1) if factors.ndim else factors.expand(len(points))
-        factors = factors.reshape(len(points), -1).expand(-1, len(found.axes))
+        try:
+            factors = factors.expand(len(points), len(found.axes))
+        except RuntimeError:
+            wanted = f"a number, [{len(found.axes)}], [{len(points)}, 1] or [{len(points)}, {len(found.axes)}]"
+            raise ValueError(f"the scale must be {wanted}, not {list(factors.shape)}") from None
         least, most = float(factors.min()), float(factors.max())
         if not 0 < least <= most < math.inf:
             raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")

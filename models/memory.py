@@ -7,7 +7,7 @@ import torch
 
 # Smaller blocks than this save nothing that could still matter.
 SMALLEST_BLOCK = 64
-# How torch's CPU allocator says that it failed; it has no exception of its own.
+# What torch's CPU allocator writes when it fails; it has no exception of its own.
 CPU_WORDS = ("not enough memory", "can't allocate memory")
 
 Result = TypeVar("Result")
@@ -20,8 +20,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
 
 
-def in_smaller_blocks(work: Callable[[int], Result], block: int, note: Callable[[str], None]) -> Result:
-    """`work(block)`, tried again with half the block as often as memory does not suffice; `note` hears of it.
+def in_smaller_blocks(work: Callable[[int], Result], block: int, notify: Callable[[str], None]) -> Result:
+    """`work(block)`, tried again with half the block as often as memory does not suffice; `notify` receives a message.
 
     Raises what `work` raised where the block cannot get smaller.
     """
@@ -35,4 +35,4 @@ def in_smaller_blocks(work: Callable[[int], Result], block: int, note: Callable[
         block //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        note(f"memory does not suffice: going on with blocks of {block} points")
+        notify(f"out of memory: going on with blocks of {block} points")
