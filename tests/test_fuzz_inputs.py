@@ -1,4 +1,4 @@
-"""Motion files, maps and command-line numbers that chance has written: a value, or one sentence; never a traceback."""
+"""Random motion files, meshes, maps and command-line numbers: a value or one sentence, never a traceback."""
 
 import io
 from pathlib import Path
@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from filtering.choice import numbers
-from filtering.varying import read_map
+from eval import numbers, read_map
 from modalities import find
 
-INPUTS = 2000
+INPUTS = 500
 BVH = b"""HIERARCHY
 ROOT hip
 {
@@ -92,7 +91,7 @@ def test_mutated_meshes(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture)
     data = trimesh.creation.box((8, 4, 2)).export(file_type=kind)
     data = data.encode() if isinstance(data, str) else data
     refused = 0
-    for _ in range(INPUTS // 10):
+    for _ in range(INPUTS // 4):
         path.write_bytes(mutated(data, rng))
         try:
             assert np.isfinite(load(path, resolution=4).values).all()
