@@ -86,7 +86,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, fault):
     assert path.read_bytes() == b"old" and names(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("delay", [0, 0.003, 0.01, 0.02, 0.04, 0.08])
+@pytest.mark.parametrize("delay", [0, 0.01, 0.04])
 def test_a_killed_writer_leaves_a_whole_file(tmp_path, delay):
     path = tmp_path / "file"
     path.write_bytes(b"old")
