@@ -121,6 +121,21 @@ def disk(dim: int, radius: Radius) -> Target:
     return Target(lambda points: (np.linalg.norm(points, axis=1) <= radius) / area, (radius,) * dim, 1.0)
 
 
+@kernel(diracs=(161, 113, 97), axes=(2, 2))
+def hexagon(dim: int, radius: Radius, angle: Angle = 0.0) -> Target:
+    """The uniform regular hexagon with a corner at `angle`, of mass 1: out of focus through six aperture blades."""
+    area = 1.5 * math.sqrt(3.0) * radius**2
+
+    def density(points: np.ndarray) -> np.ndarray:
+        # Inside of three pairs of parallel sides, whose normals lie between the corners.
+        across = [np.abs(shapes.rotated(points, angle + turn)[0]) for turn in (30.0, 90.0, 150.0)]
+        return (np.max(across, axis=0) <= math.sqrt(0.75) * radius) / area
+
+    corners = [shapes.direction(angle + turn) for turn in (0.0, 60.0, 120.0)]
+    reach = (max(abs(s) for _, s in corners), max(abs(c) for c, _ in corners))
+    return Target(density, (radius * reach[0], radius * reach[1]), 1.0)
+
+
 @kernel(diracs=(193, 161, 129), axes=(2, 2))
 def ring(dim: int, radius: Radius, thickness: Thickness) -> Target:
     """The uniform ring between radius - thickness and radius, of mass 1."""

@@ -110,6 +110,7 @@ def test_exact_kernels_have_their_mass_and_support(name, data):
         (library.second_derivative(sigma=0.04), 2, 0.03),
         (library.log(sigma=0.04), 2, 0.03),
         (library.disk(radius=0.1), 2, 0.05),
+        (library.hexagon(radius=0.1), 2, 0.06),
         (library.gabor(sigma=0.1, frequency=5.0, angle=30.0), 2, 0.05),
         (library.anisotropic(sigma=0.1, sigma_across=0.025, angle=30.0), 2, 0.05),
         (library.motion(length=0.2, thickness=0.03, angle=60.0), 2, 0.05),
@@ -264,6 +265,18 @@ def test_lanczos_is_the_windowed_sinc():
     u = 10 * x[1:]
     window = np.sin(np.pi * u) * np.sin(np.pi * u / 3) * 3 / (np.pi * u) ** 2
     np.testing.assert_allclose(found[1:] / found[0], window, atol=1e-12)
+
+
+def test_hexagon_is_uniform_between_its_sides_and_turns_with_its_angle():
+    # Rows run downwards: a corner at 90 degrees points up, to smaller y. The sides are sqrt(3) / 2 from the centre.
+    points = np.array([[0, 0], [0, 0.099], [0.086, 0], [0, 0.101], [0.087, 0], [0.08, 0.06], [-0.099, 0.0]])
+    upright = library.hexagon(radius=0.1).target(2)
+    area = 3 * math.sqrt(3) / 2 * 0.01
+    np.testing.assert_allclose(upright.density(points), np.array([1, 1, 1, 0, 0, 0, 0]) / area, rtol=1e-12)
+    np.testing.assert_allclose(upright.radius, [math.sqrt(3) / 20, 0.1], rtol=1e-12)
+    turned = library.hexagon(radius=0.1, angle=90).target(2)
+    np.testing.assert_allclose(turned.density(points), np.array([1, 0, 1, 0, 1, 0, 1]) / area, rtol=1e-12)
+    np.testing.assert_allclose(turned.radius, [0.1, math.sqrt(3) / 20], rtol=1e-12)
 
 
 def test_disk_and_ring_are_uniform():
