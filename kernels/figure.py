@@ -37,7 +37,7 @@ def kernel_figure(kernel: SparseKernel, target: Target | None = None) -> Figure:
     FigureCanvasAgg(figure)
     radius = kernel.radius[axes] if target is None else np.maximum(kernel.radius[axes], target.radius)
     draw(figure, kernel, target, radius)
-    figure.suptitle(f"order {kernel.order}, {len(kernel)} Diracs, mass {round(kernel.mass, 9) + 0.0:.6g}", fontsize="medium")
+    figure.suptitle(f"order {kernel.order}, {len(kernel)} Diracs, mass {round(kernel.mass, 9) + 0.0:.6g}")
     return figure
 
 

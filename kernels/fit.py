@@ -27,8 +27,6 @@ CHECK_POINTS = {1: 20001, 2: 601, 3: 81}
 NO_WEIGHT = 1e-11
 # Pruning may make the error of a kernel on a grid larger by this share.
 SLACK = 0.05
-# A fit that misses its error is repeated with this many times the Diracs at least.
-LEAST_GROWTH = 1.03
 # Beyond this a fit takes minutes and gains nothing.
 MOST_PER_AXIS = 1024
 
@@ -86,7 +84,7 @@ def fit_kernel(
         notify(f"{len(kernel)} Diracs: error {reached:.3g}, wanted {error:.3g}")
         if reached <= error:
             return kernel.scaled(target.radius)
-        counts = [math.ceil(known * max(LEAST_GROWTH, reached / error)) for known in counts]
+        counts = [math.ceil(known * reached / error) for known in counts]
 
 
 def best_weights(target: Target, knots: Sequence[np.ndarray], order: int, slack: float = 0.0) -> SparseKernel:

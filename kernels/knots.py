@@ -174,12 +174,11 @@ def count_for_error(line: Line, order: int, error: float, smallest_gap: float | 
         notify(f"{count} Diracs along an axis: error {reached:.3g}, its share is {error:.3g}")
         return reached
 
-    few, many = order + 1, order + 4
-    while (reached := found(many)) > error:
-        if many >= LARGEST_COUNT:
+    few, many = order + 1, order + 2
+    while found(many) > error:
+        if many == LARGEST_COUNT:
             raise ValueError(f"an error of {error:g} takes more than {LARGEST_COUNT} Diracs per axis")
-        guess = many * (reached / error) ** (1 / (order + 1))
-        few, many = many, min(max(many + 1, round(guess)), 2 * many, LARGEST_COUNT)
+        few, many = many, min(2 * many, LARGEST_COUNT)
     while many - few > 1:
         middle = (few + many) // 2
         few, many = (few, middle) if found(middle) <= error else (middle, many)
@@ -214,6 +213,8 @@ def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: i
     """
     if not len(start):
         return start
+    # The first step is as large as the start: 0, which stands for 1, must not be a rounding error.
+    start = np.where(np.abs(start) < 1e-12, 0.0, start)
     line = line.condensed()
 
     def misfit(free: np.ndarray) -> np.ndarray:

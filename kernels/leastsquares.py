@@ -25,7 +25,7 @@ Moments = Mapping[tuple[int, ...], float]
 FLAT_SHARES = (0.1, 0.03, 0.01, 0.003, 0.001)
 LEAST_FROZEN = 0.2
 # Beyond this many unknowns, by dimension, a sparse factorisation takes longer than pruning is worth.
-LARGEST_FREE = {1: 30_000, 2: 30_000, 3: 4_000}
+LARGEST_FREE = {2: 30_000, 3: 4_000}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ samples miss, and the mean of a spline over a cell is known in closed form.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -128,12 +128,16 @@ def factors_with_moments(whole: Target, factors: Sequence[Target]) -> list[Targe
     wanted = [sorted({exponents[j] for exponents in whole.moments}) for j in range(len(factors))]
     masses = [integral(factor, 0) for factor in factors]
     if whole.mass == 0 and all(masses):
-        sizes = [np.abs(factor.cell_means([np.linspace(-1, 1, 257)], 2)).mean() for factor in factors]
+        sizes = [integral(replace(factor, density=_absolute(factor.density)), 0) for factor in factors]
         masses[int(np.argmin(np.abs(masses) / np.array(sizes)))] = 0.0
     return [
         Target(factor.density, factor.radius, mass, {(k,): integral(factor, k) for k in degrees if k > 0})
         for factor, mass, degrees in zip(factors, masses, wanted, strict=True)
     ]
+
+
+def _absolute(density: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda points: np.abs(density(points))
 
 
 def missing_factor(whole: Target, factors: Sequence[Target]) -> float:

@@ -62,8 +62,15 @@ def test_tensor_product_over_the_filtered_axes():
 
 
 @pytest.mark.parametrize(
-    ("order", "half_size"), [(-1, 0.1), (9, 0.1), (9.5, 0.1), (1, 0.0), (1, -0.2), (1, math.nan), (1, math.inf)]
+    ("order", "half_size"),
+    [(-1, 0.1), (9, 0.1), (9.5, 0.1), (1, 0.0), (1, -0.2), (1, math.nan), (1, 0.9e-9), (1, 1.1e9)],
 )
 def test_invalid_orders_and_sizes_are_refused(order, half_size):
-    with pytest.raises(ValueError, match="order" if half_size == 0.1 else "half size"):
+    with pytest.raises(
+        ValueError, match="order" if half_size == 0.1 else "half size must be positive, from 1e-09 to 1e\\+09"
+    ):
         minimal_kernel(order, half_size)
+
+
+def test_limits_of_half_sizes_are_allowed():
+    np.testing.assert_array_equal(minimal_kernel(0, [1e-9, 1e9], 2).radius, [1e-9, 1e9])
