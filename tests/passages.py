@@ -12,7 +12,8 @@ import train
 from modalities import for_path
 
 # Half size and margin of the training kernel on the small signal of each modality, in domain units.
-SIZES = {"image": (0.3, 0.3), "geometry": (0.3, 0.3), "video": (0.6, 0.3), "audio": (0.1, 0.2), "motion": (0.3, 0.3)}
+SIZES = {"image": (0.3, 0.3), "geometry": (0.3, 0.3), "video": (0.6, 0.3), "audio": (0.1, 0.2), "motion": (0.3, 0.3),
+         "series": (0.3, 0.3)}  # fmt: skip
 
 
 def ask(program, *arguments: object) -> Result:

@@ -16,7 +16,6 @@ from scipy.io import wavfile
 import eval as eval_program
 from modalities import MODALITIES, find, for_path
 from modalities.audio import joined
-from modalities.motion import numbers_of
 from signals import coordinates
 from signals.ground_truth import GroundTruth
 
@@ -51,13 +50,13 @@ def image_again(results: Path, stored: np.ndarray, truth: GroundTruth) -> None:
 
 def geometry_again(results: Path, stored: np.ndarray, truth: GroundTruth) -> None:
     """The mesh has its own frame: distances to it have the signs of the stored ones at the same places in space."""
-    mesh, scale = find("geometry").load(results / "mesh.ply", resolution=16), truth.meta["scale"]
+    mesh, scale = find("geometry").load(results / "mesh.ply", resolution=16), truth.metadata.scale
     places = [
-        (centre + mesh.meta["scale"] * coordinates(16) - before) / scale
-        for centre, before in zip(mesh.meta["centre"], truth.meta["centre"], strict=True)
+        (centre + mesh.metadata.scale * coordinates(16) - before) / scale
+        for centre, before in zip(mesh.metadata.centre, truth.metadata.centre, strict=True)
     ]
     points = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
-    distances = mesh.values * mesh.meta["scale"] / scale
+    distances = mesh.values * mesh.metadata.scale / scale
     for values, apart in ((stored, 0.01), (truth.core, 0.05)):
         wanted = RegularGridInterpolator([coordinates(n) for n in truth.shape], values)(points)
         beyond = np.abs(distances) > apart
@@ -76,31 +75,39 @@ def audio_again(results: Path, stored: np.ndarray, truth: GroundTruth) -> None:
     """Cut into windows again, and so compared without the code that joined them."""
     recording = find("audio").load(results / "output.wav", window=0)
     np.testing.assert_array_equal(recording.core[0], stored)
-    windows = find("audio").load(results / "output.wav", **truth.meta["load"]).core
-    place = np.arange(len(windows))[:, None] * (truth.meta["window"] - 1) + np.arange(truth.meta["window"])
-    known = place < truth.meta["samples"]  # the last window is filled up
+    windows = find("audio").load(results / "output.wav", window=truth.metadata.window).core
+    place = np.arange(len(windows))[:, None] * (truth.metadata.window - 1) + np.arange(truth.metadata.window)
+    known = place < truth.metadata.samples  # the last window is filled up
     assert near(windows[known], truth.core[known])
 
 
 def motion_again(results: Path, stored: np.ndarray, truth: GroundTruth) -> None:
     """A file has offsets and sizes of its own, and rotations where the stored columns are near some."""
     motion = find("motion").load(results / "output.bvh")
-    values = (numbers_of(motion.values, motion.meta) - truth.meta["offset"]) / truth.meta["scale"]
+    values = (motion.metadata.numbers(motion.values) - truth.metadata.offset) / truth.metadata.scale
     np.testing.assert_allclose(values[:, :3], stored[:, :3], atol=1e-5)
     assert near(values[:, :3], truth.core[:, :3])
-    assert find("motion").metrics(values, stored, truth.meta)["angle_error_max"] < 1e-4
-    assert find("motion").metrics(values, truth.core, truth.meta)["angle_error"] < 2
+    assert find("motion").metrics(values, stored, truth.metadata)["angle_error_max"] < 1e-4
+    assert find("motion").metrics(values, truth.core, truth.metadata)["angle_error"] < 2
+
+
+def series_again(results: Path, stored: np.ndarray, truth: GroundTruth) -> None:
+    """A file has offsets and sizes of its own."""
+    table = find("series").load(results / "output.csv")
+    values = (table.metadata.original(table.values) - truth.metadata.offset) / truth.metadata.scale
+    np.testing.assert_allclose(values, stored, atol=1e-5)
+    assert near(values, truth.core)
 
 
 AGAIN = {"image": image_again, "geometry": geometry_again, "video": video_again, "audio": audio_again,
-         "motion": motion_again}  # fmt: skip
+         "motion": motion_again, "series": series_again}  # fmt: skip
 
 
 def test_written_signal_is_the_filtered_one(travelled):
     """What was written, read again by the modality itself, is the truth but for the quality of field and file."""
     kind, truth = for_path(travelled.signal), GroundTruth.load(travelled.truth)
     stored = np.load(travelled.results / "output.npy")
-    assert near(stored, joined(truth.core, truth.meta)[0] if kind.name == "audio" else truth.core)
+    assert near(stored, joined(truth.core, truth.metadata)[0] if kind.name == "audio" else truth.core)
     AGAIN[kind.name](travelled.results, stored, truth)
 
 
@@ -140,8 +147,15 @@ def open_motion(results: Path, truth: GroundTruth) -> None:
     assert np.loadtxt(lines[2:]).shape == (20, 9)
 
 
+def open_series(results: Path, truth: GroundTruth) -> None:
+    table = np.loadtxt(results / "output.csv", delimiter=";", skiprows=1)
+    assert (results / "output.csv").read_text().splitlines()[0] == "time;left;right"
+    np.testing.assert_allclose(table[:, 0], 0.5 * np.arange(30), atol=1e-9)
+    assert table.shape == (30, 3) and -5 < table[:, 1:].min() < table[:, 1:].max() < 15
+
+
 OPENERS = {"image": open_image, "geometry": open_geometry, "video": open_video, "audio": open_audio,
-           "motion": open_motion}  # fmt: skip
+           "motion": open_motion, "series": open_series}  # fmt: skip
 
 
 def test_results_open_in_other_readers(travelled):

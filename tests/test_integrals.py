@@ -38,11 +38,11 @@ def test_ground_truth_is_the_integral(name, order, tmp_path):
     truth = GroundTruth.load(make_truth(case.path, tmp_path, case.options, order))
     signal = case.modality.load(case.path, **case.options)
     known = [
-        p + int(np.ceil(truth.half_size / spacing(n))) + 1 if p else 0
+        p + int(np.ceil(max(truth.half_size) / spacing(n))) + 1 if p else 0
         for p, n in zip(truth.pads, truth.shape, strict=True)
     ]
     values = signal.padded(known, truth.boundary).astype(np.float64)
     for axis in signal.axes:
-        shape = (truth.pads[axis], truth.shape[axis], known[axis], order, truth.half_size)
+        shape = (truth.pads[axis], truth.shape[axis], known[axis], order, truth.half_size[0])
         values = np.moveaxis(average(np.moveaxis(values, axis, 0), *shape), 0, axis)
     np.testing.assert_allclose(truth.values, values, atol=2e-4 * np.ptp(values))
