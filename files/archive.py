@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,13 @@ NUMBERS_AND_TEXT = "biufcSU"
 
 def save_archive(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write `arrays` to the `.npz` file `path`, atomically and with their checksum; raises ValueError for objects."""
-    plain = {name: np.asarray(value) for name, value in arrays.items()}
+    plain: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
     if objects := [name for name, array in plain.items() if array.dtype.hasobject]:
         raise ValueError(f"{objects[0]} holds Python objects; only numbers and text are stored")
     remove_torn(path)
     with atomic_write(path) as stream:
         # The checksum comes first: one damaged length in the zip file's directory can hide all entries after it.
-        np.savez(stream, **{CHECKSUM: np.array(checksum(plain))}, **plain)
+        np.savez(stream, **({CHECKSUM: np.array(checksum(plain))} | plain))
     return Path(path)
 
 

@@ -73,7 +73,7 @@ def checksum(content: Any) -> str:
         value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
         if isinstance(value, np.ndarray):
             total.update(f"{value.dtype}{value.shape}".encode())
-            total.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+            total.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         elif isinstance(value, Mapping):
             for key in sorted(value, key=repr):
                 total.update(repr(key).encode())

@@ -73,8 +73,10 @@ def _check_pickle(data: bytes) -> None:
     if len(data) > LARGEST_PICKLE:
         raise ArchiveError(f"describes its tensors in {len(data)} bytes: it is another kind of file")
     for instruction, argument, _ in pickletools.genops(data):
-        if instruction.name == "GLOBAL" and not NAMES.fullmatch(argument):
-            raise ArchiveError(f"names {argument[:80]!r}, which was not run: only tensors and plain values are loaded")
+        if instruction.name == "GLOBAL" and not NAMES.fullmatch(str(argument)):
+            raise ArchiveError(
+                f"names {str(argument)[:80]!r}, which was not run: only tensors and plain values are loaded"
+            )
 
 
 def _check_content(content: Any, size: int) -> None:

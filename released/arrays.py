@@ -101,15 +101,17 @@ class Arrays:
         if not (isinstance(state, tuple) and len(state) == 5):
             raise ArchiveError("holds an array with an unknown state")
         _, shape, pickled, fortran, data = state
+        contents: Any
         if isinstance(pickled, PickledType) and pickled.dtype.hasobject:
             # `numpy.save` wraps a dictionary so; nothing else has a use for an array of objects.
             if shape != () or not isinstance(data, list) or len(data) != 1:
                 raise ArchiveError("holds an array of Python objects, not of plain numbers")
-            blank.__setstate__((1, (), np.dtype(object), False, data))
-            return
-        dtype = plain_type(pickled)
-        self.spend(shape, dtype, data)
-        blank.__setstate__((1, shape, dtype, fortran is True, data))
+            contents = (1, (), np.dtype(object), False, data)
+        else:
+            dtype = plain_type(pickled)
+            self.spend(shape, dtype, data)
+            contents = (1, shape, dtype, fortran is True, data)
+        blank.__setstate__(contents)
 
     def jax(self, plain: bool, function: Name, given: Any, state: Any) -> np.ndarray:
         """A pickled JAX array: the pickle of a NumPy array, and a state of JAX's that is dropped."""

@@ -7,7 +7,7 @@ Source: the instructions as Python's `pickletools` documents them, as far as pro
 """
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -30,7 +30,7 @@ class Name:
 class Builder(Protocol):
     """What gives a pickle's names, states and persistent ids their meaning; its methods raise ArchiveError."""
 
-    names: Mapping[str, Name]
+    names: dict[str, Name]
 
     def set_state(self, target: Any, state: Any) -> None:
         """Give `target` the `state` that follows it in the pickle."""
