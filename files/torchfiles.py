@@ -75,7 +75,7 @@ def _check_pickle(data: bytes) -> None:
     for instruction, argument, _ in pickletools.genops(data):
         if instruction.name == "GLOBAL" and not NAMES.fullmatch(str(argument)):
             raise ArchiveError(
-                f"names {str(argument)[:80]!r}, which was not run: only tensors and plain values are loaded"
+                f"names {str(argument)[:80]!r}, which was not run: only tensors and plain values load"
             )
 
 
