@@ -4,6 +4,7 @@ Every column has its mean subtracted and is divided by its own size, because col
 common size, where they do). Uneven times are resampled linearly to even ones.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ SCALINGS = ("column", "common")
 SHOWN_COLUMNS = 4
 # Sizes that may be squared and summed.
 LARGEST_SIZE = 1e100
-# Times count as even if none is further off than this share of a step: printed digits are rounded.
-TIME_TOLERANCE = 0.01
+# Times count as even if none is further off than this share of a step: milliseconds at 60 Hz are rounded by 3 %.
+TIME_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ class SeriesMetadata(Metadata, modality="series", axis_names="t"):
         return self.start + np.linspace(0.0, self.step * (self.samples - 1), count)
 
     def original(self, values: np.ndarray, signed: bool | None = None) -> np.ndarray:
-        """Values [T, c] in the file's units; differences about zero (`signed`) have no offset."""
-        return np.asarray(values, np.float64) * np.asarray(self.scale) + (0.0 if signed else np.asarray(self.offset))
+        """Values [T, c] in the file's units, rounded to what float32 resolves, without offset for differences (`signed`)."""
+        numbers = np.asarray(values, np.float64) * np.asarray(self.scale) + (0.0 if signed else np.asarray(self.offset))
+        digits = [6 - math.floor(math.log10(scale)) for scale in self.scale]
+        return np.column_stack([np.round(column, count) for column, count in zip(numbers.T, digits, strict=True)])
 
 
 class Series(Modality):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from modalities import find
-from modalities.audio import domain_units, joined, seconds
+from modalities.audio import LARGEST_RATE, AudioMetadata, joined, spectrogram
 from modalities.windows import Windows
 
 AUDIO = find("audio")
@@ -49,7 +49,7 @@ def test_recordings_come_back_in_another_reader(tmp_path, subtype, channels):
     signal = AUDIO.load(tmp_path / "a.wav", window=100)
     assert signal.shape == (13, 100)
     assert signal.halo == (0, 50)
-    AUDIO.save(signal.core, tmp_path, signal.meta)
+    AUDIO.save(signal.core, tmp_path, signal.metadata)
     rate, samples = wavfile.read(tmp_path / "output.wav")
     assert (rate, samples.dtype) == (22050, np.float32)
     np.testing.assert_allclose(
@@ -66,15 +66,15 @@ def test_compressed_files_are_read(tmp_path, extension, error):
     tone = 0.5 * np.sin(np.arange(8000) / 8)
     soundfile.write(tmp_path / f"a{extension}", tone, 8000)
     signal = AUDIO.load(tmp_path / f"a{extension}")
-    assert signal.meta["samples"] == 8000
-    assert np.abs(joined(signal.core, signal.meta)[0][:, 0] - tone).max() < error
+    assert signal.metadata == AudioMetadata(8000, 8000, 512)
+    assert np.abs(joined(signal.core, signal.metadata)[0][:, 0] - tone).max() < error
 
 
 def test_loud_values_are_not_clipped(tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(100), 8000)
     signal = AUDIO.load(tmp_path / "a.wav", window=0)
     assert signal.shape == (1, 100)
-    AUDIO.save(3 * signal.core, tmp_path, signal.meta)
+    AUDIO.save(3 * signal.core, tmp_path, signal.metadata)
     assert np.abs(wavfile.read(tmp_path / "output.wav")[1]).max() > 1.5
 
 
@@ -86,54 +86,88 @@ def test_a_filter_over_windows_is_the_filter_over_the_recording(tmp_path):
     wide = signal.padded((0, 2), "clamp")[..., 0]
     filtered = np.stack([np.convolve(row, taps, mode="valid") for row in wide])[..., None]
     expected = np.convolve(np.pad(recording[:, 0], 2, mode="edge"), taps, mode="valid")
-    np.testing.assert_allclose(joined(filtered, signal.meta)[0][:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(joined(filtered, signal.metadata)[0][:, 0], expected, atol=1e-6)
 
 
 def test_units_of_time():
-    meta = {"sample_rate": 8000, "samples": 5000, "window": 401}
-    assert domain_units(400 / 8000, meta) == pytest.approx(2.0)
-    assert seconds(0.5, meta) == pytest.approx(100 / 8000)
+    metadata = AudioMetadata(8000, 5000, 401)
+    assert metadata.domain_units(400 / 8000) == pytest.approx(2.0)
+    assert metadata.domain_units(100 / 8000) == pytest.approx(0.5)
 
 
 def test_metrics_count_each_sample_once():
-    meta = {"sample_rate": 8000, "samples": 12, "window": 10}
+    metadata = AudioMetadata(8000, 12, 10)
     truth = Windows(12, 10).cut(np.arange(12, dtype=np.float32)[:, None], 0)
     values = truth.copy()
     values[1, 3:] += 100  # only the filling behind the last sample
-    assert AUDIO.metrics(values, truth, meta)["mse"] == 0
-    assert AUDIO.metrics(values, truth)["mse"] > 0
+    assert AUDIO.metrics(values, truth, metadata)["mse"] == 0
+    values[1, 2] += 1
+    assert AUDIO.metrics(values, truth, metadata)["mse"] == pytest.approx(1 / 12)
+
+
+def test_arrays_are_recordings():
+    signal = AUDIO.from_array(noise(300), sample_rate=8000, window=100, halo=4)
+    assert signal.metadata == AudioMetadata(8000, 300, 100)
+    assert (signal.shape, signal.halo, signal.axes) == ((4, 100), (0, 4), (1,))
+    np.testing.assert_array_equal(joined(signal.core, signal.metadata)[0], noise(300)[:, None])
+
+
+def test_every_spectrogram_has_its_own_range():
+    """A tone of amplitude a has the power a^2 / 2; a quiet result is not black beside a loud signal."""
+    rate, time = 8000, np.arange(16000) / 8000
+    tone = np.sin(2 * np.pi * 1000 * time)
+    _, frequencies, power = spectrogram(tone, rate)
+    assert power.max() == pytest.approx(10 * np.log10(0.5), abs=0.1)
+    assert frequencies[power.max(axis=1).argmax()] == pytest.approx(1000, abs=rate / 256)
+    signal = AUDIO.from_array(tone, sample_rate=rate, window=0)
+    figure = AUDIO.figure(signal.core, 0.001 * signal.core, None, signal.metadata)
+    meshes = [axes.collections[0] for axes in figure.axes if axes.collections and axes.get_ylabel() == "kHz"]
+    loud, quiet = (mesh.get_clim() for mesh in meshes)
+    assert np.subtract(loud, quiet) == pytest.approx([60, 60])
+    assert loud[1] - loud[0] == 80
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert {"dB, peak -3", "dB, peak -63"} <= set(labels)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 1}, "a window needs two or more"),
-        ({"window": -5}, "window must be at least 0"),
-        ({"window": "long"}, "window must be a whole number"),
-        ({"halo": -1}, "halo must be at least 0"),
-        ({"halo": 10**9}, "smaller halo"),
+        ({"window": 1}, "window must be a whole number from 2"),
+        ({"window": -5}, "window must be a whole number from 0"),
+        ({"window": "long"}, "not 'long'"),
+        ({"halo": -1}, "halo must be a whole number from 0"),
+        ({"halo": 10**8, "window": 10}, "choose a smaller halo"),
     ],
 )
 def test_wrong_options_are_one_sentence(tmp_path, options, message):
     soundfile.write(tmp_path / "a.wav", noise(100), 8000)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"a\.wav: .*{message}"):
         AUDIO.load(tmp_path / "a.wav", **options)
 
 
 def test_recordings_without_numbers_are_refused(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full(10, np.nan), 8000, subtype="FLOAT")
-    with pytest.raises(ValueError, match="NaN or infinite"):
-        AUDIO.load(tmp_path / "a.wav")
-    soundfile.write(tmp_path / "b.wav", np.zeros(0), 8000)
-    with pytest.raises(ValueError, match="holds no samples"):
-        AUDIO.load(tmp_path / "b.wav")
-    soundfile.write(tmp_path / "c.wav", np.full(10, 1e300), 8000, subtype="DOUBLE")
-    with pytest.raises(ValueError, match="too large for 32-bit floats; scale them"):
+    for name, samples in (("a.wav", np.full(10, np.nan)), ("b.wav", np.full(10, 1e300))):
+        soundfile.write(tmp_path / name, samples, 8000, subtype="DOUBLE")
+        with pytest.raises(ValueError, match="NaN, infinite or beyond 32-bit floats; fix the file first"):
+            AUDIO.load(tmp_path / name)
+    soundfile.write(tmp_path / "c.wav", np.zeros(0), 8000)
+    with pytest.raises(ValueError, match="announces 0 samples and has 0"):
         AUDIO.load(tmp_path / "c.wav")
 
 
-def test_values_of_something_else_are_not_joined():
-    with pytest.raises(ValueError, match="load it as audio"):
-        joined(np.zeros((2, 10, 1)), {})
-    with pytest.raises(ValueError, match="cannot be put together"):
-        joined(np.zeros((5, 10, 1)), {"sample_rate": 8000, "samples": 19, "window": 10})
+def test_one_sample_is_a_recording(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(1, 0.5), 8000, subtype="FLOAT")
+    signal = AUDIO.load(tmp_path / "a.wav")
+    assert (signal.shape, signal.metadata) == ((1, 1), AudioMetadata(8000, 1, 1))
+    AUDIO.save(signal.core, tmp_path, signal.metadata)
+    assert wavfile.read(tmp_path / "output.wav")[0] == 8000
+
+
+def test_what_a_file_does_not_hold_is_refused_with_nothing_written(tmp_path):
+    with pytest.raises(ValueError, match="are not the 2 windows of a recording"):
+        AUDIO.save(np.zeros((5, 10, 1)), tmp_path, AudioMetadata(8000, 19, 10))
+    with pytest.raises(ValueError, match="at most the 1073741823 Hz"):
+        AUDIO.save(np.zeros((1, 9, 1), np.float32), tmp_path, AudioMetadata(LARGEST_RATE, 2, 2))
+    with pytest.raises(ValueError, match="a window of one sample has no duration"):
+        AUDIO.save(np.zeros((2, 1, 1), np.float32), tmp_path, AudioMetadata(8000, 19, 10))
+    assert not list(tmp_path.iterdir())

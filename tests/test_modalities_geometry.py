@@ -5,7 +5,8 @@ import pytest
 import trimesh
 
 from modalities import find
-from modalities.meshes import Mesh, write_mesh
+from modalities.formats.meshes import Mesh, write_mesh
+from modalities.geometry import GeometryMetadata
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, signed_distances
 from signals import coordinates
@@ -35,8 +36,8 @@ def test_box_has_its_distances_in_axis_order(tmp_path, extension):
     signal = GEOMETRY.load(path, resolution=20)
     expected = box_distance(grid_points(20), np.array([0.8, 0.4, 0.2]))
     np.testing.assert_allclose(signal.values[..., 0], expected, atol=1e-5)
-    assert signal.meta["scale"] == pytest.approx(5.0)
-    np.testing.assert_allclose(signal.meta["centre"], [5, -3, 100], atol=1e-5)
+    assert signal.metadata.scale == pytest.approx(5.0)
+    np.testing.assert_allclose(signal.metadata.centre, [5, -3, 100], atol=1e-5)
 
 
 def test_inverted_and_several_bodies_have_their_insides(tmp_path):
@@ -81,7 +82,7 @@ def test_distances_in_chunks_are_the_same(monkeypatch):
 def test_saved_mesh_is_watertight_in_its_own_units(tmp_path):
     box = trimesh.creation.box((8, 4, 2)).apply_translation([5, -3, 100])
     signal = GEOMETRY.load(written(tmp_path, box), resolution=40)
-    GEOMETRY.save(signal.values, tmp_path / "out", signal.meta)
+    GEOMETRY.save(signal.values, tmp_path / "out", signal.metadata)
     mesh = trimesh.load(tmp_path / "out" / "mesh.ply")
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(64, rel=0.05)  # positive: faces look outwards
@@ -96,7 +97,7 @@ def test_far_from_the_origin_shapes_keep_their_form(tmp_path, offset):
     np.testing.assert_array_equal(again.vertices, mesh.vertices)
     np.testing.assert_array_equal(again.faces, mesh.faces)
     signal = GEOMETRY.load(tmp_path / "far.ply", resolution=16)
-    GEOMETRY.save(signal.values, tmp_path / "out", signal.meta)
+    GEOMETRY.save(signal.values, tmp_path / "out", signal.metadata)
     bounds = trimesh.load(tmp_path / "out" / "mesh.ply").bounds
     np.testing.assert_allclose(bounds, [[offset - 1] * 3, [offset + 1] * 3], rtol=0, atol=0.1)
 
@@ -121,7 +122,7 @@ def test_exact_zeros_keep_the_surface_closed():
 
 def test_nothing_left_is_said_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="no surface crosses zero"):
-        GEOMETRY.save(np.ones((6, 6, 6, 1), np.float32), tmp_path / "out", {})
+        GEOMETRY.save(np.ones((6, 6, 6, 1), np.float32), tmp_path / "out", GeometryMetadata())
     assert not (tmp_path / "out").exists()
 
 
@@ -139,14 +140,14 @@ def test_grids_of_any_shape_are_taken_as_they_are(tmp_path, name):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.ones((4, 5)), "signed distances are numbers"),
-        (np.ones((4, 4, 4)), "encloses no sample"),
-        (-np.ones((4, 4, 4)), "no sample is outside"),
-        (np.ones((1, 4, 4)), "two or more along every axis"),
-        (np.full((4, 4, 4), 1e300), "too large for 32-bit floats"),
-        (np.full((4, 4, 4), np.nan), "NaN or infinite"),
-        (np.ones((4, 4, 4), complex), "signed distances are numbers"),
-        (np.array([{"a": 1}], dtype=object), "plain numbers"),
+        (np.ones((4, 5)), "give signed distances"),
+        (np.ones((4, 4, 4)), "no sample of the 4 x 4 x 4 grid is inside"),
+        (-np.ones((4, 4, 4)), "no sample of the 4 x 4 x 4 grid is outside"),
+        (np.ones((1, 4, 4)), "two or more per axis"),
+        (np.full((4, 4, 4), 1e300), "beyond 32-bit floats"),
+        (np.full((4, 4, 4), np.nan), "NaN, infinite"),
+        (np.ones((4, 4, 4), complex), "give signed distances"),
+        (np.array([{"a": 1}], dtype=object), "not an .npy file"),
     ],
 )
 def test_wrong_grids_are_one_sentence(tmp_path, array, message):
@@ -194,14 +195,14 @@ def test_claimed_grid_is_not_believed(tmp_path):
     np.save(tmp_path / "grid.npy", np.ones((10, 10, 10)))
     data = (tmp_path / "grid.npy").read_bytes().replace(b"(10, 10, 10)", b"(9999, 9999, 9999)")
     (tmp_path / "grid.npy").write_bytes(data)
-    with pytest.raises(ValueError, match="truncated"):
+    with pytest.raises(ValueError, match="damaged or not an .npy file"):
         GEOMETRY.load(tmp_path / "grid.npy")
 
 
 @pytest.mark.parametrize(
     ("vertices", "faces", "message"),
     [
-        ([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], "encloses no sample"),
+        ([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], "no sample of the 8 x 8 x 8 grid is inside; it is too thin"),
         ([[0, 0, 0], [1, 0, 0], [0, np.nan, 0]], [[0, 1, 2]], "NaN or infinite"),
         ([[1, 1, 1]] * 3, [[0, 1, 2]], "in one point"),
     ],
@@ -229,10 +230,10 @@ def test_wrong_resolution_is_refused(tmp_path, wrong):
 
 def test_metrics_measure_what_they_say():
     small, large = (box_distance(grid_points(31), np.full(3, half))[..., None] for half in (0.5, 0.61))
-    measured = GEOMETRY.metrics(small, large)
+    measured = GEOMETRY.metrics(small, large, GeometryMetadata())
     assert measured["iou"] == pytest.approx(15**3 / 19**3)
     assert 0.08 < measured["chamfer"] < 0.16
-    assert "chamfer" not in GEOMETRY.metrics(np.abs(small) + 1, large)
+    assert "chamfer" not in GEOMETRY.metrics(np.abs(small) + 1, large, GeometryMetadata())
     assert chamfer(np.zeros((1, 3)), np.array([[3.0, 4, 0]])) == 5.0
 
 

@@ -1,14 +1,13 @@
 """Motion: the BVH format and rotations that may be averaged."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from modalities import find
-from modalities.bvh import BvhError, parse_skeleton, read_bvh
-from modalities.motion import channels_of
+from modalities import figure_pixels, find
+from modalities.formats.bvh import BvhError, parse_skeleton, read_bvh
 from modalities.rotations import angle_errors, decode, encode, parts_of
 
 MOTION = find("motion")
@@ -90,7 +89,7 @@ def test_one_joint_comes_back(tmp_path, channels, count):
     signal = load_text(tmp_path, bvh(channels, frames))
     assert signal.axes == (0,)
     assert len(signal.values) == count
-    MOTION.save(signal.values, tmp_path / "out", signal.meta)
+    MOTION.save(signal.values, tmp_path / "out", signal.metadata)
     again = read_bvh(tmp_path / "out" / "output.bvh")
     np.testing.assert_allclose(again.frames, frames, atol=2e-3)
     assert again.frame_time == pytest.approx(0.02)
@@ -104,29 +103,53 @@ def test_values_are_of_unit_size_and_keep_angles_comparable(tmp_path):
     np.testing.assert_allclose(signal.values.mean(axis=0), 0, atol=1e-4)
     for kind in (signal.values[:, :3], signal.values[:, 3:]):
         assert np.square(kind).mean() == pytest.approx(1, rel=1e-3)
-    assert len(set(signal.meta["scale"])) == 2
+    assert len(set(signal.metadata.scale)) == 2
 
 
 def test_angle_errors_are_degrees(tmp_path):
     frames = 40 * np.sin(np.linspace(0, 5, 30)[:, None] + np.arange(3))
     signal = load_text(tmp_path, bvh("3 Zrotation Yrotation Xrotation", frames))
     turned = load_text(tmp_path, bvh("3 Zrotation Yrotation Xrotation", frames + np.array([2.0, 0, 0])))
-    scale, offset = (np.array(signal.meta[name]) for name in ("scale", "offset"))
-    values = (turned.values * turned.meta["scale"] + turned.meta["offset"] - offset) / scale
-    measured = MOTION.metrics(values, signal.values, signal.meta)
+    values = (turned.metadata.numbers(turned.values) - signal.metadata.offset) / signal.metadata.scale
+    measured = MOTION.metrics(values, signal.values, signal.metadata)
     assert measured["angle_error"] == pytest.approx(2.0, abs=1e-4)
     assert measured["angle_error_max"] == pytest.approx(2.0, abs=1e-4)
-    assert "angle_error" not in MOTION.metrics(values, signal.values)
 
 
 def test_another_number_of_frames_takes_the_same_time(tmp_path):
     signal = load_text(tmp_path, bvh("1 Xrotation", np.linspace(0, 50, 11)[:, None]))
-    motion = channels_of(signal.values[::2], signal.meta)
+    motion = signal.metadata.motion(signal.values[::2])
     assert motion.frame_time == pytest.approx(0.04)
     with pytest.raises(ValueError, match="are not a motion of 2 numbers"):
-        channels_of(signal.values[:, :1], signal.meta)
-    with pytest.raises(ValueError, match="load it as motion"):
-        channels_of(signal.values, {})
+        signal.metadata.motion(signal.values[:, :1])
+
+
+def test_arrays_are_motions():
+    frames = 40 * np.sin(np.linspace(0, 5, 30)[:, None] + np.arange(3))
+    hierarchy = HEAD.format(channels="3 Zrotation Yrotation Xrotation")
+    signal = MOTION.from_array(frames, hierarchy=hierarchy, frame_time=0.1)
+    np.testing.assert_allclose(signal.metadata.motion(signal.values).frames, frames, atol=1e-4)
+    assert (signal.metadata.frame_time, signal.metadata.hierarchy) == (0.1, hierarchy)
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "$x^$\x00\x1b", "x" * 10_000])
+def test_names_are_drawn_as_they_are(name):
+    signal = MOTION.from_array(np.eye(4, 1), hierarchy=HEAD.format(channels="1 Xrotation"), frame_time=0.1)
+    metadata = replace(signal.metadata, hierarchy=signal.metadata.hierarchy.replace("ROOT A", f"ROOT {name}"))
+    figure = MOTION.figure(signal.core, signal.core, None, metadata)
+    assert figure_pixels(figure).std() > 5
+    shown = "".join(letter if letter.isprintable() else "?" for letter in f"{name} Xrotation")[:60]
+    assert figure.axes[0].get_title() == shown
+
+
+def test_angles_of_the_result_follow_the_truth():
+    """Equal rotations written 360 degrees or a gimbal flip apart are no error."""
+    angles = np.linspace(0, 700, 50)[:, None] * [1.0, 0.0, 0.0] + [0.0, 89.0, 5.0]
+    hierarchy = HEAD.format(channels="3 Zrotation Yrotation Xrotation")
+    signal = MOTION.from_array(angles, hierarchy=hierarchy, frame_time=0.1)
+    figure = MOTION.figure(signal.core * 0.9, signal.core, signal.core, signal.metadata)
+    error = figure.axes[1].lines[0].get_ydata()
+    np.testing.assert_allclose(error, 0, atol=1e-9)
 
 
 GOOD = bvh("1 Xrotation", np.zeros((2, 1)))
@@ -136,7 +159,7 @@ GOOD = bvh("1 Xrotation", np.zeros((2, 1)))
     ("old", "new", "message"),
     [
         ("HIERARCHY", "HIERARCHIE", "line 1: HIERARCHY is missing"),
-        ("ROOT", "JOINT", "line 2: 'JOINT' is not what may stand there"),
+        ("ROOT", "JOINT", "line 2: 'JOINT' is not allowed there"),
         ("OFFSET 0 0 0", "OFFSET 0 0 nan", "line 4: 'nan' is not a number"),
         ("OFFSET 0 0 0\n", "", "line 4: OFFSET is missing"),
         ("CHANNELS 1 Xrotation", "CHANNELS 7 Xrotation", "line 5: a joint has 0 to 6"),
@@ -144,17 +167,17 @@ GOOD = bvh("1 Xrotation", np.zeros((2, 1)))
         ("CHANNELS 1 Xrotation", "CHANNELS 2 Xrotation Xrotation", "each named once"),
         ("CHANNELS 1 Xrotation", "CHANNELS 0", "has no channels"),
         ("}\n}", "}\n", "1 closing braces are missing"),
-        ("}\n}", "}\n}\n}", "line 11: '}' is not what may stand there"),
-        ("MOTION", "EMOTION", "there is no MOTION"),
-        ("Frames: 2", "Frames: 0", "at least one frame"),
-        ("Frames: 2", "Frames: -2", "at least one frame"),
-        ("Frames: 2", "Frames: 3", "3 frames are announced and 2 are there"),
+        ("}\n}", "}\n}\n}", "line 11: '}' is not allowed there"),
+        ("MOTION", "EMOTION", "it has no MOTION section"),
+        ("Frames: 2", "Frames: 0", "frames are announced and 2 follow"),
+        ("Frames: 2", "Frames: -2", "frames are announced and 2 follow"),
+        ("Frames: 2", "Frames: 3", "3 frames are announced and 2 follow"),
         ("Frames: 2", "Frames: 1e18", "are announced"),
         ("Frames: 2", "Frame 2", "'Frames:' and a number are missing"),
-        ("Time: 0.02", "Time: 0", "not a positive number of seconds"),
+        ("Time: 0.02", "Time: 0", "line 13: 0 is not a positive number of seconds"),
         ("Time: 0.02", "Time: soon", "'soon' is not a number"),
         ("0.02\n0.00000", "0.02\n0.00000 1", "line 14: 2 numbers where the skeleton has 1"),
-        ("0.02\n0.00000", "0.02\nzero", "line 14: not all"),
+        ("0.02\n0.00000", "0.02\nzero", "line 14: some of its words are not numbers"),
         ("0.02\n0.00000", "0.02\ninf", "line 14: a number is NaN or infinite"),
     ],
 )
@@ -183,7 +206,7 @@ def test_names_with_spaces_braces_on_one_line_and_several_roots(tmp_path):
         "ROOT B {\nOFFSET 0 0 0 CHANNELS 1 Yposition }\nMOTION\nFrames: 1\nFrame Time: 0.1\n\n10 7\n\n"
     )
     signal = load_text(tmp_path, text)
-    motion = channels_of(signal.values, signal.meta)
+    motion = signal.metadata.motion(signal.values)
     assert [joint.name for joint in motion.skeleton.joints] == ["Left Hand", "B"]
     assert motion.skeleton.joints[0].channels == ("Xrotation",)
     np.testing.assert_allclose(motion.frames, [[10, 7]], atol=1e-5)
@@ -195,7 +218,7 @@ def test_names_with_spaces_braces_on_one_line_and_several_roots(tmp_path):
 )
 def test_labels_are_read_with_and_without_spaces(tmp_path, frames, time):
     signal = load_text(tmp_path, GOOD.replace("Frames: 2", frames).replace("Frame Time: 0.02", time))
-    assert (signal.meta["frames"], signal.meta["frame_time"]) == (2, 0.02)
+    assert (signal.metadata.frames, signal.metadata.frame_time) == (2, 0.02)
 
 
 @pytest.mark.parametrize(("encoding", "letter"), [("utf-8", "\u2026"), ("cp1252", "\u2026"), ("latin-1", "\xe9")])
@@ -204,14 +227,6 @@ def test_names_come_back_byte_by_byte(tmp_path, encoding, letter, ending):
     name = f"H\u00fcfte{letter}"
     (tmp_path / "a.bvh").write_bytes(GOOD.replace("ROOT A", f"ROOT {name}").replace("\n", ending).encode(encoding))
     signal = MOTION.load(tmp_path / "a.bvh")
-    MOTION.save(signal.values, tmp_path, json.loads(json.dumps(dict(signal.meta))))
+    MOTION.save(signal.values, tmp_path, signal.metadata)
     assert f"ROOT {name}\n".encode(encoding) in (tmp_path / "output.bvh").read_bytes()
-    assert MOTION.load(tmp_path / "output.bvh").meta["hierarchy"] == signal.meta["hierarchy"]
-
-
-def test_only_the_encodings_of_text_are_believed(tmp_path):
-    signal = load_text(tmp_path, GOOD)
-    old = {key: value for key, value in signal.meta.items() if key != "encoding"}
-    assert channels_of(signal.values, old).skeleton.encoding == "utf-8"
-    with pytest.raises(ValueError, match="encoding must be utf-8 or latin-1"):
-        channels_of(signal.values, old | {"encoding": "zip"})
+    assert MOTION.load(tmp_path / "output.bvh").metadata.hierarchy == signal.metadata.hierarchy

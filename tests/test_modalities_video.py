@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from modalities import find
-from modalities.clips import write_clip
+from modalities.formats.clips import scaled_to, write_clip
+from modalities.video import VideoMetadata
 
 VIDEO = find("video")
 
@@ -46,7 +47,7 @@ def test_written_clip_has_every_frame_at_its_rate(tmp_path, frames, rows, column
     assert rate == pytest.approx(30000 / 1001)
     signal = VIDEO.load(tmp_path / "clip.mp4")
     assert signal.axes == (2,)
-    assert signal.meta["fps"] == pytest.approx(30000 / 1001)
+    assert signal.metadata.fps == pytest.approx(30000 / 1001)
     shown = 255 * np.moveaxis(signal.values, 2, 0)[:, :rows, :columns]
     assert np.abs(shown - expected).mean() < 3
 
@@ -61,7 +62,7 @@ def test_other_containers_are_read(tmp_path, extension):
     iio.imwrite(path, frames, **options)
     signal = VIDEO.load(path)
     assert signal.values.shape == (32, 32, 6, 3)
-    assert signal.meta["fps"] == pytest.approx(10, rel=0.01)
+    assert signal.metadata.fps == pytest.approx(10, rel=0.01)
     assert np.abs(255 * np.moveaxis(signal.values, 2, 0) - frames).mean() < 12
 
 
@@ -71,7 +72,7 @@ def test_folder_of_frames_is_read_in_counting_order(tmp_path):
     (path / "notes.txt").write_text("not a frame")
     signal = VIDEO.load(path, fps=24)
     np.testing.assert_allclose(255 * np.moveaxis(signal.values, 2, 0), frames, atol=1e-4)
-    assert signal.meta == {"fps": 24.0, "frames": 12}
+    assert signal.metadata == VideoMetadata(24.0, 12)
 
 
 def test_grey_frames_stay_grey_and_alpha_is_laid_over_black(tmp_path):
@@ -98,11 +99,11 @@ def test_start_count_and_height_cut_the_clip(tmp_path):
     ("options", "message"),
     [
         ({"start": 9}, "no frame from number 9"),
-        ({"start": -1}, "start must be at least 0"),
-        ({"max_frames": 0}, "max_frames must be at least 1"),
-        ({"height": 0}, "height must be at least 1"),
-        ({"height": "tall"}, "height must be a whole number"),
-        ({"fps": 0}, "fps must be a positive number"),
+        ({"start": -1}, "start must be a whole number from 0"),
+        ({"max_frames": 0}, "max_frames must be a whole number from 1"),
+        ({"height": 0}, "height must be a whole number from 1"),
+        ({"height": "tall"}, "not 'tall'"),
+        ({"fps": 0}, "fps must be a number from 1e-06"),
     ],
 )
 def test_wrong_options_are_one_sentence(tmp_path, options, message):
@@ -151,7 +152,7 @@ def test_folder_without_frames_is_refused(tmp_path):
 
 def test_too_long_a_clip_stops_early(tmp_path, monkeypatch):
     path = folder_of(moving(9, 8, 8), tmp_path / "frames")
-    monkeypatch.setattr("modalities.clips.LARGEST_SAMPLES", 1000)
+    monkeypatch.setattr("modalities.formats.clips.LARGEST_SAMPLES", 1000)
     with pytest.raises(ValueError, match="set max_frames or height"):
         VIDEO.load(path)
     assert VIDEO.load(path, max_frames=5).values.shape[2] == 5
@@ -159,7 +160,7 @@ def test_too_long_a_clip_stops_early(tmp_path, monkeypatch):
 
 def test_saved_frames_and_clip_agree(tmp_path):
     values = np.moveaxis(moving(5, 15, 21), 0, 2).astype(np.float32) / 255
-    VIDEO.save(values, tmp_path, {"fps": 10.0, "frames": 10})
+    VIDEO.save(values, tmp_path, VideoMetadata(10.0, 10))
     assert facts(tmp_path / "output.mp4") == (5, 16, 22, 5.0)  # half the frames, the same time
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
     assert names == [f"{number:04d}.png" for number in range(5)]
@@ -171,12 +172,30 @@ def test_signed_video_does_not_flicker(tmp_path):
     values = np.zeros((8, 8, 4, 1), np.float32)
     values[:4], values[4:] = 0.1, -0.1
     values[:, :, 2] *= 5
-    VIDEO.save(values, tmp_path, {"fps": 10.0, "frames": 4})
+    VIDEO.save(values, tmp_path, VideoMetadata(10.0, 4))
     quiet, loud = (cv2.imread(str(tmp_path / "frames" / f"000{number}.png")).astype(int) for number in (1, 2))
     assert np.ptp(quiet, axis=-1).max() < np.ptp(loud, axis=-1).max()
 
 
 def test_comparison_has_a_clip_beside_it(tmp_path):
     values = np.moveaxis(moving(4, 10, 12), 0, 2).astype(np.float32) / 255
-    VIDEO.compare(values, values[:, :, :3], None, tmp_path / "comparison.png", {"fps": 8.0, "frames": 4})
+    VIDEO.save_figure(values, values[:, :, :3], None, tmp_path / "comparison.png", VideoMetadata(8.0, 4))
     assert facts(tmp_path / "comparison.mp4") == (3, 10, 24, 6.0)
+
+
+def test_frames_are_not_scaled_beyond_what_is_decoded():
+    with pytest.raises(ValueError, match="lower the height"):
+        scaled_to(np.zeros((4, 4, 3), np.uint8), 1 << 50)
+
+
+@pytest.mark.parametrize("rate", [1e-300, 1e-5, 1e10, 1e300])
+def test_rates_no_encoder_accepts_are_brought_near(tmp_path, rate):
+    assert write_clip(tmp_path / "a.mp4", [np.zeros((4, 4, 3), np.uint8)] * 3, rate).stat().st_size
+
+
+def test_arrays_are_videos():
+    frames = np.moveaxis(moving(5, 6, 7), 0, 2)
+    signal = VIDEO.from_array(frames, fps=12.5)
+    np.testing.assert_allclose(signal.values, frames / 255, atol=1e-7)
+    assert (signal.metadata, signal.axes) == (VideoMetadata(12.5, 5), (2,))
+    assert VIDEO.from_array(frames[..., 0]).values.shape == (6, 7, 5, 1)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from modalities import for_path
-from modalities.whole import check_whole
+from modalities.formats.whole import check_whole
 
 PYAV = {"plugin": "pyav", "fps": 10}
 VIDEOS = {
@@ -33,7 +33,7 @@ def written(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.2, 0.9])
 @pytest.mark.parametrize("name", [*VIDEOS, *SOUNDS])
 def test_cut_files_are_one_sentence(tmp_path, written, name, share):
     data = (written / name).read_bytes()
@@ -66,13 +66,13 @@ def test_a_stream_that_never_knew_its_length_is_not_cut(tmp_path, written, size)
 def test_what_follows_the_sound_is_no_matter(tmp_path, written):
     data = (written / "a.wav").read_bytes()
     (tmp_path / "a.wav").write_bytes(data + b"LIST\xff\xff\x00\x00INFO")
-    assert for_path("a.wav").load(tmp_path / "a.wav").meta["samples"] == 30_000
+    assert for_path("a.wav").load(tmp_path / "a.wav").metadata.samples == 30_000
 
 
 @pytest.mark.parametrize("name", [*VIDEOS, *SOUNDS])
 def test_chance_never_makes_more_of_it_than_a_sentence(tmp_path, written, name):
     rng, data = np.random.default_rng(1), (written / name).read_bytes()
-    for _ in range(300):
+    for _ in range(60):
         found = bytearray(data[:600])
         for place in rng.integers(0, 80, 3):
             found[place] = rng.integers(256)

@@ -75,12 +75,12 @@ def _numbers(path: Path, line: int, row: list[str], width: int) -> list[float]:
 
 
 def write_table(path: Path, table: Table) -> Path:
-    """Write a table, times to 15 and values to 9 digits, atomically."""
+    """Write a table, numbers to 15 digits, atomically."""
     text = StringIO(newline="")
     writer = csv.writer(text, delimiter=table.delimiter, lineterminator="\n")
     if table.columns:
         writer.writerow(table.columns)
-    writer.writerows([f"{row[0]:.15g}", *(f"{value:.9g}" for value in row[1:])] for row in table.values)
+    writer.writerows([f"{value:.15g}" for value in row] for row in table.values.tolist())
     with atomic_write(path) as stream:
         stream.write(text.getvalue().encode())
     return path
