@@ -164,7 +164,8 @@ def _knots(lines: Sequence[Line], order: int, counts: Sequence[int], smallest_ga
 def _lines(unit: Target, factors: list[Target] | None) -> list[Line]:
     """What the knots of every axis have to span: the factor of a separable target, the samples of another."""
     if factors is None:
-        return [Line.of_axis(*_sampled(unit), axis) for axis in range(unit.dim)]
+        edges, means = _sampled(unit)
+        return [Line.of_axis(edges, means, axis) for axis in range(unit.dim)]
     return [Line.of_axis(*_sampled(factor), 0) for factor in factors]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import SparseKernel, combine, minimal_kernel, outer
-from kernels.separate import tensor_terms
+from kernels.separate import grid_density, tensor_terms, weight_grid
 from kernels.splines import SplineBasis
 
 
@@ -103,3 +103,32 @@ def test_one_axis_is_one_term():
     [((positions, weights),)] = tensor_terms(kernel)
     np.testing.assert_array_equal(positions, kernel.positions[:, 1])
     np.testing.assert_array_equal(weights, kernel.weights)
+
+
+def test_kernels_with_defects_are_split_by_their_weights_as_they_are():
+    rng = np.random.default_rng(0)
+    parts = [
+        SparseKernel(k.positions, k.weights * (1 + 1e-3 * rng.standard_normal(len(k))), 1, (0,), tolerance=1e-2)
+        for k in (random_bump(1, 9, 1), random_bump(1, 7, 2))
+    ]
+    kernel = outer(*parts)
+    [term] = tensor_terms(kernel)
+    np.testing.assert_allclose(np.outer(term[0][1], term[1][1]).ravel(), kernel.weights, rtol=1e-12)
+    np.testing.assert_array_equal(term[1][0], parts[1].positions[:, 0])
+
+
+def test_grids_merge_equal_coordinates_and_refuse_to_be_empty():
+    tents = [minimal_kernel(1, 0.1, 2), minimal_kernel(1, 0.2, 2)]
+    both = combine(tents, [1.0, 3.0])
+    coordinates, weights = weight_grid(both)
+    np.testing.assert_allclose(coordinates, [[-0.2, -0.1, 0, 0.1, 0.2]] * 2, atol=1e-15)
+    assert weights.shape == (5, 5)
+    assert np.isclose(weights[2, 2], 4 * 1e4 + 3 * 4 * 0.2**-4)
+    assert np.isclose(weights[0, 4], 3 * 0.2**-4)
+    x = np.linspace(-0.3, 0.3, 7)
+    np.testing.assert_allclose(grid_density(both, [x, x]), both.density_grid([x, x]), atol=1e-9)
+    # A line of Diracs in one axis and one point in the other: 64 places for a Dirac are allowed, 65 are not.
+    for count, found in ((64, True), (65, False)):
+        scattered = SparseKernel(np.repeat(np.arange(count)[:, None], 2, axis=1), np.zeros(count), 0, (0, 1))
+        assert (weight_grid(scattered) is not None) is found
+    np.testing.assert_array_equal(grid_density(scattered, [x, x]), np.zeros((7, 7)))

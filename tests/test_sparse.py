@@ -11,6 +11,7 @@ from kernel_cases import bumps, lopsided
 from files import ArchiveError
 from kernels import SparseKernel, combine, minimal_kernel, outer
 from kernels.minimal import bspline
+from kernels.sparse import ramp
 
 ORDERS = st.integers(0, 4)
 
@@ -224,3 +225,42 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
     np.savez(tmp_path / "wrong.npz", positions=TENT.positions, weights=np.ones(3), order=1, axes=[0])
     with pytest.raises(ArchiveError, match="moment conditions"):
         SparseKernel.load(tmp_path / "wrong.npz")
+
+
+def test_kernels_keep_the_defect_that_they_are_allowed():
+    spoiled = TENT.weights * [1, 1, 1 + 1e-3]
+    kernel = SparseKernel(TENT.positions, spoiled, 1, (0,), tolerance=1e-3)
+    assert math.isclose(kernel.moment_defect(), 1e-3 / 4.001)
+    with pytest.raises(ValueError, match=r"moment conditions of order 1 by 2\.5e-04 \(relative\): correct them with"):
+        SparseKernel(TENT.positions, spoiled, 1, (0,), tolerance=2e-4)
+    for other in (kernel.scaled(3.0), kernel.times(2.0), kernel.embedded((1,), 2), outer(TENT, kernel),
+                  outer(kernel, TENT), kernel.merged(), combine([TENT, kernel], [1.0, 1.0])):  # fmt: skip
+        assert other.tolerance == 1e-3
+    np.testing.assert_array_equal(kernel.times(2.0).weights, 2 * spoiled)
+
+
+def test_kernels_beyond_every_bound_are_refused():
+    with pytest.raises(ValueError, match="2097153 x 2 coordinates of Diracs are more than 4194304"):
+        SparseKernel(np.zeros(((1 << 21) + 1, 2)), np.zeros((1 << 21) + 1), 0, (0,))
+    with pytest.raises(ValueError, match="1 x 9 coordinates"):
+        SparseKernel(np.zeros((1, 9)), np.zeros(1), 0, (0,))
+    assert SparseKernel(np.zeros((1, 8)), np.zeros(1), 8, (7,)).mass == 0.0
+    with pytest.raises(ValueError, match="too large to be added up"):
+        SparseKernel([[0.0], [1.0]], [1e308, -1e308], 0, (0,))
+    np.testing.assert_allclose(TENT.scaled(1e9).scaled(1e-9).weights, TENT.weights)
+
+
+def test_ramps_are_right_continuous_powers():
+    x = np.array([-1.0, 0.0, 3.0])
+    for order, expected in enumerate([[0, 1, 1], [0, 0, 3], [0, 0, 4.5], [0, 0, 4.5]]):
+        np.testing.assert_array_equal(ramp(x, order), expected)
+
+
+def test_merging_is_relative_to_the_radius_and_the_weights():
+    t = np.array([[-1.0], [0.0], [0.4e-12], [1.0]])
+    kernel = SparseKernel(t, np.array([1.0, -1.5, -0.5, 1.0]), 1, (0,)).scaled(5.0)
+    assert len(kernel.merged()) == 3
+    assert len(kernel.merged(1e-13)) == 4
+    for rest, count in ((1.9e-14, 3), (2.1e-14, 4)):
+        weights = np.array([1.0, -2.0 + rest, 1.0 - 2 * rest, rest])
+        assert len(SparseKernel(np.arange(4.0)[:, None], weights, 1, (0,)).merged()) == count
