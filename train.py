@@ -21,12 +21,13 @@ import click
 
 import nfconv
 from modalities import find
+from models.device import pick_device
 from training import PRESETS, Options, train
 from training.display import Display
 from training.interrupt import Interrupted
 from training.run import SAVE_SECONDS
 from training.trainer import DivergedError
-from utils import clear_errors, pick_device
+from utils import clear_errors
 
 FILE = click.Path(path_type=Path)
 

@@ -3,27 +3,26 @@
 import re
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from builders import exact_truth, noise_signal
-from click.testing import CliRunner
+from builders import undrawn_truth
+from programs import call
+from training_cases import CPU, SILENT
 
-from models.checkpoint import Checkpoint, Origin
-from training.folder import RunFolder
-from training.lattice import LatticeTargets
-from training.loop import DivergedError, Hooks, Trainer
+import train as program
+from models.checkpoint import load_checkpoint
+from training import resolve, train
 from training.objective import LatticeObjective
-from training.options import resolve
-from training.setup import make_config, make_field
+from training.setup import make_trainer
+from training.trainer import DivergedError
 
-HOOKS = Hooks(lambda *_: None, lambda *_: None)
+TINY = {"field": "mlp", "num_channels": 6, "num_steps": 40}
 
 
 class Poisoned(LatticeObjective):
-    """Goes wrong in its 8th step: a loss that is no number, or one whose gradient is none."""
+    """Goes wrong in its 12th step (the first 4 are a trial): a loss that is no number, or whose gradient is none."""
 
     what = "loss"
     asked = 0
@@ -31,7 +30,7 @@ class Poisoned(LatticeObjective):
     def loss(self, field, generator):
         loss = super().loss(field, generator)
         self.asked += 1
-        if self.asked < 8:
+        if self.asked < 12:
             return loss
         if self.what == "solve":
             torch.linalg.solve(torch.zeros(2, 2), torch.zeros(2))
@@ -41,64 +40,87 @@ class Poisoned(LatticeObjective):
         return replace(loss, total=loss.total * 0 + (loss.total - loss.total).sqrt())
 
 
-def poisoned_trainer(tmp_path: Path, what: str, folder: RunFolder, **asked) -> Trainer:
-    truth = exact_truth(noise_signal((14, 12)), margin=0.2)
-    targets = LatticeTargets(truth, torch.device("cpu"))
-    options = resolve({"field": "mlp", "num_channels": 6, "num_steps": 40} | asked)
-    field = make_field(make_config(truth, targets, options), options, torch.device("cpu"))
-    objective = Poisoned(targets, 100, "l1", 1)
-    objective.what = what
-    objective.prepare(field, torch.Generator().manual_seed(0))
-    return Trainer(field, objective, options, Origin.of(truth), folder)
+@pytest.fixture
+def poison(monkeypatch):
+    """poison(what): from now on networks are trained by an objective that goes wrong."""
+
+    def use(what: str) -> None:
+        kind = type("Poisoned", (Poisoned,), {"what": what})
+        monkeypatch.setattr("training.setup.network_objective", lambda targets, *_: kind(targets, 100, "l1", 1))
+
+    return use
 
 
 @pytest.mark.parametrize("what, step", [("loss", 7), ("gradient", 8), ("solve", 7)])
-def test_numbers_that_are_none_stop_the_run_and_are_never_saved(tmp_path, what, step):
-    with RunFolder(tmp_path, "run", resume=False) as folder:
-        trainer = poisoned_trainer(tmp_path, what, folder)
-        with pytest.raises(DivergedError, match=rf"after {step} steps.*current\.pth") as caught:
-            trainer.run(HOOKS, checkpoint_steps=1, save_seconds=0)
-        assert "\n" not in str(caught.value)
-        for file in (folder.current, folder.numbered(7)):
-            kept = Checkpoint.load(file)
-            assert kept.training["step"] == 7
-            kept.build()
-        assert not folder.numbered(8).exists()
-
-
-def test_a_device_that_is_looked_at_now_and_then_tells_the_step_all_the_same(tmp_path):
-    with RunFolder(tmp_path, "run", resume=False) as folder:
-        trainer = poisoned_trainer(tmp_path, "loss", folder)
-        trainer.look_every = 5
-        with pytest.raises(DivergedError, match=r"after 7 steps"):
-            trainer.run(HOOKS, save_seconds=1e9)
-        assert trainer.step == 9
-        assert Checkpoint.load(folder.current).training["step"] == 0
-
-
-def test_a_diverged_run_is_one_sentence_on_the_command_line(tmp_path, monkeypatch):
-    import train
-
-    file = exact_truth(noise_signal((14, 12)), margin=0.2).save(tmp_path / "truth.npz")
-    monkeypatch.setattr("training.setup.make_objective", lambda targets, options, *_: Poisoned(targets, 100, "l1", 1))
-    arguments = ["--monte_carlo", file, "--summary", tmp_path, "--experiment_name", "run", "--field", "mlp"]
-    result = CliRunner().invoke(train.main, [*map(str, arguments), "--num_channels", "6", "--num_steps", "40"])
-    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
-    said = result.output
-    assert re.search(r"Error: the loss is not finite after [1-7] steps; .*--learn_rate\n$", said), said
+def test_numbers_that_are_none_stop_the_run_and_are_never_saved(tmp_path, poison, what, step):
+    poison(what)
+    with pytest.raises(DivergedError) as caught:
+        train(undrawn_truth(), folder=tmp_path / "run", display=SILENT, checkpoint_steps=1, save_seconds=0, **TINY)
+    current = tmp_path / "run" / "current.pth"
+    assert str(caught.value).endswith(
+        f"after {step} steps: use a smaller --learn_rate; the last good state is {current}"
+    )
+    for file in (current, tmp_path / "run" / "checkpoint_7.pth"):
+        assert load_checkpoint(file)[1]["step"] == 7
+    assert not (tmp_path / "run" / "checkpoint_8.pth").exists()
     assert not (tmp_path / "run" / "model_final.pth").exists()
-    assert Checkpoint.load(tmp_path / "run" / "current.pth").training["step"] == 0
+
+
+def test_a_device_that_is_looked_at_now_and_then_names_the_step_all_the_same(poison):
+    poison("loss")
+    trainer = make_trainer(undrawn_truth(), resolve(TINY), CPU)
+    trainer.check_steps = 8
+    with pytest.raises(DivergedError, match=r"the loss is not finite after 11 steps"):
+        for _ in trainer.steps():
+            pass
+    assert trainer.step == 15
+    with pytest.raises(DivergedError, match=r"the loss is not finite after 11 steps"):
+        trainer.finish()
+
+
+def test_a_diverged_run_is_one_sentence_on_the_command_line(tmp_path, poison):
+    poison("loss")
+    file = undrawn_truth().save(tmp_path / "truth.npz")
+    result = call(program, monte_carlo=file, summary=tmp_path, experiment_name="run", **TINY)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert re.search(r"Error: the loss is not finite after 7 steps: use a smaller --learn_rate; .*current\.pth\n$",
+                     result.output), result.output  # fmt: skip
+    assert not (tmp_path / "run" / "model_final.pth").exists()
+    assert load_checkpoint(tmp_path / "run" / "current.pth")[1]["step"] == 0
+
+
+def test_heads_without_a_solution_are_a_diverged_run(monkeypatch):
+    trainer = make_trainer(undrawn_truth(), resolve({"num_channels": 6, "num_steps": 2}), CPU)
+    monkeypatch.setattr(
+        "training.projection.solve_scaled", lambda *_: torch.linalg.solve(torch.zeros(1, 1), torch.zeros(1))
+    )
+    with pytest.raises(DivergedError, match="least-squares problem has no solution after 0 steps"):
+        trainer.finish()
 
 
 @pytest.mark.parametrize("jump", [1e9, -1e9])
-def test_a_clock_that_jumps_changes_no_budget(tmp_path, monkeypatch, jump):
+def test_a_clock_that_jumps_changes_no_budget(monkeypatch, jump):
     clock = time.time
     jumps = iter(np.arange(10**6) * jump)
     monkeypatch.setattr(time, "time", lambda: clock() + next(jumps))
-    with RunFolder(tmp_path, "run", resume=False) as folder:
-        trainer = poisoned_trainer(tmp_path, "none", folder, num_steps=0, time_budget=0.3)
-        trainer.objective.asked = -(10**9)
-        start = time.monotonic()
-        trainer.run(HOOKS)
-        assert 0.3 <= trainer.elapsed <= time.monotonic() - start + 1e-3
+    trainer = make_trainer(undrawn_truth(), resolve(TINY | {"num_steps": 0, "time_budget": 0.3}), CPU)
+    start = time.monotonic()
+    for _ in trainer.steps():
+        pass
+    assert 0.3 <= trainer.elapsed <= time.monotonic() - start + 1e-3
     assert trainer.step > 3
+
+
+def test_only_training_spends_the_budget(monkeypatch):
+    trainer = make_trainer(undrawn_truth(), resolve(TINY | {"num_steps": 8, "time_budget": 100.0}), CPU)
+    now = iter(np.arange(1000.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    shares = []
+    for _ in trainer.steps():
+        shares.append(trainer.spent)
+        # Whatever else happens between two steps.
+        next(now), next(now)
+    assert shares == [step / 8 for step in range(1, 9)]
+    assert trainer.elapsed == 8.0
+    trainer.elapsed = 150.0
+    assert trainer.spent == 1.5

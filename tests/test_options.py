@@ -48,6 +48,7 @@ def test_muon_moves_each_matrix_by_its_own_orthogonal_update():
         Muon([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
 
 
+HIDDEN = {"network.layers.1.weight", "network.layers.2.weight"}
 NETWORK = {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1.bias", "network.layers.2.bias",
            "head.weight", "polynomial.coefficients"}  # fmt: skip
 
@@ -55,9 +56,9 @@ NETWORK = {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1
 @pytest.mark.parametrize(
     "asked, muon, adam",
     [
-        ({"field": "mlp"}, {"network.layers.1.weight", "network.layers.2.weight"}, NETWORK),
-        ({"field": "siren"}, {"network.layers.1.weight", "network.layers.2.weight"}, NETWORK),
-        ({"field": "siren", "optimizer": "adam"}, set(), NETWORK | {"network.layers.1.weight", "network.layers.2.weight"}),
+        ({"field": "mlp"}, HIDDEN, NETWORK),
+        ({"field": "siren"}, HIDDEN, NETWORK),
+        ({"field": "siren", "optimizer": "adam"}, set(), NETWORK | HIDDEN),
         ({"field": "separable"}, {"factors.0.network.layers.1.weight", "factors.1.network.layers.1.weight"},
          {f"factors.{j}.network.layers.{k}" for j in (0, 1) for k in ("0.weight", "0.bias", "1.bias")}),
         ({"factor": "spline"}, set(), set()),

@@ -1,8 +1,18 @@
-"""The folder of a run: one run at a time, nothing overwritten, nothing left behind."""
+"""The folder of a run: one run at a time, nothing overwritten, nothing left behind; and what a run writes to it."""
+
+import json
 
 import pytest
+import torch
+from builders import exact_truth, noise_signal, undrawn_truth
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_cases import SILENT
 
+from models.checkpoint import load_checkpoint
+from training import kept, record, train
 from training.folder import RunError, RunFolder
+
+TINY = {"field": "mlp", "num_channels": 6, "batch": 64, "levels": 2, "display": SILENT}
 
 
 def test_a_run_killed_before_it_wrote_anything_can_start_again(tmp_path):
@@ -10,32 +20,118 @@ def test_a_run_killed_before_it_wrote_anything_can_start_again(tmp_path):
     folder.mkdir()
     (folder / ".lock").touch()
     (folder / ".current.pth.0123abcd.part").write_bytes(b"torn")
-    with RunFolder(tmp_path, "run", resume=False):
+    with RunFolder(folder):
         assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert folder.is_dir()
 
 
 def test_a_second_run_of_the_same_name_is_refused_while_the_first_lives(tmp_path):
-    with RunFolder(tmp_path, "run", resume=False) as first:
-        with pytest.raises(RunError, match="another run"):
-            RunFolder(tmp_path, "run", resume=False)
-        first.write_json("options.json", {})
+    with RunFolder(tmp_path / "run") as first:
+        with pytest.raises(RunError, match="another run is writing"):
+            RunFolder(tmp_path / "run")
+        first.write_json("options.json", {"a": 1})
+        assert json.loads((tmp_path / "run" / "options.json").read_text()) == {"a": 1}
         first.current.touch()
-        with pytest.raises(RunError, match="another run"):
-            RunFolder(tmp_path, "run", resume=True)
+        with pytest.raises(RunError, match="another run is writing"):
+            RunFolder(tmp_path / "run", resume=True)
     with pytest.raises(RunError, match="never overwritten"):
-        RunFolder(tmp_path, "run", resume=False)
-    with RunFolder(tmp_path, "run", resume=True):
+        RunFolder(tmp_path / "run")
+    with RunFolder(tmp_path / "run", resume=True):
         pass
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path):
-    with RunFolder(tmp_path / "new" / "runs", "run", resume=False):
+    with RunFolder(tmp_path / "new" / "runs" / "run"):
         pass
+    with pytest.raises(RunError, match=r"nothing to resume in .*: no current\.pth; start without --resume"):
+        RunFolder(tmp_path / "new" / "run", resume=True)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp"])
-def test_names_that_are_no_folder_names_are_refused(tmp_path, name):
-    with pytest.raises(RunError, match="--experiment_name"):
-        RunFolder(tmp_path, name, resume=False)
-    assert not list(tmp_path.iterdir())
+def test_places_where_no_folder_can_be(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="never overwritten"):
+        RunFolder(tmp_path / "file")
+    with pytest.raises(RunError, match=r"cannot write to .*; choose another --summary"):
+        RunFolder(tmp_path / "file" / "run")
+    with pytest.raises(ValueError, match="requires the folder"):
+        train(undrawn_truth(), resume=True)
+
+
+def scalars(folder) -> dict[str, list[tuple[int, float]]]:
+    """All scalars in the TensorBoard events of a folder, (step, value) by name."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0}).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]} | {
+        "images": events.Tags()["images"], "texts": events.Tags()["tensors"]
+    }  # fmt: skip
+
+
+def test_a_run_leaves_what_happened_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "SCALAR_PAUSE", 0.0)
+    folder = tmp_path / "run"
+    field = train(undrawn_truth(), folder=folder, num_steps=16, checkpoint_steps=6, seed=3, **TINY)
+    names = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
+    assert names == {".lock", "model_final.pth", "current.pth", "checkpoint_6.pth", "checkpoint_12.pth", "options.json",
+                     "metrics.json"}  # fmt: skip
+    options = json.loads((folder / "options.json").read_text())
+    assert (options["seed"], options["ground_truth"]) == (3, "signal")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["steps"] == 16 and metrics["parameters"] == sum(p.numel() for p in field.parameters())
+    assert metrics["bytes"] == (folder / "model_final.pth").stat().st_size
+    assert metrics["psnr"] == {"0.2": round(field.origin.psnr[1.0], 2), "0.4": round(field.origin.psnr[2.0], 2)}
+    assert metrics["options"] | {"ground_truth": "signal"} == options
+    final, training = load_checkpoint(folder / "model_final.pth")
+    assert training == {} and final.origin == field.origin
+    assert all(torch.equal(value, final.state_dict()[name]) for name, value in field.state_dict().items())
+    assert [load_checkpoint(folder / f"checkpoint_{step}.pth")[1]["step"] for step in (6, 12)] == [6, 12]
+    seen = scalars(folder)
+    assert [step for step, _ in seen["loss/total"]] == list(range(1, 17))
+    assert [step for step, _ in seen["psnr/0.2"]] == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert seen["psnr/0.4"][-1] == (16, pytest.approx(field.origin.psnr[2.0], abs=1e-4))
+    assert seen["final/psnr_0.2"][0][1] == pytest.approx(field.psnr, abs=1e-4)
+    assert {"rms/1x", "rms/2x", "learn_rate", "samples_per_second"} <= set(seen)
+    assert seen["images"] == ["kernel"] and any("options" in tag for tag in seen["texts"])
+
+
+def test_a_run_in_a_folder_is_the_run_without_one(tmp_path):
+    truth = undrawn_truth()
+    alone = train(truth, num_steps=9, **TINY)
+    kept_field = train(truth, folder=tmp_path / "run", num_steps=9, save_seconds=0, **TINY)
+    assert all(torch.equal(value, kept_field.state_dict()[name]) for name, value in alone.state_dict().items())
+    assert alone.origin == kept_field.origin
+
+
+def test_current_is_renewed_as_often_as_asked(tmp_path, monkeypatch):
+    saved = []
+    save = kept.save_state
+    monkeypatch.setattr(kept, "save_state", lambda path, trainer: (saved.append(trainer.step), save(path, trainer)))
+    train(undrawn_truth(), folder=tmp_path / "often", num_steps=4, save_seconds=0, **TINY)
+    assert saved == [0, 1, 2, 3, 4, 4]
+    saved.clear()
+    train(undrawn_truth(), folder=tmp_path / "seldom", num_steps=4, save_seconds=1e6, **TINY)
+    assert saved == [0, 4]
+    saved.clear()
+    train(undrawn_truth(), folder=tmp_path / "seldom", resume=True, display=SILENT)
+    assert saved == [4]
+
+
+def test_pictures_of_a_run_compare_with_the_ground_truth(tmp_path, monkeypatch):
+    drawn = []
+    draw = record.Record._draw
+    monkeypatch.setattr(record.Record, "_draw", lambda self, *args: (drawn.append(args[-1]), draw(self, *args)))
+    truth = exact_truth(noise_signal((14, 12)), margin=0.2)
+    train(truth, folder=tmp_path / "run", num_steps=8, **TINY)
+    # One at once, one at the end, and in between only as often as a tenth of the time allows.
+    assert drawn[0] == 1 and drawn[-1] == 8 and len(drawn) < 8
+    assert "prediction, truth, error" in scalars(tmp_path / "run")["images"]
+
+
+def test_a_signal_that_cannot_be_drawn_is_trained_all_the_same(tmp_path, monkeypatch):
+    def undrawable(*_, **__):
+        raise ValueError("no picture of this")
+
+    monkeypatch.setattr(record, "figure_pixels", undrawable)
+    truth = exact_truth(noise_signal((14, 12)), margin=0.2)
+    train(truth, folder=tmp_path / "run", num_steps=8, **TINY)
+    seen = scalars(tmp_path / "run")
+    assert seen["images"] == ["kernel"] and any("no picture" in tag for tag in seen["texts"])

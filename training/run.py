@@ -50,7 +50,7 @@ def train(
         options = resolve(asked, preset)
         display = display or Display(shown=options.layers != "spline")
         with display:
-            trainer = begin(truth, options, asked, torch.device(device), signal, init, display)
+            trainer = begin(truth, options, asked, device, signal, init, display)
             for loss in trainer.steps():
                 display.step(trainer, loss)
             trainer.finish()
@@ -60,7 +60,7 @@ def train(
         options, state = resume_state(run, truth, asked) if resume else (resolve(asked, preset), None)
         display = display or Display(shown=options.layers != "spline")
         with display:
-            trainer = begin(truth, options, asked, torch.device(device), signal, init, display)
+            trainer = begin(truth, options, asked, device, signal, init, display)
             if state is not None:
                 trainer.restore(*state)
             return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
@@ -70,7 +70,7 @@ def begin(
     truth: GroundTruth,
     options: Options,
     asked: dict[str, Any],
-    device: torch.device,
+    device: str | torch.device,
     signal: Signal | None,
     init: Field | None,
     display: Display,
@@ -78,7 +78,9 @@ def begin(
     """A trainer ready for its first step; the user is warned of options without effect and of rounding noise."""
     for text in options.without_effect(asked):
         display.warn(text)
-    trainer = make_trainer(truth, options, device, signal)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    trainer = make_trainer(truth, options, torch.device(device), signal)
     if warning := check_precision_early(trainer):
         display.warn(warning)
     if init is not None:
