@@ -67,7 +67,7 @@ class SeriesMetadata(Metadata, modality="series", axis_names="t"):
         return self.start + np.linspace(0.0, self.step * (self.samples - 1), count)
 
     def original(self, values: np.ndarray, signed: bool | None = None) -> np.ndarray:
-        """Values [T, c] in the file's units, rounded to what float32 resolves, without offset for differences (`signed`)."""
+        """Values [T, c] in the file's units, to the digits of float32, without offset for differences (`signed`)."""
         numbers = np.asarray(values, np.float64) * np.asarray(self.scale) + (0.0 if signed else np.asarray(self.offset))
         digits = [6 - math.floor(math.log10(scale)) for scale in self.scale]
         return np.column_stack([np.round(column, count) for column, count in zip(numbers.T, digits, strict=True)])
