@@ -1,4 +1,4 @@
-"""Files written whole and read with suspicion: atomic writes, checksums, no pickles."""
+"""Atomic writes, archives with a checksum, and readers that bound memory and run nothing a file holds."""
 
 from files.archive import load_archive, load_array, save_archive
 from files.atomic import atomic_write

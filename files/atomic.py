@@ -1,4 +1,4 @@
-"""Writing a file so that it is either the old one or the whole new one, never a torn one."""
+"""Writing a file so that it is either the old one or the whole new one, never a part of it."""
 
 import contextlib
 import errno
@@ -27,12 +27,12 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-            # Still locked, so that nobody takes it for left behind.
+            # Still locked, so that `remove_torn` of another process leaves it alone.
             part.replace(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            # A full disk names no file by itself, and NumPy not even the fault.
+            # The error of a full disk names no file, and NumPy's not even the reason.
             if error.errno is None:
                 error.errno, error.strerror = errno.EIO, f"could not be written whole ({error}); is the disk full?"
             error.filename = str(path)
@@ -41,7 +41,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def remove_torn(path: str | Path) -> None:
-    """Remove what killed writers of `path` left beside it; the parts of writers that live are locked, and stay."""
+    """Remove what killed writers of `path` left beside it; running writers keep theirs, which are locked."""
     path = Path(path)
     left = re.compile(re.escape(f".{path.name[:40]}.") + r"[0-9a-f]{8}\.part")
     with contextlib.suppress(OSError):
@@ -56,17 +56,17 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
         stream = part.open("xb")
-        # Some file systems know no locks; there `remove_torn` gets none either.
+        # On file systems without locks `remove_torn` gets none either.
         with contextlib.suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)
         if os.fstat(stream.fileno()).st_nlink:
             return part, stream
-        # It was taken for a dead writer's before it was locked.
+        # `remove_torn` removed it before it was locked.
         stream.close()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name on disk too; where a folder cannot be opened, the name is as safe as the system makes it."""
+    """Put the new name on disk too, where the system lets folders be opened."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

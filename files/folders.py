@@ -1,4 +1,4 @@
-"""Folders for results: known to be writable before the work begins, and gone again if nothing came of it."""
+"""Folders for results: checked to be writable before the work begins, removed if nothing was written."""
 
 import contextlib
 import errno
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def missing_folders(path: Path) -> list[Path]:
-    """`path` and those of its parents that are not there, innermost first."""
+    """`path` and those of its parents that do not exist, innermost first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def refuse_existing(*paths: Path) -> None:
-    """Refuse to write over what is there; raises ValueError."""
+    """Raise ValueError where any of `paths` exists."""
     if present := [str(path) for path in paths if path.exists()]:
         verb = "exist and are" if len(present) > 1 else "exists and is"
         raise ValueError(f"{', '.join(present)} {verb} never overwritten: remove it or name another place")
@@ -28,7 +28,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 @contextlib.contextmanager
 def writable_folder(path: Path) -> Iterator[Path]:
-    """Make the folder `path`; on leaving, what was made and holds nothing is removed again.
+    """Make the folder `path`; on leaving, folders that were made and are empty are removed.
 
     Raises OSError where it cannot be made or nothing can be written to it.
     """

@@ -74,9 +74,7 @@ def _check_pickle(data: bytes) -> None:
         raise ArchiveError(f"describes its tensors in {len(data)} bytes: it is another kind of file")
     for instruction, argument, _ in pickletools.genops(data):
         if instruction.name == "GLOBAL" and not NAMES.fullmatch(str(argument)):
-            raise ArchiveError(
-                f"names {str(argument)[:80]!r}, which was not run: only tensors and plain values load"
-            )
+            raise ArchiveError(f"names {str(argument)[:80]!r}, which was not run: only tensors and plain values load")
 
 
 def _check_content(content: Any, size: int) -> None:

@@ -210,7 +210,7 @@ def test_shapes_that_fit_are_known_by_their_product():
     assert not is_shape((0, LARGEST_PRODUCT)) and not is_shape((1,) * (MOST_AXES + 1)) and not is_shape([1])
 
 
-def test_flags_of_a_pickled_type_are_not_believed():
+def test_flags_of_a_pickled_type_are_ignored():
     """NumPy would take flag 63 as 'these numbers are pointers' and follow them."""
     found = read(array(ONE, dtype("f8", "<", 63), b"C\x08" + b"\xff" * 8) + b".")
     assert found.dtype == np.float64 and not found.dtype.hasobject and np.isnan(found[0])
