@@ -18,7 +18,7 @@ def test_what_exists_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError) as caught:
         refuse_existing(none, one)
     assert str(caught.value) == f"{one} exists and is never overwritten: remove it or name another place"
-    with pytest.raises(ValueError, match="one, .*two exist and are never overwritten"):
+    with pytest.raises(ValueError, match=r"one, .*two exist and are never overwritten"):
         refuse_existing(one, two)
 
 
