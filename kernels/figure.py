@@ -43,9 +43,9 @@ def kernel_figure(kernel: SparseKernel, target: Target | None = None) -> Figure:
 
 def kernel_picture(kernel: SparseKernel, target: Target | None = None) -> np.ndarray:
     """The figure as pixels [H, W, 3], uint8."""
-    figure = kernel_figure(kernel, target)
-    figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba())[..., :3]
+    canvas = FigureCanvasAgg(kernel_figure(kernel, target))
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
 
 
 def save_figure(path: str | Path, kernel: SparseKernel, target: Target | None = None) -> Path:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -128,9 +129,9 @@ def fit_errors(kernel: SparseKernel, target: Target) -> FitErrors:
     )
 
 
-def _counts(count: int | Sequence[int] | None, dim: int) -> list[int]:
+def _counts(count: Any, dim: int) -> list[int]:
     """One wanted count per axis."""
-    counts = np.ravel(count).tolist() if np.ndim(count) else [count] * dim
+    counts = list(count) if np.ndim(count) else [count] * dim
     if len(counts) != dim or any(int(c) != c for c in counts):
         raise ValueError(f"the number of Diracs must be one whole number or {dim} of them, not {count}")
     return [int(c) for c in counts]

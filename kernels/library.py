@@ -36,7 +36,7 @@ Ratio = Annotated[float, Parameter("ratio", "the wider sigma over the narrower o
 Angle = Annotated[float, Parameter("number", "degrees counter-clockwise from the direction of the columns")]
 Lobes = Annotated[float, Parameter("number", "lobes of the sinc to either side")]
 Degree = Annotated[float, Parameter("number", "polynomial degree of the B-spline")]
-Axis = Annotated[int | None, Parameter("coordinate", "coordinate that the derivative is taken in; default: the first")]
+Axis = Annotated[int, Parameter("coordinate", "coordinate that the derivative is taken in; default: the first")]
 Picture = Annotated[str, Parameter("path", "picture of the kernel")]
 
 
@@ -92,14 +92,14 @@ def dog(dim: int, sigma: Sigma, ratio: Ratio = 1.6) -> Target:
 
 
 @kernel(diracs=(40, 14, 12), differentiates=1)
-def derivative(dim: int, sigma: Sigma, axis: Axis = None) -> Target:
+def derivative(dim: int, sigma: Sigma, axis: Axis = 0) -> Target:
     """The first derivative of a Gaussian along one axis: a ramp of slope 1 gives 1."""
     density = shapes.along_axis(axis, lambda x: shapes.first_derivative(x, sigma), sigma)
     return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, {shapes.exponents(axis, 1, dim): -1.0})
 
 
 @kernel(diracs=(40, 15, 12), differentiates=2)
-def second_derivative(dim: int, sigma: Sigma, axis: Axis = None) -> Target:
+def second_derivative(dim: int, sigma: Sigma, axis: Axis = 0) -> Target:
     """The second derivative of a Gaussian along one axis: x^2 gives 2."""
     density = shapes.along_axis(axis, lambda x: shapes.second_derivative(x, sigma), sigma)
     moments = {shapes.exponents(axis, 1, dim): 0.0, shapes.exponents(axis, 2, dim): 2.0}
@@ -111,7 +111,11 @@ def log(dim: int, sigma: Sigma) -> Target:
     """The Laplacian of a Gaussian: its second derivatives along all axes added up."""
     parts = [shapes.along_axis(j, lambda x: shapes.second_derivative(x, sigma), sigma) for j in range(dim)]
     moments = {shapes.exponents(axis, 2, dim): 2.0 for axis in range(dim)}
-    return Target(lambda points: sum(part(points) for part in parts), (DERIVATIVE_CUT * sigma,) * dim, 0.0, moments)
+
+    def density(points: np.ndarray) -> np.ndarray:
+        return np.sum([part(points) for part in parts], axis=0)
+
+    return Target(density, (DERIVATIVE_CUT * sigma,) * dim, 0.0, moments)
 
 
 @kernel(diracs=(161, 113, 97), axes=(2, 2))

@@ -58,7 +58,8 @@ class Parameter:
 class KernelType:
     """An entry of the library: the exact kernel `shape(dim, **parameters)` and what fitting it needs to know.
 
-    `parameters`: the first length is the kernel's size, a coordinate is one of the filtered axes; `diracs`: the usual
+    `parameters`: the first length is the kernel's size; a coordinate of the domain becomes, and its default is, a place
+    among the filtered axes; `diracs`: the usual
     number per axis for orders 0, 1 and 2; `details(values)`: additional ones at order 1; `axes`: the fewest and
     most filtered axes; `steep`: it has edges that need close Diracs; `degree`: that of the B-spline it is, if it
     is one; `differentiates`: how many times, as a k-th derivative at size s is 1 / s^k stronger.
@@ -104,9 +105,9 @@ KERNELS: dict[str, KernelType] = {}
 class Kernel:
     """A kernel of the library with its parameters, lengths in domain units; hashable.
 
-    `count` Diracs per axis (one number or one per axis) or a relative L2 `error` replace the usual count. Raises
-    ValueError for an unknown name, and for parameters that the kernel does not have or that are out of range; a
-    missing one raises where the kernel is used.
+    Parameters that are None are not given. `count` Diracs per axis (one number or one per axis) or a relative L2
+    `error` replace the usual count. Raises ValueError for an unknown name, and for parameters that the kernel does not
+    have or that are out of range; a missing one raises where the kernel is used.
     """
 
     name: str
@@ -117,15 +118,15 @@ class Kernel:
     def __post_init__(self) -> None:
         if self.name not in KERNELS:
             raise ValueError(f"there is no kernel called {self.name!r}; the library has {', '.join(KERNELS)}")
-        given, known = dict(self.parameters), self.type.parameters
+        given = {key: value for key, value in dict(self.parameters).items() if value is not None}
+        known = self.type.parameters
         strange = [key for key in given if key not in known]
         if strange:
             raise ValueError(f"{self.name} has no parameter {strange[0]!r}; it takes {', '.join(known)}")
         values = {}
         for key, parameter in known.items():
-            value = parameter.default if given.get(key) is None else given[key]
-            if value is not None and value is not REQUIRED:
-                values[key] = parameter.checked(key, value)
+            if key in given or (parameter.default is not REQUIRED and parameter.kind != "coordinate"):
+                values[key] = parameter.checked(key, given.get(key, parameter.default))
         sizes = {key: values[key] for key in self.type.names("length") if key in values}
         sizes |= {key: 1.0 / values[key] for key in self.type.names("frequency") if key in values}
         if sizes and max(sizes.values()) > LARGEST_RATIO * min(sizes.values()):
@@ -174,7 +175,7 @@ class Kernel:
             wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             raise ValueError(f"{self.name} needs {wanted} filtered axes, and there are {len(axes)}")
         for key in self.type.names("coordinate"):
-            axis = values.setdefault(key, axes[0])
+            axis = values.get(key, axes[self.type.parameters[key].default])
             if axis not in axes:
                 raise ValueError(f"axis {axis} is not among the filtered axes {axes}")
             values[key] = axes.index(axis)

@@ -62,9 +62,9 @@ def cosine_mean(waves: np.ndarray, sigma: float) -> float:
     return float(np.prod([np.cos(wave * x) @ envelope for wave in waves]))
 
 
-def product(profile: Profile, radius: float, dim: int, mass: float = 1.0) -> Target:
-    """The same profile along every axis."""
-    return Target(lambda points: np.prod(profile(points), axis=1), (radius,) * dim, mass)
+def product(profile: Profile, radius: float, dim: int) -> Target:
+    """The same profile of mass 1 along every axis."""
+    return Target(lambda points: np.prod(profile(points), axis=1), (radius,) * dim, 1.0)
 
 
 def direction(angle: float) -> tuple[float, float]:
@@ -85,12 +85,12 @@ def rotated_box(along: float, across: float, angle: float) -> tuple[float, float
     return s * along + c * across, c * along + s * across
 
 
-def exponents(axis: int | None, degree: int, dim: int) -> tuple[int, ...]:
+def exponents(axis: int, degree: int, dim: int) -> tuple[int, ...]:
     """The exponents of x_axis^degree."""
     return tuple(degree if j == axis else 0 for j in range(dim))
 
 
-def along_axis(axis: int | None, profile: Profile, sigma: float) -> Profile:
+def along_axis(axis: int, profile: Profile, sigma: float) -> Profile:
     """The density of a profile along one axis times Gaussians along the others."""
 
     def density(points: np.ndarray) -> np.ndarray:

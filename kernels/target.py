@@ -43,7 +43,7 @@ class Target:
         """d, the number of coordinates."""
         return len(self.radius)
 
-    def scaled(self, scale: float | Sequence[float]) -> "Target":
+    def scaled(self, scale: float | Sequence[float] | np.ndarray) -> "Target":
         """The same kernel stretched by `scale` (one number, or one per axis), mass kept."""
         stretch = np.broadcast_to(np.asarray(scale, dtype=np.float64), (self.dim,))
         moments = {a: value * float(np.prod(stretch ** np.array(a))) for a, value in self.moments.items()}
@@ -144,6 +144,6 @@ def missing_factor(whole: Target, factors: Sequence[Target]) -> float:
     """What the product of the factors must be multiplied by to have the mass, or else the moments, of the whole."""
     for exponents, value in {(0,) * whole.dim: whole.mass, **whole.moments}.items():
         if value:
-            parts = [f.moments[(k,)] if k else f.mass for f, k in zip(factors, exponents, strict=True)]
+            parts = [f.moments[(k,)] if k else f.mass or 0.0 for f, k in zip(factors, exponents, strict=True)]
             return value / float(np.prod(parts))
     return 1.0
