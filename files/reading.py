@@ -38,8 +38,9 @@ def reading(path: str | Path, kind: str) -> Iterator[IO[bytes]]:
         except ArchiveError as error:
             raise type(error)(f"{path} {error}") from None
         except Exception as error:
-            # The stock readers raise nearly anything on bytes that make no sense.
-            reason = str(error).partition("\n")[0][:200] or type(error).__name__
+            # The stock readers raise nearly anything on damaged bytes; of a missing key the key alone says nothing.
+            text = "" if isinstance(error, LookupError) else str(error).partition("\n")[0][:200]
+            reason = text or type(error).__name__
             raise ArchiveError(f"{path} is damaged or not {kind} ({reason}); make it again") from None
 
 

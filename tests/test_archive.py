@@ -137,6 +137,23 @@ def test_files_that_are_no_zip_file(tmp_path, data):
     assert "damaged or not an .npz file (" in refusal(written(tmp_path / "a.npz", data))
 
 
+def test_what_readers_raise_becomes_one_sentence_after_the_path(tmp_path):
+    path = written(tmp_path / "a", b"")
+
+    def read(error: Exception) -> str:
+        with pytest.raises(ArchiveError) as caught, reading.reading(path, "a test"):
+            raise error
+        return str(caught.value)
+
+    assert read(TypeError("odd\nlines")) == f"{path} is damaged or not a test (odd); make it again"
+    assert read(KeyError(101)) == f"{path} is damaged or not a test (KeyError); make it again"
+    assert read(EOFError()) == f"{path} is damaged or not a test (EOFError); make it again"
+    assert read(OSError("x" * 300)) == f"{path} is damaged or not a test ({'x' * 200}); make it again"
+    assert read(ArchiveError("is odd")) == f"{path} is odd"
+    with pytest.raises(KeyboardInterrupt), reading.reading(path, "a test"):
+        raise KeyboardInterrupt
+
+
 def test_two_entries_of_one_name_are_refused(tmp_path):
     with pytest.warns(UserWarning), zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         for _ in range(2):
