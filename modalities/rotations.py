@@ -21,7 +21,6 @@ class Part:
     """Channels of the file (`sources`) that become the numbers from `first` on; `axes` 'ZYX' for a whole rotation."""
 
     kind: str
-    joint: str
     sources: tuple[int, ...]
     first: int
     axes: str = ""
@@ -42,11 +41,11 @@ def parts_of(skeleton: Skeleton) -> tuple[Part, ...]:
         for i, name in enumerate(joint.channels, start=source):
             first = parts[-1].first + parts[-1].width if parts else 0
             if len(turns) != 3:
-                parts.append(Part("angle" if name in ROTATIONS else "position", joint.name, (i,), first))
+                parts.append(Part("angle" if name in ROTATIONS else "position", (i,), first))
             elif i == turns[0]:
-                parts.append(Part("rotation", joint.name, tuple(turns), first, axes))
+                parts.append(Part("rotation", tuple(turns), first, axes))
             elif name not in ROTATIONS:
-                parts.append(Part("position", joint.name, (i,), first))
+                parts.append(Part("position", (i,), first))
         source += len(joint.channels)
     return tuple(parts)
 

@@ -162,23 +162,22 @@ GOOD = bvh("1 Xrotation", np.zeros((2, 1)))
         ("ROOT", "JOINT", "line 2: 'JOINT' is not allowed there"),
         ("OFFSET 0 0 0", "OFFSET 0 0 nan", "line 4: 'nan' is not a number"),
         ("OFFSET 0 0 0\n", "", "line 4: OFFSET is missing"),
-        ("CHANNELS 1 Xrotation", "CHANNELS 7 Xrotation", "line 5: a joint has 0 to 6"),
-        ("CHANNELS 1 Xrotation", "CHANNELS 1 Wrotation", "line 5: 'Wrotation' are not channels"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 7 Xrotation", "line 5: .* are not 0 to 6 channels"),
+        ("CHANNELS 1 Xrotation", "CHANNELS 1 Wrotation", "line 5: 'wrotation' are not 0 to 6 channels"),
         ("CHANNELS 1 Xrotation", "CHANNELS 2 Xrotation Xrotation", "each named once"),
         ("CHANNELS 1 Xrotation", "CHANNELS 0", "has no channels"),
         ("}\n}", "}\n", "1 closing braces are missing"),
         ("}\n}", "}\n}\n}", "line 11: '}' is not allowed there"),
         ("MOTION", "EMOTION", "it has no MOTION section"),
-        ("Frames: 2", "Frames: 0", "frames are announced and 2 follow"),
-        ("Frames: 2", "Frames: -2", "frames are announced and 2 follow"),
+        ("Frames: 2", "Frames: 0", "line 12: 'Frames:' with a count and"),
+        ("Frames: 2", "Frames: 1.5", "line 12: 1.5 frames are announced and 2 follow"),
         ("Frames: 2", "Frames: 3", "3 frames are announced and 2 follow"),
-        ("Frames: 2", "Frames: 1e18", "are announced"),
-        ("Frames: 2", "Frame 2", "'Frames:' and a number are missing"),
-        ("Time: 0.02", "Time: 0", "line 13: 0 is not a positive number of seconds"),
-        ("Time: 0.02", "Time: soon", "'soon' is not a number"),
-        ("0.02\n0.00000", "0.02\n0.00000 1", "line 14: 2 numbers where the skeleton has 1"),
-        ("0.02\n0.00000", "0.02\nzero", "line 14: some of its words are not numbers"),
-        ("0.02\n0.00000", "0.02\ninf", "line 14: a number is NaN or infinite"),
+        ("Frames: 2", "Frame 2", "line 12: 'Frames:' with a count and"),
+        ("Time: 0.02", "Time: 0", "'Frame Time:' with seconds are missing"),
+        ("Time: 0.02", "Time: soon", "'Frame Time:' with seconds are missing"),
+        ("0.02\n0.00000", "0.02\n0.00000 1", "line 14: a frame of this skeleton has 1 finite numbers"),
+        ("0.02\n0.00000", "0.02\nzero", "line 14: a frame of this skeleton has 1 finite numbers"),
+        ("0.02\n0.00000", "0.02\ninf", "line 14: a frame of this skeleton has 1 finite numbers"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
@@ -196,7 +195,7 @@ def test_deep_skeletons_do_not_recurse(tmp_path):
     frames = " ".join(["1"] * (depth + 1))
     signal = load_text(tmp_path, f"{text}\nMOTION\nFrames: 1\nFrame Time: 0.1\n{frames}\n")
     assert signal.values.shape == (1, 2 * (depth + 1))
-    with pytest.raises(BvhError, match="more than the 4096 joints"):
+    with pytest.raises(BvhError, match="or one of more than 4096 joints"):
         parse_skeleton("HIERARCHY\nROOT r " + joint + f"JOINT j {joint}" * 5000 + "}" * 5001)
 
 

@@ -8,10 +8,11 @@ from signals.metadata import LARGEST_SAMPLES
 
 # Far above any honest input, far below what exhausts a machine.
 LARGEST_FILE = 1 << 32
+LARGEST_TEXT = 1 << 28
 
 
-def existing_file(path: str | Path, what: str, advice: str) -> Path:
-    """`path` of a readable file that is neither empty nor larger than LARGEST_FILE bytes.
+def existing_file(path: str | Path, what: str, advice: str, largest: int = LARGEST_FILE) -> Path:
+    """`path` of a readable file that is neither empty nor larger than `largest` bytes.
 
     Raises FileNotFoundError, or ValueError that names the expected content `what` and gives `advice`.
     """
@@ -23,8 +24,8 @@ def existing_file(path: str | Path, what: str, advice: str) -> Path:
     size = path.stat().st_size
     if size == 0:
         raise ValueError(f"{path} is empty, not {what}; {advice}")
-    if size > LARGEST_FILE:
-        raise ValueError(f"{path} has {size} bytes, more than the {LARGEST_FILE} supported; shorten it first")
+    if size > largest:
+        raise ValueError(f"{path} has {size} bytes, more than the {largest} supported; shorten it first")
     try:
         with path.open("rb"):
             return path

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import bounded, existing_file
+from modalities.formats.inputs import LARGEST_TEXT, bounded, existing_file
 
 ADVICE = "give a CSV or TSV table of a time column and value columns"
 DELIMITERS = (";", "\t", ",")
-LARGEST_TEXT = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,7 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """The numbers of a CSV or TSV file; raises FileNotFoundError, or ValueError that names file and line."""
-    path = existing_file(path, "a table", ADVICE)
-    if path.stat().st_size > LARGEST_TEXT:
-        raise ValueError(f"{path} has more than the {LARGEST_TEXT} bytes supported; cut it into shorter pieces")
+    path = existing_file(path, "a table", ADVICE, LARGEST_TEXT)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -42,7 +39,8 @@ def read_table(path: Path) -> Table:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}; {ADVICE}") from None
-    columns = () if not rows or any(_is_number(cell) for cell in rows[0][1]) else tuple(rows[0][1])
+    head = [_number(cell) for cell in rows[0][1]] if rows else [0.0]
+    columns = () if any(number is not None and math.isfinite(number) for number in head) else tuple(rows[0][1])
     rows = rows[1:] if columns else rows
     if not rows or len(rows[0][1]) < 2:
         raise ValueError(f"{path} has no rows of a time and a value; {ADVICE}")
@@ -52,26 +50,22 @@ def read_table(path: Path) -> Table:
     return Table(values, columns, delimiter)
 
 
-def _is_number(cell: str) -> bool:
+def _number(cell: str) -> float | None:
+    """The number of a cell, NaN for an empty one, None for text."""
     try:
-        float(cell)
+        return float(cell) if cell.strip() else math.nan
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _numbers(path: Path, line: int, row: list[str], width: int) -> list[float]:
     """The numbers of one row; raises ValueError for another count, for text, and for gaps."""
-    if len(row) != width:
-        raise ValueError(f"{path}: line {line} has {len(row)} columns instead of {width}; {ADVICE}")
-    for place, cell in enumerate(row, 1):
-        if not cell.strip() or (_is_number(cell) and not math.isfinite(float(cell))):
-            raise ValueError(f"{path}: line {line}: column {place} is empty, NaN or infinite; fill gaps first")
-        if not _is_number(cell):
-            raise ValueError(
-                f"{path}: line {line}: {cell.strip()[:40]!r} is not a number; write numbers with a decimal point"
-            )
-    return [float(cell) for cell in row]
+    numbers = [number for cell in row if (number := _number(cell)) is not None]
+    if len(row) != width or len(numbers) < width:
+        raise ValueError(f"{path}: line {line} does not hold {width} numbers with decimal points; {ADVICE}")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{path}: line {line} has an empty, NaN or infinite cell; fill gaps first")
+    return numbers
 
 
 def write_table(path: Path, table: Table) -> Path:
