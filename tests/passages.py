@@ -56,11 +56,15 @@ def make_truth(signal: Path, folder: Path, options: dict, order: int = 1) -> Pat
     return truth
 
 
-def passage(signal: Path, folder: Path, options: dict | None = None) -> Passage:
+NETWORKS = ("--num_channels", 48, "--num_steps", 40)
+SPLINES = ("--factor", "spline", "--num_steps", 1)
+
+
+def passage(signal: Path, folder: Path, options: dict | None = None, training: tuple = SPLINES) -> Passage:
     """Ground truth, a tiny field, and the signal filtered by the training kernel, measured against the raw file."""
     truth = make_truth(signal, folder, options or {})
     asked(train, "--monte_carlo", truth, "--summary", folder / "runs", "--experiment_name", "run",
-          "--num_channels", 48, "--num_steps", 40, "--core_size", 30_000)  # fmt: skip
+          "--core_size", 30_000, *training)  # fmt: skip
     half_size, _ = SIZES[for_path(signal).name]
     model, results = folder / "runs" / "run" / "model_final.pth", folder / "results"
     asked(eval_program, "--model_path", model, "--kernel_scale", 1 / half_size, "--save_path", results,

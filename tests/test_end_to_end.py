@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from cases import BVH, make_case
-from passages import SIZES, Passage, ask, passage
+from passages import NETWORKS, SIZES, SPLINES, Passage, ask, passage
 from scipy.interpolate import RegularGridInterpolator
 from scipy.io import wavfile
 
@@ -24,7 +24,7 @@ from signals.ground_truth import GroundTruth
 def travelled(request, tmp_path_factory, small_pictures) -> Passage:
     folder = tmp_path_factory.mktemp(request.param)
     case = make_case(request.param, folder)
-    return passage(case.path, folder, case.options)
+    return passage(case.path, folder, case.options, NETWORKS if request.param in ("image", "geometry") else SPLINES)
 
 
 def test_tiny_field_filters_well(travelled):

@@ -12,7 +12,7 @@ from passages import ask, asked, flags, passage
 
 import mc_utils
 import train
-from modalities.clips import write_clip
+from modalities.formats.clips import write_clip
 
 
 def holed(folder: Path) -> tuple[Path, dict]:
@@ -73,5 +73,5 @@ def test_only_float64_or_separable_fields_hold_two_differences_in_three_axes(tmp
         run = ("--experiment_name", field, "--summary", tmp_path / "runs")
         result = ask(train, "--monte_carlo", truth, "--field", field, "--num_steps", 5, "--num_channels", 32, *run)
         assert result.exit_code == 1
-        assert "float32 cannot hold 2 differences" in result.output
+        assert "float32 cannot represent 2 differences" in result.output
         assert not (tmp_path / "runs" / field / "model_final.pth").exists()
