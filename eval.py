@@ -134,6 +134,8 @@ def requests(
         scale = 1.0 / numbers(size, 1, "the half size in --filters")[0]
         path = "" if name in ("", "tent") else str(SHIPPED_KERNELS / name) if Path(name).name == name else name
         found.append((save_path / f"{Path(name or 'tent').stem}_{size}", path, repr(scale)))
+    if len({folder for folder, *_ in found}) < len(found):
+        raise ValueError("--filters puts two results in one folder: rename a kernel, or leave one out")
     return found
 
 
