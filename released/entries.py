@@ -24,7 +24,7 @@ class Entries:
         self.found = found
 
     def numbers(self, key: str) -> np.ndarray:
-        """The array `key` as one of its own, of finite float32 or float64."""
+        """The array `key` as one of its own, of finite float64."""
         return numbers(self.found[key], key)
 
     def positive(self, key: str) -> float:
@@ -53,11 +53,10 @@ class Entries:
 
 
 def numbers(value: Any, key: str) -> np.ndarray:
-    """`value` as an array of its own of finite float32 or float64; raises ArchiveError naming `key`."""
+    """`value` as an array of its own of finite float64; raises ArchiveError naming `key`."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         raise ArchiveError(f"has {key} that is not an array of numbers")
-    wide = value.dtype.itemsize > 4 or (value.dtype.kind != "f" and value.dtype.itemsize > 2)
-    array = np.array(value, dtype=np.float64 if wide else np.float32, order="C")
+    array = np.array(value, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         raise ArchiveError(f"has {key} with values that are NaN or infinite")
     return array

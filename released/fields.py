@@ -110,7 +110,7 @@ def state_shapes(facts: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def read_state(found: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The weights under 'ckpt', float32 or float64; raises ArchiveError where they do not have the `shapes`."""
+    """The weights under 'ckpt', float64; raises ArchiveError where they do not have the `shapes`."""
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise ArchiveError("has no weights under 'ckpt'")
     # Trained on several GPUs, every name has this prefix.
