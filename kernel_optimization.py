@@ -11,7 +11,7 @@ From Python, `kernels.fit.fit_kernel` takes any function of points as its target
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def optimise(kernel: Kernel, order: int, dim: int, unit: bool, files: dict[str, 
         fitted, target = fitted.scaled(scale), target.scaled(scale)
     errors = fit_errors(fitted, target)
     request = {"kernel": kernel.name, "parameters": given, "order": order, "dim": dim, "unit": unit}
-    facts = {**request, **errors.as_dict(), "radius": fitted.radius.tolist(), "seconds": round(seconds, 3)}
+    facts = {**request, **asdict(errors), "radius": fitted.radius.tolist(), "seconds": round(seconds, 3)}
     fitted.save(files["npz"])
     save_figure(files["png"], fitted, target)
     with atomic_write(files["json"]) as stream:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,7 +31,7 @@ def save_sweep(figure: Path, table: Path, found: Sweep, counts: Sequence[int] = 
     with atomic_write(figure) as stream:
         sweep_figure(found, counts).savefig(stream, format="png", dpi=120)
     rows = {
-        f"order {order}": [{"count": count, **errors.as_dict()} for count, errors in zip(counts, row, strict=True)]
+        f"order {order}": [{"count": count, **asdict(errors)} for count, errors in zip(counts, row, strict=True)]
         for order, row in found.items()
     }
     with atomic_write(table) as stream:

@@ -7,7 +7,7 @@ no Diracs (Nsampi et al. 2023, section 4.3, where positions and weights are opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -42,10 +42,6 @@ class FitErrors:
     mass_error: float
     moment_defect: float
     diracs: int
-
-    def as_dict(self) -> dict[str, float]:
-        """The errors by name, for a JSON file."""
-        return asdict(self)
 
 
 def fit_kernel(

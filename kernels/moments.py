@@ -44,12 +44,6 @@ def corrected_weights(positions: np.ndarray, weights: np.ndarray, order: int, ax
     units. Raises ValueError where only 0 meets the conditions (Diracs that do not share lines along
     the axes).
     """
-    positions = np.asarray(positions, dtype=np.float64)
-    weights = np.asarray(weights, dtype=np.float64)
-    if positions.ndim != 2 or weights.shape != positions.shape[:1]:
-        raise ValueError(f"positions [K, d] and weights [K] do not fit: {positions.shape} and {weights.shape}")
-    if not (np.isfinite(positions).all() and np.isfinite(weights).all() and weights.any()):
-        raise ValueError("weights to correct must be finite and not all 0")
     equations = moment_equations(positions, order, axes)
     scale = np.abs(weights)
     found = weights

@@ -6,7 +6,7 @@ stretched: another size of it costs nothing.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -161,7 +161,7 @@ class Kernel:
         unit = Kernel(self.name, self.type.scaled(values, 1.0 / size), self.count, self.error)
         # A picture may change while the process lives, so its fit is not kept.
         fit = _fitted.__wrapped__ if self.type.names("path") else _fitted
-        kernel = fit(_Fit(unit, order, len(axes), notify))
+        kernel = fit(unit, order, len(axes), notify)
         return kernel.scaled(size).times(size**-self.type.differentiates).embedded(axes, dim)
 
     def _values(self, axes: tuple[int, ...]) -> dict[str, Any]:
@@ -182,24 +182,14 @@ class Kernel:
         return values
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A kernel at unit size to be fitted in all of `dim` axes; who is notified does not count as a difference."""
-
-    kernel: Kernel
-    order: int
-    dim: int
-    notify: Notify = field(compare=False)
-
-
 @lru_cache(maxsize=128)
-def _fitted(fit: _Fit) -> SparseKernel:
-    """The fit of a kernel at unit size, kept for the life of the process."""
-    count, error, entry = fit.kernel.count, fit.kernel.error, fit.kernel.type
-    if count is None and error is None:
-        count = entry.count(fit.order, dict(fit.kernel.parameters))
-    gap = STEEP[min(fit.order, len(STEEP) - 1)] if entry.steep else None
-    return fit_kernel(fit.kernel.target(fit.dim), fit.order, count, error, gap, notify=fit.notify)
+def _fitted(unit: Kernel, order: int, dim: int, notify: Notify) -> SparseKernel:
+    """The fit of a kernel at unit size in all of `dim` axes, kept for the life of the process."""
+    count, entry = unit.count, unit.type
+    if count is None and unit.error is None:
+        count = entry.count(order, dict(unit.parameters))
+    gap = STEEP[min(order, len(STEEP) - 1)] if entry.steep else None
+    return fit_kernel(unit.target(dim), order, count, unit.error, gap, notify=notify)
 
 
 def kernel(**facts: Any) -> Callable[[Callable[..., Target]], Callable[..., Kernel]]:

@@ -86,7 +86,9 @@ def grid_density(kernel: SparseKernel, coordinates: Sequence[np.ndarray]) -> np.
     """The kernel on the tensor grid of `coordinates`, one array [M_j] per filtered axis, by a ramp matrix per axis."""
     gridded = weight_grid(kernel)
     if gridded is None:
-        return kernel.density_grid(coordinates)
+        points = np.zeros((*map(len, coordinates), kernel.dim))
+        points[..., list(kernel.axes)] = np.stack(np.meshgrid(*coordinates, indexing="ij"), axis=-1)
+        return kernel.density(points.reshape(-1, kernel.dim)).reshape(points.shape[:-1])
     values = gridded[1]
     for axis, (x, t) in enumerate(zip(coordinates, gridded[0], strict=True)):
         ramps = ramp(np.asarray(x)[:, None] - t, kernel.order)

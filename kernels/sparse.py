@@ -146,14 +146,6 @@ class SparseKernel:
             ramps *= ramp(points[:, axis, None] - self.positions[:, axis], self.order)
         return ramps @ self.weights
 
-    def density_grid(self, coordinates: Sequence[np.ndarray]) -> np.ndarray:
-        """The kernel g on the tensor grid of `coordinates`, one array [M_j] for each filtered axis."""
-        total = self.weights
-        for axis, x in zip(self.axes, coordinates, strict=True):
-            factor = ramp(np.asarray(x)[:, None] - self.positions[:, axis], self.order)
-            total = total[..., None, :] * factor if total.ndim > 1 else total * factor
-        return total.sum(axis=-1)
-
     def scaled(self, scale: float | Sequence[float]) -> "SparseKernel":
         """The kernel stretched by `scale` (one number, or one per filtered axis), mass kept.
 

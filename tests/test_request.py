@@ -119,7 +119,7 @@ def test_size_is_free_and_fitted_once(monkeypatch):
         (library.ring(radius=0.1, thickness=0.031, count=9), library.ring(radius=0.3, thickness=0.093, count=9)),
         (library.gabor(sigma=0.1, frequency=6.0, count=9), library.gabor(sigma=0.3, frequency=2.0, count=9)),
     ):
-        first, second = small.sparse(1, 2), large.sparse(1, 2, notify=print)
+        first, second = small.sparse(1, 2), large.sparse(1, 2)
         np.testing.assert_allclose(second.positions, 3 * first.positions, rtol=1e-9)
         np.testing.assert_allclose(second.weights, first.weights / 3**4, rtol=1e-9)
     assert len(fits) == 3

@@ -26,6 +26,11 @@ def random_bump(order: int, count: int, seed: int) -> SparseKernel:
     return bump(order, 2 * (knots - knots[0]) / (knots[-1] - knots[0]) - 1)
 
 
+def square(x: np.ndarray) -> np.ndarray:
+    """The points of the grid x by x."""
+    return np.stack(np.meshgrid(x, x, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
 def grid_of(terms, kernel: SparseKernel) -> np.ndarray:
     """The terms added up as a weight grid."""
     return sum(reduce(np.multiply.outer, [weights for _, weights in term]) for term in terms)
@@ -55,8 +60,8 @@ def test_terms_add_up_to_the_kernel_and_each_meets_the_conditions(order, seed):
                 assert abs(w @ t**k) <= 1e-9 * np.abs(w).sum()
     products = [reduce(outer, [SparseKernel(t[:, None], w, order, (0,)) for t, w in term]) for term in terms]
     x = np.linspace(-0.95, 0.95, 41)
-    expected = kernel.density_grid([x, x])
-    found = sum(product.density_grid([x, x]) for product in products)
+    expected = kernel.density(square(x)).reshape(41, 41)
+    found = sum(product.density(square(x)).reshape(41, 41) for product in products)
     assert np.abs(found - expected).max() <= 1e-7 * np.abs(expected).max()
 
 
@@ -126,7 +131,7 @@ def test_grids_merge_equal_coordinates_and_refuse_to_be_empty():
     assert np.isclose(weights[2, 2], 4 * 1e4 + 3 * 4 * 0.2**-4)
     assert np.isclose(weights[0, 4], 3 * 0.2**-4)
     x = np.linspace(-0.3, 0.3, 7)
-    np.testing.assert_allclose(grid_density(both, [x, x]), both.density_grid([x, x]), atol=1e-9)
+    np.testing.assert_allclose(grid_density(both, [x, x]), both.density(square(x)).reshape(7, 7), atol=1e-9)
     # A line of Diracs in one axis and one point in the other: 64 places for a Dirac are allowed, 65 are not.
     for count, found in ((64, True), (65, False)):
         scattered = SparseKernel(np.repeat(np.arange(count)[:, None], 2, axis=1), np.zeros(count), 0, (0, 1))

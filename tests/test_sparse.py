@@ -42,7 +42,6 @@ def test_ramps_rebuild_the_kernel_and_vanish_outside(order, seed):
     outside = np.abs(x) > kernel.radius[0]
     assert outside.any()
     assert np.abs(found[outside]).max() <= 1e-7 * peak
-    np.testing.assert_allclose(kernel.density_grid([x]), found, atol=1e-9 * peak)
 
 
 @settings(max_examples=30, deadline=None)
