@@ -59,7 +59,7 @@ def latest(path: Path) -> Path:
 def option(name: str, words: Sequence[str]) -> str | None:
     """What the last `--name value` or `--name=value` among `words` gives, an empty string for a flag, else None."""
     found = None
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word == f"--{name}":
             found = following
         elif word.startswith(f"--{name}="):
