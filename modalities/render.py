@@ -93,7 +93,7 @@ class _Distances:
         self._values = np.asarray(grid, np.float32)
         counts = np.array(grid.shape)
         self._scale = (counts - 1) / 2
-        self._gradients = np.gradient(self._values, *(2 / (counts - 1)))
+        self._gradients: tuple[np.ndarray, ...] = tuple(np.gradient(self._values, *(2 / (counts - 1))))
         # Values of a true distance change by 1 a unit at most; anything steeper is marched in smaller steps.
         self.steepness = max(1.0, float(np.sqrt(sum(np.square(part) for part in self._gradients).max())))
         self.cell = float(np.min(2 / (counts - 1)))

@@ -126,7 +126,8 @@ class Video(Modality):
         measured["peak"] = peak(truth)
         chosen = np.unique(np.linspace(0, truth.shape[2] - 1, SSIM_FRAMES).round().astype(int))
         similar = [ssim(values[:, :, number], truth[:, :, number]) for number in chosen]
-        return measured if similar[0] is None else measured | {"ssim": float(np.mean(similar))}
+        known = [similarity for similarity in similar if similarity is not None]
+        return measured | {"ssim": float(np.mean(known))} if known else measured
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """Some frames and a slice through time (one row over all frames) of the video, the filtered one and, where

@@ -122,7 +122,7 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
         draft = Path(folder) / "draft.mp4"
         with av.open(str(draft), "w") as container:
             codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
+            stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
             for number, frame in enumerate(frames):
                 pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
                 if pixels.shape[-1] == 1:

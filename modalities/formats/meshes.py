@@ -5,6 +5,7 @@ import logging
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def read_mesh(path: Path) -> Mesh:
             warnings.simplefilter("ignore")  # invalid numbers are reported below
             # Unprocessed: merging and dropping faces would change the winding number.
             stream = io.BytesIO(_readable(data, kind))
-            loaded = trimesh.load(stream, file_type=kind, force="mesh", process=False, skip_materials=True)
+            loaded: Any = trimesh.load(stream, file_type=kind, force="mesh", process=False, skip_materials=True)
         vertices, faces = np.array(loaded.vertices, np.float64), np.array(loaded.faces, np.int64)
     except PARSE_ERRORS:
         raise ValueError(f"{path} is not a readable mesh, or it is damaged; {ADVICE}") from None
