@@ -90,7 +90,7 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
     truth = nfconv.load_ground_truth(monte_carlo, order)
     raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
     init = nfconv.load(init_ckpt) if init_ckpt else None
-    given = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
+    given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= {"checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
     with explain_resume(folder, given):
         train(truth, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init,

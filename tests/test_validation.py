@@ -79,12 +79,15 @@ def test_a_finished_field_is_measured_as_users_filter():
     assert 1e-6 < np.abs(precise - fast).max() < 1
 
 
-@pytest.mark.parametrize("thin, whole, sizes", [(1 << 18, (), [40, 60]), (1000, (0,), [40, 20]), (1000, (), [20, 30]),
-                                                (599, (), [14, 20]), (10, (), [40, 60])])  # fmt: skip
-def test_large_grids_are_thinned_but_never_what_numbers_things(monkeypatch, thin, whole, sizes):
+@pytest.mark.parametrize(
+    "thin, modality, sizes",
+    [(1 << 18, "", [40, 60]), (1000, "audio", [40, 20]), (1000, "image", [20, 30]), (599, "", [14, 20]),
+     (10, "", [40, 60])],
+)  # fmt: skip
+def test_large_grids_are_thinned_but_never_what_numbers_pieces(monkeypatch, thin, modality, sizes):
     monkeypatch.setattr("training.validation.LARGEST_GRID", thin)
     truth = exact_truth(noise_signal((40, 60), axes=(1,)), 1, 0.2, 0.3)
-    grid = Validation(truth, 1, whole).grid
+    grid = Validation(replace(truth, modality=modality), 1).grid
     assert [len(x) for x in grid] == sizes
     for x, count in zip(grid, (40, 60), strict=True):
         assert set(np.round(x, 9)) <= set(np.round(np.linspace(-1, 1, count), 9)) and x[0] == -1

@@ -44,7 +44,7 @@ class AutodiffObjective(LatticeObjective):
         self, targets: LatticeTargets, signal: Signal, bounds: np.ndarray, boundary: str, batch: int, loss: str
     ) -> None:
         super().__init__(targets, batch, loss, count=1)
-        self.sample = grid_sampler(signal, boundary, bounds[:, 1] - 1, np)
+        self.sample = grid_sampler(signal, boundary, (bounds[:, 1] - 1).tolist(), np)
         device = targets.values.device
         self.start, end = (torch.as_tensor(side, device=device) for side in bounds.T)
         self.extent = end - self.start

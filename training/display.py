@@ -22,8 +22,8 @@ class Display:
     def __init__(self, shown: bool = True) -> None:
         self.shown = shown
         self.console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-        columns += (TimeElapsedColumn(), TimeRemainingColumn())
+        about, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        columns = (SpinnerColumn(), about, BarColumn(), note, TimeElapsedColumn(), TimeRemainingColumn())
         hidden = not (shown and (self.console.is_terminal or self.console.is_jupyter))
         self.bar = Progress(*columns, console=self.console, refresh_per_second=2, transient=True, disable=hidden)
         self.task = self.bar.add_task("preparing", total=None, note="")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from modalities import MODALITIES
 from models.checkpoint import save_checkpoint
 from models.field import Field
 from signals.ground_truth import GroundTruth
@@ -27,9 +26,7 @@ def train_in_folder(
     Raises Interrupted after Ctrl-C or SIGTERM, with everything saved, and DivergedError.
     """
     run.write_json("options.json", trainer.options.to_dict() | {"ground_truth": truth.source})
-    modality = MODALITIES.get(truth.modality)
-    validation = Validation(truth, trainer.options.levels, modality.counted_axes if modality else ())
-    record = Record(run.path, truth, validation, trainer.step)
+    record = Record(run.path, truth, Validation(truth, trainer.options.levels), trainer.step)
     parameters = sum(p.numel() for p in trainer.field.parameters())
     record.describe(trainer.options, parameters)
     with write_errors_raised_once():

@@ -116,7 +116,7 @@ class LatticeTargets:
             else:
                 rows.append(torch.randperm(axis.length, generator=generator, device=device)[None, :length])
         stencils = [axis.stencil(row) for axis, row in zip(self.axes, rows, strict=True)]
-        return Batch(stencils, self._take([row.flatten() for row in rows]), [tuple(row.shape) for row in rows])
+        return Batch(stencils, self._take([row.flatten() for row in rows]), [(len(row), row.shape[1]) for row in rows])
 
     def draw_points(self, generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
         """`count` independent points [N, d] (float64) and their ground truth [N, c]."""

@@ -6,7 +6,7 @@ weights gain nothing from a more precise one.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ class Muon(torch.optim.Optimizer):
             raise ValueError("Muon updates matrices only; give vectors to Adam")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
 
     def _momentum(self, p: Tensor, momentum: float) -> Tensor:
         """Nesterov's look-ahead of the running mean of gradients."""
-        state = self.state[p]
-        mean = state.setdefault("momentum_buffer", torch.zeros_like(p))
-        mean.lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(mean, momentum)
+        mean, gradient = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)), p.grad
+        assert gradient is not None
+        mean.lerp_(gradient, 1 - momentum)
+        return gradient.lerp(mean, momentum)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,13 +26,13 @@ class Objective(Protocol):
 
     targets: LatticeTargets
 
-    def prepare(self, field: Field, generator: torch.Generator) -> None:
+    def prepare(self, field: Any, generator: torch.Generator) -> None:
         """Start the field at the right size."""
 
-    def loss(self, field: Field, generator: torch.Generator) -> Loss:
+    def loss(self, field: Any, generator: torch.Generator) -> Loss:
         """The loss of one step."""
 
-    def finish(self, field: Field) -> None:
+    def finish(self, field: Any) -> None:
         """Set what is solved for rather than descended on; called before the field is saved or shown."""
 
 

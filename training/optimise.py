@@ -18,7 +18,8 @@ def build_optimisers(field: Field, options: Options) -> list[torch.optim.Optimiz
 
     Of a separable field only the networks descend: heads, tables, core and polynomial are solved for.
     """
-    hidden, rest = [], []
+    hidden: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, p in field.named_parameters():
         if options.supervision == "projection" and ".network." not in name:
             continue

@@ -14,7 +14,7 @@ SUPERVISIONS = ("projection", "lattice", "points", "autodiff")
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "step")
 # What an option has an effect with: options and their values.
-Readers = Mapping[str, tuple[str, ...]]
+Readers = dict[str, tuple[str, ...]]
 EVERY: Readers = {}
 SEPARABLE: Readers = {"field": ("separable",)}
 POINTWISE: Readers = {"field": ("siren", "mlp")}

@@ -12,6 +12,7 @@ exactly in every step (Golub & Pereyra 1973), and the core is T seen through the
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,8 @@ class ProjectionObjective:
         A is a constant to the gradient: at the minimum over A the loss does not change with A. All levels
         are quadratic forms of E, so none of them requires a residual of its own.
         """
-        factor, stencil = field.factors[direction.axis], direction.stencil
+        factor: Any = field.factors[direction.axis]
+        stencil = direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
         narrow = narrow_stencil(stencil)
@@ -141,7 +143,8 @@ class ProjectionObjective:
     def finish(self, field: SeparableField) -> None:
         """Write the solved heads, the tables and the core into the field."""
         solved = {d.axis: self._solve(field, d)[1] / d.sizes for d in self.directions}
-        for axis, factor in enumerate(field.factors):
+        factors: Any = field.factors
+        for axis, factor in enumerate(factors):
             factor.set_heads(solved.get(axis, self.bases[axis]))
         field.core.copy_(self.core)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernels.figure import kernel_picture
-from modalities import CAPTIONS, MODALITIES
+from modalities import CAPTIONS, MODALITIES, Modality
 from modalities.figures import figure_pixels
 from models.field import Field
 from signals.ground_truth import GroundTruth
@@ -69,16 +69,16 @@ class Record:
             self.writer.add_scalar(f"psnr/{tag}", quality[level.factor], step)
             if level.factor == 1 and self.modality and (last or time.monotonic() >= self.picture_due):
                 start = time.monotonic()
-                self._draw(prediction, level.truth, step)
+                self._draw(self.modality, prediction, level.truth, step)
                 self.picture_due = time.monotonic() + PICTURE_PAUSE * (time.monotonic() - start)
         self.writer.flush()
         return quality
 
-    def _draw(self, prediction: np.ndarray, truth: np.ndarray, step: int) -> None:
+    def _draw(self, modality: Modality, prediction: np.ndarray, truth: np.ndarray, step: int) -> None:
         """A picture, or the reason why there is none and will be none: no drawing ends a run."""
         captions = ("ground truth", CAPTIONS[1])
         try:
-            figure = self.modality.figure(truth, prediction, truth, self.truth.metadata, captions)
+            figure = modality.figure(truth, prediction, truth, self.truth.metadata, captions)
             pixels = figure_pixels(figure)
         except ValueError as error:
             self.modality = None

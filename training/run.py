@@ -1,5 +1,6 @@
 """Training, from ground truth to finished field; a folder is optional and wrapped around it."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from training.kept import train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
 from training.setup import make_trainer
-from training.trainer import Trainer
 from training.validation import Validation, finished
 
 SAVE_SECONDS = 30.0
@@ -35,57 +35,34 @@ def train(
     save_seconds: float = SAVE_SECONDS,
     **asked: Any,
 ) -> Field:
-    """A field trained on ground truth, ready to answer: weights as a final file stores them, in float32, and its PSNR
-    at 1, 2, 4, ... times the training kernel in `origin.psnr`.
+    """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
+    times the training kernel in `origin.psnr`. Raises ValueError, DivergedError and, in a folder, Interrupted.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which it goes on by
-    `resume`, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, in the end metrics.json and
-    model_final.pth. Raises ValueError for what does not fit, DivergedError, and Interrupted after Ctrl-C in a folder.
+    `resume`, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
     """
     asked = {name: value for name, value in asked.items() if value is not None}
-    if folder is None:
-        if resume:
-            raise ValueError("resuming requires the folder of the run")
-        options = resolve(asked, preset)
-        display = display or Display(shown=options.layers != "spline")
-        with display:
-            trainer = begin(truth, options, asked, device, signal, init, display)
+    if resume and folder is None:
+        raise ValueError("resuming requires the folder of the run")
+    with contextlib.nullcontext() if folder is None else RunFolder(folder, resume) as run:
+        options, state = resume_state(run, truth, asked) if run and resume else (resolve(asked, preset), None)
+        with display or Display(shown=options.layers != "spline") as display:
+            for text in options.without_effect(asked):
+                display.warn(text)
+            trainer = make_trainer(truth, options, device, signal)
+            if warning := check_precision_early(trainer):
+                display.warn(warning)
+            if init is not None:
+                initialise(trainer.field, init)
+            if state is not None:
+                trainer.restore(*state)
+            if run is not None:
+                return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
             for loss in trainer.steps():
                 display.step(trainer, loss)
             trainer.finish()
-        return finished(trainer.field, Validation(truth, options.levels).measure)
-
-    with RunFolder(folder, resume) as run:
-        options, state = resume_state(run, truth, asked) if resume else (resolve(asked, preset), None)
-        display = display or Display(shown=options.layers != "spline")
-        with display:
-            trainer = begin(truth, options, asked, device, signal, init, display)
-            if state is not None:
-                trainer.restore(*state)
-            return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
-
-
-def begin(
-    truth: GroundTruth,
-    options: Options,
-    asked: dict[str, Any],
-    device: str | torch.device,
-    signal: Signal | None,
-    init: Field | None,
-    display: Display,
-) -> Trainer:
-    """A trainer ready for its first step; the user is warned of options without effect and of rounding noise."""
-    for text in options.without_effect(asked):
-        display.warn(text)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainer = make_trainer(truth, options, torch.device(device), signal)
-    if warning := check_precision_early(trainer):
-        display.warn(warning)
-    if init is not None:
-        initialise(trainer.field, init)
-    return trainer
+            return finished(trainer.field, Validation(truth, options.levels).measure)
 
 
 def initialise(field: Field, init: Field) -> None:

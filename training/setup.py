@@ -28,9 +28,14 @@ LEAST_WIDTH = 16
 LARGEST_SPLINE = 6000
 
 
-def make_trainer(truth: GroundTruth, options: Options, device: torch.device, signal: Signal | None = None) -> Trainer:
-    """A trainer on `device`, ready for its first step; `signal` is the raw one, for autodiff (ValueError without)."""
+def make_trainer(
+    truth: GroundTruth, options: Options, device: str | torch.device = "cpu", signal: Signal | None = None
+) -> Trainer:
+    """A trainer ready for its first step on `device` ('auto': a GPU if there is one); autodiff requires `signal`."""
     start = time.monotonic()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
     targets = LatticeTargets(truth, device)
     if options.field == "separable":
         decomposition = decompose(targets, options.poly_degree)

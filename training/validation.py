@@ -5,13 +5,14 @@ average of B-splines of half size s, so no signal is needed and every modality i
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from kernels import SparseKernel, minimal_kernel
+from modalities import MODALITIES
 from models.convolution import convolve_grid
 from models.field import Field
 from models.filtering import in_precision, silent
@@ -35,12 +36,12 @@ class Level:
 
 
 class Validation:
-    """Predictions against truth on the signal's own grid, thinned evenly where that is very large.
+    """Predictions against truth for `count` levels at most, on the signal's own grid, thinned evenly where that is very
+    large, but not along axes that number pieces."""
 
-    `count` levels at most; `whole` axes, which number things rather than measure them, are never thinned.
-    """
-
-    def __init__(self, truth: GroundTruth, count: int, whole: Sequence[int] = ()) -> None:
+    def __init__(self, truth: GroundTruth, count: int) -> None:
+        modality = MODALITIES.get(truth.modality)
+        whole = modality.counted_axes if modality else ()
         excess = math.prod(truth.shape) / LARGEST_GRID
         thin = max(1, math.ceil(excess ** (1 / max(truth.dim - len(whole), 1))))
         thinned = [axis not in whole and n > 4 * thin for axis, n in enumerate(truth.shape)]
