@@ -88,6 +88,8 @@ def test_one_row_is_a_signal(tmp_path):
     assert (signal.metadata.start, signal.metadata.step, signal.metadata.columns) == (5.0, 1.0, ())
     SERIES.save(signal.values, tmp_path, signal.metadata)
     assert (tmp_path / "output.csv").read_text() == "5,1\n"
+    figure = SERIES.figure(signal.core, signal.core, None, signal.metadata)
+    assert (figure.axes[0].get_title(), figure.axes[0].get_xlabel()) == ("column 1", "time")
 
 
 @pytest.mark.parametrize(
