@@ -1,0 +1,42 @@
+"""Files of sparse kernels: they come back as they were saved, and damaged or foreign ones are refused."""
+
+import numpy as np
+import pytest
+
+from files import ArchiveError
+from kernels import SparseKernel, minimal_kernel
+
+TENT = minimal_kernel(1, 0.2)
+
+
+def test_save_and_load_round_trip(tmp_path):
+    kernel = minimal_kernel(2, (0.1, 0.3), dim=3, axes=(0, 2))
+    path = kernel.save(tmp_path / "deep" / "kernel.npz")
+    found = SparseKernel.load(path)
+    np.testing.assert_array_equal(found.positions, kernel.positions)
+    np.testing.assert_array_equal(found.weights, kernel.weights)
+    assert (found.order, found.axes) == (kernel.order, kernel.axes)
+    with np.load(path) as arrays:
+        assert {"positions", "weights", "order", "axes"} <= set(arrays)
+
+
+def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
+    path = TENT.save(tmp_path / "kernel.npz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArchiveError):
+        SparseKernel.load(path)
+    path.write_bytes(whole.replace(TENT.weights.tobytes(), (2 * TENT.weights).tobytes()))
+    with pytest.raises(ArchiveError):
+        SparseKernel.load(path)
+    path.write_bytes(b"not a kernel")
+    with pytest.raises(ArchiveError):
+        SparseKernel.load(path)
+    with pytest.raises(FileNotFoundError):
+        SparseKernel.load(tmp_path / "none.npz")
+    np.savez(tmp_path / "other.npz", positions=TENT.positions, weights=TENT.weights)
+    with pytest.raises(ArchiveError, match="order"):
+        SparseKernel.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "wrong.npz", positions=TENT.positions, weights=np.ones(3), order=1, axes=[0])
+    with pytest.raises(ArchiveError, match="moment conditions"):
+        SparseKernel.load(tmp_path / "wrong.npz")
