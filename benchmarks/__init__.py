@@ -1,4 +1,4 @@
-"""Measurements of speed and quality: `python -m benchmarks.run` writes JSON, Markdown and the README's figures."""
+"""Measurements of speed and quality, printed as Markdown: `python -m benchmarks.run` makes docs/benchmarks.md."""
 
 import os
 

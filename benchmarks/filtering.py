@@ -1,8 +1,9 @@
-"""Filtering 512 x 512: the direct sum against shared grids with the same fields, and what one would use instead."""
+"""Filtering a photograph with a field against the sum as it is written and against what does without a field, and exact
+ground truth against Monte Carlo."""
 
 import math
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -11,201 +12,205 @@ import torch
 from scipy.signal import fftconvolve
 from torch import Tensor
 
-from benchmarks import montecarlo
-from benchmarks.measure import Bar, Settings, decibels, interleaved, peak_memory
-from benchmarks.runs import ASTRONAUT, HALF_SIZE, ROOT, picture_truth, train
-from kernels import SparseKernel, minimal_kernel, outer
-from models import build_field
-from models.convolution import convolve_grid, convolve_points, count_queries, grid_stencils
+import nfconv
+from benchmarks.common import HALF_SIZE, Cost, Settings, counted_queries, duration, interleaved, table, train_quietly
+from kernels import SparseKernel
+from kernels.separate import Term, tensor_terms
+from models import Field, FieldConfig, Origin, build_field
 from models.exact import ExactField
-from models.field import Field, FieldConfig
-from signals import Signal, coordinates, spacing
+from models.filtering import grid_points
+from signals import GroundTruth, Signal, spacing
 from signals.exact import kernel_convolution, kernel_taps
+from signals.measures import psnr
+from signals.monte_carlo import SAMPLERS
 
 SIZE = 0.2
 SIZES = (0.05, 0.1, 0.2, 0.4)
-COUNTS = (3, 5, 7, 9, 13, 17, 21)
-# Seconds of training: enough for fields that answer sensibly; their quality is another part's business.
-BUDGETS = {"separable": 15.0, "siren": 25.0, "mlp": 25.0}
+COUNTS = (3, 5, 9, 13, 17, 21)
+# Enough for fields that answer sensibly; how good they get is another section.
+FIELDS: dict[str, dict[str, Any]] = {
+    "splines": {"factor": "spline"},
+    "separable": {"time_budget": 15.0},
+    "siren": {"field": "siren", "time_budget": 25.0},
+    "mlp": {"field": "mlp", "time_budget": 25.0},
+}
 BLOCK = 1 << 16
+DECIBELS = (50, 60, 80, 100)
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """All of it; see the functions below."""
-    signal = picture_truth(ASTRONAUT)[0]
-    runs = {
-        kind: train(ASTRONAUT, field=kind, time_budget=settings.choose(seconds, 1.0), seed=settings.seed)
-        for kind, seconds in BUDGETS.items()
-    }
-    # As eval.py filters: one-dimensional factors in float64, networks of all coordinates in float32.
-    fields = {kind: run.field.double() if run.field.factored else run.field for kind, run in runs.items()}
-    kernels = {"gaussian": gaussian(SIZE), "tent": minimal_kernel(1, SIZE, 2)}
-    compared = {name: compare(fields, kernel, signal, settings) for name, kernel in kernels.items()}
-    sizes, counts = against_size(fields, signal, settings), against_count(fields, signal, settings)
-    queries = {f"{dim}D": queries_per_output(dim) for dim in (2, 3)}
-    result = {
-        "trained": {kind: run.to_dict() for kind, run in runs.items()},
-        "compared": compared,
-        "sizes": sizes,
-        "counts": counts,
-        "queries_per_output": queries,
-        "instead": instead(signal, kernels["gaussian"], settings),
-        "monte_carlo": montecarlo.filtering(runs, signal, kernels["tent"], settings),
-    }
-    return result | {"bars": [bar.to_dict() for bar in bars(result)]}
+def filtering(settings: Settings) -> str:
+    """Grids against direct sums, growth with size and Diracs, and rivals without a field."""
+    signal = settings.picture()
+    truth = nfconv.make_ground_truth(signal)
+    fields = {name: train_quietly(truth, settings, **options)[0] for name, options in FIELDS.items()}
+    pixels = " x ".join(map(str, signal.shape))
+    gaussian, tent = nfconv.gaussian(sigma=SIZE / 3).sparse(1, 2), nfconv.minimal_kernel(1, SIZE, 2)
+    rows = compare(fields, {"Gaussian": gaussian, "tent": tent}, signal, settings)
+    sizes = {f"{size:g}": nfconv.gaussian(sigma=size / 3).sparse(1, 2) for size in SIZES}
+    shown = COUNTS[: settings.choose(None, 2)]
+    counts = {str(count): nfconv.gaussian(sigma=SIZE / 3, count=count).sparse(1, 2) for count in shown}
+    head = ["kernel, field", "Dirac by Dirac", "axis by axis", "at points", "on the grid", "faster"]
+    head += ["queries per output", "agreement", "against exact"]
+    return "\n\n".join([
+        "## Filtering",
+        f"{pixels} pixels with {len(gaussian)} Diracs (Gaussian) and {len(tent)} (tent), half size {SIZE:g}. Dirac by "
+        "Dirac is the sum as it is written, axis by axis the same for separable fields with a query for every Dirac "
+        "and axis, both timed on a part of the pixels. At points is `field.filter(kernel, at=pixels)`, which first "
+        "makes tables of networks, on the grid `field.filter(kernel)`. Agreement is PSNR against the direct sum.",
+        table(head, rows),
+        "On the grid, by half size of the Gaussian:",
+        table(["field", *sizes], growth(fields, sizes, settings)),
+        f"By Diracs per axis, half size {SIZE:g}:",
+        table(["field", *counts], growth(fields, counts, settings)),
+        "The same Gaussian without a trained field:",
+        table(["way", "time", "against exact"], rivals(signal, gaussian, settings)),
+    ])  # fmt: skip
 
 
-def gaussian(size: float) -> SparseKernel:
-    """The shipped 13-Dirac Gaussian as a 2-D product, 169 Diracs, of half size `size` = 3 sigma."""
-    kernel = SparseKernel.load(ROOT / "trained_models" / "kernels" / "gaussian.npz")
-    return outer(kernel, kernel).scaled(size / float(kernel.radius.max()))
+def answers(field: Field, kernel: SparseKernel) -> np.ndarray:
+    """The filtered signal on its grid [M_1, ..., M_d, c], factors in float64 and networks in float32."""
+    return field.filter(kernel, precision="64" if field.factored else "32", block=BLOCK)
 
 
-def polyline_gaussian(count: int, size: float) -> SparseKernel:
-    """The Gaussian of sigma = size / 3 as a broken line of `count` even knots per axis, count^2 Diracs."""
-    knots = size * np.linspace(-1, 1, count)
-    values = np.exp(-0.5 * (3 * knots / size) ** 2) * (np.abs(knots) < size)
-    slopes = np.diff(values / values.sum() / (knots[1] - knots[0])) / np.diff(knots)
-    line = SparseKernel(knots[:, None], np.diff(slopes, prepend=0, append=0), 1, (0,))
-    return outer(line, line)
-
-
-def grid_of(signal: Signal) -> list[Tensor]:
-    """The signal's own grid, float64."""
-    return [torch.as_tensor(coordinates(n)) for n in signal.shape]
-
-
+@torch.no_grad()
 def dirac_by_dirac(field: Field, kernel: SparseKernel, points: Tensor) -> Tensor:
-    """The sum as it is written: one query of the field for every point and Dirac, [N, c]."""
+    """The sum as it is written, one query of the field for every point and Dirac: [N, d] -> [N, c]."""
     t, w = torch.tensor(kernel.positions), torch.tensor(kernel.weights)
     rows = max(1, BLOCK // len(kernel))
     return torch.cat([field.sum_diracs(x[:, None] - t, w) for x in points.split(rows)])
 
 
+def factors(kernel: SparseKernel) -> Term:
+    """Positions and weights of a product kernel along each axis."""
+    terms = tensor_terms(kernel)
+    assert terms is not None
+    return terms[0]
+
+
+@torch.no_grad()
+def axis_by_axis(field: Field, kernel: SparseKernel, points: Tensor) -> Tensor:
+    """The same sum for a product kernel, one query of a factor for every point, axis and Dirac of that axis."""
+    term = factors(kernel)
+    nodes = [points[:, axis, None] - torch.tensor(t) for axis, (t, _) in enumerate(term)]
+    weights = [torch.tensor(w).expand(len(points), -1) for _, w in term]
+    return field.scattered(nodes, weights)
+
+
 def compare(
-    fields: dict[str, Field], kernel: SparseKernel, signal: Signal, settings: Settings
-) -> dict[str, dict[str, Any]]:
-    """Per field: the direct sum (on random pixels, scaled to all of them), sums axis by axis, and the shared grid."""
-    truth, grid = kernel_convolution(signal, kernel), grid_of(signal)
-    pixels = math.prod(signal.shape)
+    fields: Mapping[str, Field], kernels: Mapping[str, SparseKernel], signal: Signal, settings: Settings
+) -> list[list[str]]:
+    """A row per kernel and field: costs of every way for the whole grid, queries, agreement, accuracy and memory."""
+    everywhere = grid_points(signal.shape)
     generator = torch.Generator().manual_seed(settings.seed)
-    some = torch.randint(pixels, (settings.choose(4096, 512),), generator=generator)
-    rows, columns = some // signal.shape[1], some % signal.shape[1]
-    points = torch.stack([grid[0][rows], grid[1][columns]], dim=-1)
-    everywhere = torch.cartesian_prod(*grid)
-    tasks: dict[str, Callable[[], Tensor]] = {}
-    for kind, field in fields.items():
-        tasks[f"{kind} direct"] = lambda field=field: dirac_by_dirac(field, kernel, points)
-        if field.factored:
-            tasks[f"{kind} points"] = lambda field=field: convolve_points(field, kernel, points)
-            tasks[f"{kind} tables"] = lambda field=field: convolve_points(
-                field, kernel, everywhere, half_size=HALF_SIZE
-            )
-        tasks[f"{kind} grid"] = lambda field=field: convolve_grid(field, kernel, grid, HALF_SIZE, BLOCK)
-    with torch.no_grad():
-        seconds = interleaved(tasks, settings.choose(3, 1))
-        found = {}
-        for kind, field in fields.items():
-            whole = tasks[f"{kind} grid"]().numpy()
-            direct = tasks[f"{kind} direct"]().numpy()
-            share = pixels / len(points)
-            terms = grid_stencils(field, kernel, grid, HALF_SIZE)
-            found[kind] = {
-                "seconds_direct": seconds[f"{kind} direct"] * share,
-                "seconds_points": seconds[f"{kind} points"] * share if field.factored else None,
-                "seconds_tables": seconds.get(f"{kind} tables"),
-                "seconds_grid": seconds[f"{kind} grid"],
-                "speed_up": seconds[f"{kind} direct"] * share / seconds[f"{kind} grid"],
-                "queries_per_output": count_queries(field, terms) / pixels,
-                "agreement": decibels(whole[rows, columns], direct),
-                "accuracy_direct": decibels(direct, truth[rows, columns]),
-                "accuracy_grid": decibels(whole[rows, columns], truth[rows, columns]),
-                "accuracy_grid_whole": decibels(whole, truth),
-                "peak_memory_mb": peak_memory(tasks[f"{kind} grid"]),
-            }
-    return found
+    some = torch.randperm(len(everywhere), generator=generator)[: settings.choose(4096, 256)]
+    points, share, rows = everywhere[some], len(everywhere) / len(some), []
+    fields = {name: field.double() if field.factored else field for name, field in fields.items()}
+    for label, kernel in kernels.items():
+        exact = kernel_convolution(signal, kernel)
+        tasks: dict[str, Callable[[], Any]] = {}
+        for name, field in fields.items():
+            tasks[f"{name} direct"] = partial(dirac_by_dirac, field, kernel, points)
+            tasks[f"{name} grid"] = partial(answers, field, kernel)
+            if field.factored:
+                tasks[f"{name} axes"] = partial(axis_by_axis, field, kernel, points)
+                tasks[f"{name} at"] = partial(field.filter, kernel, at=everywhere)
+        costs = interleaved(tasks, settings.choose(3, 1))
+        for name, field in fields.items():
+            direct, grid = costs[f"{name} direct"] * share, costs[f"{name} grid"]
+            axes = str(costs[f"{name} axes"] * share) if field.factored else "-"
+            with counted_queries(field) as queries:
+                whole = tasks[f"{name} grid"]()
+            chosen = whole.reshape(len(everywhere), -1)[some.numpy()]
+            rows.append([
+                f"{label}, {name}", str(direct), axes, str(costs.get(f"{name} at", "-")),
+                str(grid), f"{direct.wall / grid.wall:,.0f} x", f"{sum(queries) / len(everywhere):.3g}",
+                f"{psnr(chosen, tasks[f'{name} direct']().numpy()):.0f} dB", f"{psnr(whole, exact):.1f} dB",
+            ])  # fmt: skip
+    return rows
 
 
-def against_size(fields: dict[str, Field], signal: Signal, settings: Settings) -> dict[str, dict[str, float]]:
-    """Seconds of the shared grid by half size, per field."""
-    kernels = {f"{size:g}": gaussian(size) for size in SIZES}
-    return _over(fields, kernels, signal, settings)
+def growth(fields: Mapping[str, Field], kernels: Mapping[str, SparseKernel], settings: Settings) -> list[list[str]]:
+    """A row per field: the cost of the grid for every kernel."""
+    rows = []
+    for name, field in fields.items():
+        tasks = {label: partial(answers, field, kernel) for label, kernel in kernels.items()}
+        rows.append([name, *map(str, interleaved(tasks, settings.choose(15 if field.factored else 3, 1)).values())])
+    return rows
 
 
-def against_count(fields: dict[str, Field], signal: Signal, settings: Settings) -> dict[str, dict[str, float]]:
-    """Seconds of the shared grid by Diracs per axis, per field."""
-    return _over(fields, {str(count): polyline_gaussian(count, SIZE) for count in COUNTS}, signal, settings)
-
-
-def _over(
-    fields: dict[str, Field], kernels: dict[str, SparseKernel], signal: Signal, settings: Settings
-) -> dict[str, dict[str, float]]:
-    grid, found = grid_of(signal), {}
-    for kind, field in fields.items():
-        tasks = {
-            name: lambda field=field, kernel=kernel: convolve_grid(field, kernel, grid, HALF_SIZE, BLOCK)
-            for name, kernel in kernels.items()
-        }
-        found[kind] = interleaved(tasks, settings.choose(15 if field.factored else 3, 1))
-    return found
-
-
-def queries_per_output(dim: int) -> float:
-    """Network evaluations per output of a 13-Dirac-per-axis product kernel and a field of all coordinates."""
-    size = {2: 512, 3: 128}[dim]
-    field = build_field(FieldConfig("mlp", dim, 1, tuple(range(dim)), 1, num_channels=8))
-    line = SparseKernel.load(ROOT / "trained_models" / "kernels" / "gaussian.npz")
-    kernel = reduce(outer, [line] * dim).scaled(SIZE / float(line.radius.max()))
-    grid = [torch.as_tensor(coordinates(size))] * dim
-    return count_queries(field, grid_stencils(field, kernel, grid, HALF_SIZE)) / size**dim
-
-
-def instead(signal: Signal, kernel: SparseKernel, settings: Settings) -> dict[str, dict[str, float]]:
-    """The raw grid filtered without any field: OpenCV, SciPy, FFT, and the exact integral field."""
-    truth, grid, pads = kernel_convolution(signal, kernel), grid_of(signal), []
-    line = SparseKernel(*_factor(kernel), kernel.order, (0,))
-    taps = [kernel_taps(line.positions[:, 0], line.weights, kernel.order, spacing(n)) for n in signal.shape]
-    pads = [len(t) // 2 for t in taps]
-    padded, single = signal.padded(pads, "clamp").astype(np.float64), signal.core.astype(np.float32)
-    exact = ExactField(signal, kernel.order, SIZE)
+def rivals(signal: Signal, kernel: SparseKernel, settings: Settings) -> list[list[str]]:
+    """A row per way to filter the samples themselves with a product kernel: cost and accuracy."""
+    exact, term = kernel_convolution(signal, kernel), factors(kernel)
+    taps = [kernel_taps(t, w, kernel.order, spacing(n)) for (t, w), n in zip(term, signal.shape, strict=True)]
+    padded = signal.padded([len(line) // 2 for line in taps], "clamp").astype(np.float64)
+    single = signal.core.astype(np.float32)
+    field = ExactField(signal, kernel.order, float(kernel.radius.max()))
     tasks = {
         "OpenCV sepFilter2D, float32": lambda: cv2.sepFilter2D(
             single, -1, taps[1][::-1], taps[0][::-1], borderType=cv2.BORDER_REPLICATE
         ),
         "SciPy, separable FIR, float64": lambda: kernel_convolution(signal, kernel),
         "SciPy, FFT in 2-D, float64": lambda: fftconvolve(padded, np.multiply.outer(*taps)[..., None], "valid", (0, 1)),
-        "exact integral field, float64": lambda: convolve_grid(exact, kernel, grid, HALF_SIZE).numpy(),
+        "exact integral field, float64": lambda: field.filter(kernel),
     }
-    seconds = interleaved(tasks, settings.choose(5, 1))
-    return {name: {"seconds": seconds[name], "accuracy": decibels(task(), truth)} for name, task in tasks.items()}
+    costs = interleaved(tasks, settings.choose(5, 1))
+    return [[name, str(costs[name]), f"{psnr(task(), exact):.0f} dB"] for name, task in tasks.items()]
 
 
-def _factor(kernel: SparseKernel) -> tuple[np.ndarray, np.ndarray]:
-    """Positions [K, 1] and weights [K] of one axis of a square product kernel g(x) g(y)."""
-    size = math.isqrt(len(kernel))
-    weights = kernel.weights.reshape(size, size)
-    peak = np.abs(np.diag(weights)).argmax()
-    return kernel.positions[:size, 1:], weights[peak] / math.sqrt(weights[peak, peak])
+def ground_truth(settings: Settings) -> str:
+    """Exact ground truth against Monte Carlo: errors by samples, and what an accuracy costs."""
+    signal, counts = settings.picture(), settings.choose((1, 2, 4, 8, 16, 32, 64), (4, 8))
+    rows, laws = errors(signal, counts, settings)
+    best = min(SAMPLERS, key=lambda sampler: laws[sampler](60))
+    points = torch.rand(settings.choose(1 << 16, 1 << 10), 2)
+    network = build_field(FieldConfig("mlp", 2, signal.channels, (0, 1), 1), Origin((1.0,) * 2, 0.0, "clamp", (1, 1)))
+    with torch.no_grad():
+        tasks = {
+            "exact": lambda: made(signal, settings),
+            "samples": lambda: made(signal, settings, counts[-1], best),
+            "network": lambda: network.network_points(points),
+        }
+        costs = interleaved(tasks, settings.choose(3, 1))
+    reached = []
+    for accuracy in DECIBELS:
+        samples = laws[best](accuracy)
+        pixels: Cost = costs["samples"] * (samples / counts[-1])
+        evaluations = costs["network"] * (samples * math.prod(signal.shape) / len(points))
+        faster = f"{pixels.wall / costs['exact'].wall:,.0f} x"
+        reached.append([f"{accuracy} dB", f"{samples:,.0f}", str(pixels), faster, duration(evaluations.wall)])
+    shape = " x ".join(map(str, signal.shape))
+    head = ["accuracy", "samples per pixel", "time", "over exact", "if each sample is a query of a network"]
+    return "\n\n".join([
+        "## Ground truth",
+        f"{shape} pixels, tent of half size {HALF_SIZE:g}, no margin: exact in {costs['exact']}. Root mean square "
+        "error of Monte Carlo by samples per pixel, and the power of the samples that it falls with:",
+        table(["sampler", *map(str, counts), "power"], rows),
+        f"What an accuracy costs with the {best} sampler, carried on from {counts[-1]} samples:",
+        table(head, reached),
+    ])  # fmt: skip
 
 
-def bars(result: dict[str, Any]) -> list[Bar]:
-    """What issue-level promises the measurements keep."""
-    found = []
-    for kind, wanted in (("mlp", 60), ("siren", 60), ("separable", 1000)):
-        entry = result["compared"]["gaussian"][kind]
-        found += [
-            Bar(f"169-Dirac Gaussian, {kind}: times faster than the direct sum", wanted, entry["speed_up"]),
-            Bar(f"169-Dirac Gaussian, {kind}: agreement with the direct sum, dB", 60, entry["agreement"]),
-        ]
-    seconds = result["compared"]["gaussian"]["separable"]["seconds_grid"]
-    found.append(Bar("169-Dirac Gaussian, separable: seconds for 512 x 512", 0.2, seconds, at_least=False))
-    for dim, queries in result["queries_per_output"].items():
-        found.append(Bar(f"queries per output, {dim}, networks of all coordinates", 1.5, queries, at_least=False))
-    for kind in BUDGETS:
-        sizes, counts = result["sizes"][kind], result["counts"][kind]
-        growth = (sizes["0.4"] / sizes["0.05"], counts["21"] / counts["3"])
-        found += [
-            Bar(f"{kind}: time at half size 0.4 over time at 0.05", 1.1, growth[0], at_least=False),
-            Bar(f"{kind}: time with 21 Diracs an axis over time with 3", 1.3, growth[1], at_least=False),
-        ]
-    return found
+def made(signal: Signal, settings: Settings, samples: int = 0, sampler: str = "lattice") -> GroundTruth:
+    """Ground truth from so many samples, or exact from none."""
+    method = "monte_carlo" if samples else "exact"
+    return nfconv.make_ground_truth(signal, 1, HALF_SIZE, 0.0, "clamp", method, samples, settings.seed, sampler)
+
+
+def errors(
+    signal: Signal, counts: Sequence[int], settings: Settings
+) -> tuple[list[list[str]], dict[str, Callable[[float], float]]]:
+    """A row per sampler, and for each the samples that a PSNR in dB requires, by the power law through its errors."""
+    exact, rows = made(signal, settings), []
+    laws: dict[str, Callable[[float], float]] = {}
+    for sampler in SAMPLERS:
+        found = [made(signal, settings, count, sampler).values - exact.values for count in counts]
+        rms = [float(np.sqrt(np.mean(np.square(error, dtype=np.float64)))) for error in found]
+        power, start = np.polyfit(np.log(counts), np.log(rms), 1)
+        rows.append([sampler, *[f"{error:.2e}" for error in rms], f"{power:.2f}"])
+        laws[sampler] = partial(samples_for, float(power), float(start))
+    return rows, laws
+
+
+def samples_for(power: float, start: float, decibels: float) -> float:
+    """Samples at which the error exp(start) samples^power is that of a PSNR in dB, peak 1."""
+    return math.exp((-decibels / 20 * math.log(10) - start) / power)

@@ -1,162 +1,182 @@
-"""Every kernel of the library from one field: quality at three sizes, and thumbnails.
+"""Every kernel of the library from one field, with its figures, and how good the shipped models are."""
 
-The field is the shipped one of the photograph; nothing is trained here. Truth is the exact convolution with the
-fitted kernel; what fitting itself costs is measured apart, against the kernel as it is defined.
-"""
-
-import time
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.measure import Bar, Settings
-from benchmarks.runs import ROOT
+import nfconv
+from benchmarks.common import ROOT, Settings, cost_of, table
 from files import atomic_write
-from kernels import SparseKernel, library
+from kernels import SparseKernel
 from kernels.fit import fit_errors
+from kernels.library import Kernel, is_signed
 from kernels.separate import grid_density
-from modalities.image import IMAGE
-from modalities.measures import psnr, snr
-from models.checkpoint import Checkpoint
-from models.convolution import convolve_grid
+from modalities.display import picture, signed_size
+from signals import Signal
 from signals.exact import kernel_convolution
-from signals.signal import coordinates
+from signals.measures import psnr, snr
 
-MODEL = ROOT / "trained_models" / "images" / "model.pth"
-PICTURE = ROOT / "data" / "raw" / "images" / "astronaut.png"
+MODELS = ROOT / "trained_models"
+PHOTOGRAPH = ROOT / "data" / "raw" / "images" / "astronaut.png"
 HEART = ROOT / "data" / "raw" / "kernels" / "heart.png"
 RADII = (0.1, 0.2, 0.4)
+SHOWN = 0.2
 TEASER = ("Gaussian", "heart from a picture", "motion blur", "difference of Gaussians")
-WANTED_PSNR, WANTED_SNR = 35.0, 25.0
+# Kernels of the library that reach about r (domain units).
+KERNELS: dict[str, Callable[[float], Kernel]] = {
+    "box": lambda r: nfconv.box(half_size=r),
+    "tent": lambda r: nfconv.tent(half_size=r),
+    "quadratic B-spline": lambda r: nfconv.quadratic(half_size=r),
+    "Gaussian": lambda r: nfconv.gaussian(sigma=r / 3),
+    "difference of Gaussians": lambda r: nfconv.dog(sigma=r / 4.8),
+    "derivative of Gaussian": lambda r: nfconv.derivative(sigma=r / 4),
+    "Laplacian of Gaussian": lambda r: nfconv.log(sigma=r / 4),
+    "disk": lambda r: nfconv.disk(radius=r),
+    "ring": lambda r: nfconv.ring(radius=r, thickness=r / 3),
+    "Gabor": lambda r: nfconv.gabor(sigma=r / 3, frequency=1 / r, angle=30),
+    "Lanczos": lambda r: nfconv.lanczos(radius=r, lobes=2),
+    "motion blur": lambda r: nfconv.motion(length=1.6 * r, thickness=r / 4, angle=30),
+    "4:1 Gaussian at 30 degrees": lambda r: nfconv.anisotropic(sigma=r / 3, sigma_across=r / 12, angle=30),
+    "heart from a picture": lambda r: nfconv.image(kernel_image=HEART, radius=r),
+}
+# Measures of shipped models that tables show, and how they are written.
+MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "iou": ("IoU", "{:.4f}".format),
+    "snr": ("SNR", "{:.1f} dB".format),
+    "psnr": ("PSNR", "{:.1f} dB".format),
+    "ssim": ("SSIM", "{:.4f}".format),
+    "mse": ("MSE", "{:.1e}".format),
+    "chamfer": ("Chamfer", "{:.1e}".format),
+    "angle_error": ("mean angle error", "{:.4f}°".format),
+    "angle_error_max": ("largest", "{:.3f}°".format),
+}
+Filtered = Mapping[str, tuple[SparseKernel, np.ndarray]]
 
 
-def kernels_of(radius: float) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Names and parameters of library kernels that reach about `radius` (domain units)."""
-    r = radius
-    return {
-        "box": ("box", {"half_size": r}),
-        "tent": ("tent", {"half_size": r}),
-        "quadratic B-spline": ("quadratic", {"half_size": r}),
-        "Gaussian": ("gaussian", {"sigma": r / 3}),
-        "difference of Gaussians": ("dog", {"sigma": r / 4.8}),
-        "derivative of Gaussian": ("derivative", {"sigma": r / 4}),
-        "Laplacian of Gaussian": ("log", {"sigma": r / 4}),
-        "disk": ("disk", {"radius": r}),
-        "ring": ("ring", {"radius": r, "thickness": r / 3}),
-        "Gabor": ("gabor", {"sigma": r / 3, "frequency": 1.0 / r, "angle": 30.0}),
-        "Lanczos": ("lanczos", {"radius": r, "lobes": 2}),
-        "motion blur": ("motion", {"length": 1.6 * r, "thickness": r / 4, "angle": 30.0}),
-        "4:1 Gaussian at 30 degrees": ("anisotropic", {"sigma": r / 3, "sigma_across": r / 12, "angle": 30.0}),
-        "heart from a picture": ("image", {"kernel_image": str(HEART), "radius": r}),
-    }
+def kernels(settings: Settings) -> str:
+    """Quality and time of all kernels at three sizes, kernels.png and teaser.png."""
+    field, signal = nfconv.load(MODELS / "images" / "model.pth"), nfconv.read(PHOTOGRAPH)
+    radii, rows, shown = settings.choose(RADII, (SHOWN,)), [], {}
+    for label in settings.choose(tuple(KERNELS), (*TEASER, "box")):
+        cells = []
+        for radius in radii:
+            request = KERNELS[label](radius)
+            kernel = request.sparse(1, 2)
+            found, cost = cost_of(partial(field.filter, kernel))
+            cells.append(decibels(found, kernel, signal))
+            if radius == SHOWN:
+                shown[label] = kernel, found
+                fit = fit_errors(kernel, request.target(2)).relative_l2
+                about = [f"`{request.name}`", len(kernel), f"{fit:.1%}", str(cost)]
+        rows.append([label, *about, *cells])
+    draw_kernels(shown, settings.docs / "kernels.png")
+    draw_teaser(signal.core, shown, settings.docs / "teaser.png")
+    head = ["kernel", "`--kernel`", "Diracs", "fit", "time", *[f"{radius:g}" for radius in radii]]
+    return "\n\n".join([
+        "## Kernels",
+        "The shipped field of the photograph, trained once with a tent of half size 0.05, filtered with the kernels of "
+        f"the library: time at radius {SHOWN:g}, and PSNR by radius against the exact convolution with the sparse "
+        "kernel, whose own relative L2 error is called fit.",
+        "![Kernels and what they do to the photograph](kernels.png)",
+        table(head, rows),
+    ])  # fmt: skip
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """Quality of all kernels at all sizes, and the figure docs/kernels.png."""
-    checkpoint = Checkpoint.load(MODEL)
-    field, signal = checkpoint.build().double(), IMAGE.load(PICTURE)
-    grid = [torch.as_tensor(coordinates(n)) for n in signal.shape]
-    rows: list[dict[str, Any]] = []
-    shown: dict[str, tuple[SparseKernel, np.ndarray]] = {}
-    for radius in settings.choose(RADII, RADII[1:2]):
-        for label, (name, parameters) in list(kernels_of(radius).items())[: settings.choose(None, 3)]:
-            kernel = library.build(name, checkpoint.config.order, 2, **parameters)
-            fit = fit_errors(kernel, library.target(name, 2, **parameters))
-            start = time.perf_counter()
-            found = convolve_grid(field, kernel, grid, checkpoint.origin.half_size).numpy()
-            seconds = time.perf_counter() - start
-            truth = kernel_convolution(signal, kernel, checkpoint.origin.boundary)
-            signed = library.is_signed(kernel)
-            rows.append({"kernel": label, "name": name, "parameters": _named(parameters), "radius": radius,
-                         "diracs": len(kernel), "fit": fit.relative_l2, "signed": signed, "seconds": seconds,
-                         "psnr": psnr(found, truth), "snr": snr(found, truth)})  # fmt: skip
-            if radius == RADII[1]:
-                shown[label] = (kernel, found)
-    if not settings.quick:
-        draw(shown, ROOT / "docs" / "kernels.png")
-        draw_teaser(signal.core, shown, ROOT / "docs" / "teaser.png")
-    return {"rows": rows, "bars": [bar.to_dict() for bar in _bars(rows)]}
+def decibels(found: np.ndarray, kernel: SparseKernel, signal: Signal) -> str:
+    """PSNR against the exact convolution, SNR where the kernel is signed."""
+    exact = kernel_convolution(signal, kernel)
+    return f"{snr(found, exact):.1f} (SNR)" if is_signed(kernel) else f"{psnr(found, exact):.1f}"
 
 
-def _named(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters without this machine's folders."""
-    return {key: Path(value).name if key == "kernel_image" else round(value, 6) for key, value in parameters.items()}
+def show_kernel(plot: Axes, kernel: SparseKernel) -> None:
+    """The kernel's values in blue, white and red."""
+    reach = 1.1 * float(kernel.radius.max())
+    values = grid_density(kernel, [np.linspace(-reach, reach, 161)] * 2)
+    limit = np.abs(values).max()
+    plot.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=(-reach, reach, reach, -reach))
 
 
-def _bars(rows: list[dict[str, Any]]) -> list[Bar]:
-    """The promised figures: PSNR of smoothing kernels, SNR of signed ones, at the worst size."""
-    smooth = min(row["psnr"] for row in rows if not row["signed"])
-    signed = [row["snr"] for row in rows if row["signed"]]
-    bars = [Bar("smoothing kernels of the library, worst PSNR in dB", WANTED_PSNR, smooth)]
-    return bars + ([Bar("signed kernels of the library, worst SNR in dB", WANTED_SNR, min(signed))] if signed else [])
+def shown_values(kernel: SparseKernel, values: np.ndarray) -> np.ndarray:
+    """A filtered photograph as 8-bit pixels, about a middle grey where the kernel is signed."""
+    return picture(values, size=signed_size(values) if is_signed(kernel) else 0.0)
 
 
-def draw(shown: dict[str, tuple[SparseKernel, np.ndarray]], path: Path) -> None:
-    """Thumbnails: every kernel over the photograph filtered with it, signed results around a middle grey."""
-    columns = 7
+def draw_kernels(shown: Filtered, path: Path) -> None:
+    """Thumbnails: every kernel over the photograph filtered with it."""
+    columns = min(7, len(shown))
     blocks = -(-len(shown) // columns)
-    figure = Figure(figsize=(1.7 * columns, 3.6 * blocks), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2 * blocks, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
+    figure, plots = new_figure((1.7 * columns, 3.6 * blocks), 2 * blocks, columns)
     for index, (label, (kernel, found)) in enumerate(shown.items()):
         row, column = divmod(index, columns)
-        reach = float(kernel.radius.max()) * 1.15
-        values = grid_density(kernel, [np.linspace(-reach, reach, 121)] * 2)
-        limit = np.abs(values).max()
-        axes[2 * row, column].imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes[2 * row, column].set_title(f"{label}\n{len(kernel)} Diracs", fontsize=7)
-        if library.is_signed(kernel):
-            found = 0.5 + 0.5 * found / np.quantile(np.abs(found), 0.995)
-        axes[2 * row + 1, column].imshow(np.clip(found[::2, ::2], 0, 1))
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", dpi=90)
+        show_kernel(plots[2 * row, column], kernel)
+        plots[2 * row, column].set_title(f"{label}\n{len(kernel)} Diracs", fontsize=7)
+        plots[2 * row + 1, column].imshow(shown_values(kernel, found)[::2, ::2])
+    write_figure(figure, path, 90)
 
 
-def draw_teaser(picture: np.ndarray, shown: dict[str, tuple[SparseKernel, np.ndarray]], path: Path) -> None:
+def draw_teaser(photograph: np.ndarray, shown: Filtered, path: Path) -> None:
     """The photograph, the same field under four kernels, and the kernels with their Diracs."""
-    figure = Figure(figsize=(11, 4.1), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 1 + len(TEASER), height_ratios=(2, 1.15))
-    for axis in axes.flat:
-        axis.axis("off")
-    axes[0, 0].imshow(np.clip(picture, 0, 1))
-    axes[0, 0].set_title("signal", fontsize=9)
+    figure, plots = new_figure((11, 4.1), 2, 1 + len(TEASER), height_ratios=(2, 1.15))
+    plots[0, 0].imshow(picture(photograph))
+    plots[0, 0].set_title("signal", fontsize=9)
     for column, label in enumerate(TEASER, start=1):
         kernel, found = shown[label]
-        if library.is_signed(kernel):
-            found = 0.5 + 0.5 * found / np.quantile(np.abs(found), 0.995)
-        axes[0, column].imshow(np.clip(found, 0, 1))
-        axes[0, column].set_title(label, fontsize=9)
-        reach = float(kernel.radius.max()) * 1.1
-        values = grid_density(kernel, [np.linspace(-reach, reach, 201)] * 2)
-        limit = np.abs(values).max()
-        box = (-reach, reach, reach, -reach)
-        axes[1, column].imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=box)
-        size = 14 * np.abs(kernel.weights) / np.abs(kernel.weights).max()
-        axes[1, column].scatter(kernel.positions[:, 1], kernel.positions[:, 0], s=size, c="black", linewidths=0)
-        axes[1, column].set_title(f"{len(kernel)} Diracs", fontsize=8)
+        plots[0, column].imshow(shown_values(kernel, found))
+        plots[0, column].set_title(label, fontsize=9)
+        show_kernel(plots[1, column], kernel)
+        sizes = 14 * np.abs(kernel.weights) / np.abs(kernel.weights).max()
+        plots[1, column].scatter(*kernel.positions.T[::-1], s=sizes, c="black", linewidths=0)
+        plots[1, column].set_title(f"{len(kernel)} Diracs", fontsize=8)
+    write_figure(figure, path, 100)
+
+
+def new_figure(size: tuple[float, float], rows: int, columns: int, **ratios: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `size` inches and its plots [rows, columns], without axes."""
+    figure = Figure(figsize=size, layout="constrained")
+    plots = figure.subplots(rows, columns, squeeze=False, **ratios)
+    for plot in plots.flat:
+        plot.axis("off")
+    return figure, plots
+
+
+def write_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a `.png`; no date or version inside, so that equal figures are equal files."""
     with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", dpi=100)
+        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
 
 
-def render(data: dict[str, Any]) -> str:
-    """The Markdown table: a row per kernel, PSNR (SNR where signed) at every size."""
-    radii = sorted({row["radius"] for row in data["rows"]})
-    head = ["kernel", "`--kernel`", "Diracs", "fit", *[f"{radius:g}" for radius in radii]]
-    lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
-    for label in dict.fromkeys(row["kernel"] for row in data["rows"]):
-        rows = [row for row in data["rows"] if row["kernel"] == label]
-        first = rows[0]
-        values = [f"{row['snr']:.1f} (SNR)" if row["signed"] else f"{row['psnr']:.1f}" for row in rows]
-        lines.append(f"| {label} | `{first['name']}` | {first['diracs']} | {first['fit']:.1%} | {' | '.join(values)} |")
+def models(settings: Settings) -> str:
+    """Every shipped model, from the record of how it was made."""
+    blocks = [
+        model_table(path.parent.name, json.loads(path.read_text())) for path in sorted(MODELS.glob("*/model.json"))
+    ]
+    text = (
+        "Quality of the whole signal under every shown filter, from `trained_models/*/model.json`, which "
+        "`sh scripts/train_all.sh` writes; it and the times are of when the model was made. A filter is named by its "
+        "half size."
+    )
+    return "\n\n".join(["## Shipped models", text, *blocks])
+
+
+def model_table(name: str, record: Mapping[str, Any]) -> str:
+    """What a model is, what it took to make, and a row per filter."""
+    truth, filters = record["ground_truth"], record["filters"]
+    measures = [key for key in MEASURES if all(key in found["whole"] for found in filters.values())]
+    rows = [
+        [name.replace("_", " "), found["diracs"], *[MEASURES[key][1](found["whole"][key]) for key in measures]]
+        for name, found in filters.items()
+    ]
+    steps = f"{record['steps']:,} steps in {record['seconds']:.0f} s" if record["steps"] else "solved without a step"
     return (
-        "One field, trained once with a tent of half size 0.05, and every kernel of its order (dB on the whole "
-        "photograph against the exact convolution with the sparse kernel, at three radii in domain units; `fit` is the "
-        "sparse kernel's own relative L2 error):\n\n![Kernels and what they do to the photograph](docs/kernels.png)\n\n"
-    ) + "\n".join(lines)
+        f"**{name}**: `{Path(truth['signal']).name}`, order {truth['order']}, half size {truth['half_size']:g}, margin "
+        f"{truth['margin']:g}; {record['parameters']:,} weights in {record['bytes'] / 1e6:.2f} MB; prepared in "
+        f"{record['preparation']:.1f} s, {steps}, seed {record['options']['seed']} ({record['machine']}, "
+        f"{record['threads']} threads). Made by `{record['command']}`.\n\n"
+        + table(["filter", "Diracs", *[MEASURES[key][0] for key in measures]], rows)
+    )

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures speed and quality; writes benchmarks/results, docs/benchmark_*.png and the README's performance section.
-#   sh scripts/benchmark.sh [--parts filtering,ground_truth,throughput,variants,quality,kernels] [--quick] [--long] [--report]
+# Measures speed and quality: prints tables and writes docs/benchmarks.md.
+#   sh scripts/benchmark.sh [--sections filtering,quality,...] [--quick]
 . "$(dirname -- "$0")/common.sh"
 
 cd "$ROOT"

@@ -1,33 +1,21 @@
 """Put a finished run and its figures where the shipped models are: model.pth, and model.json with how it was made.
 
-python scripts/ship_model.py --run logs/shipped_images --results output/images/shipped_images \
+python -m scripts.ship_model --run logs/shipped_images --results output/images/shipped_images \
     --save_path trained_models/images --command "sh scripts/train_all.sh image" \
     --signal data/raw/images/astronaut.png --order 1 --half_size 0.05 --margin 0.4
 """
 
 import json
-import os
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
+from benchmarks.common import processor
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-# Options that say where a run lives, not what it is.
-PLACES = ("monte_carlo", "signal", "summary", "experiment_name", "device", "init_ckpt")
-
-
-def machine() -> str:
-    """The processor's name and its number of cores."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text().splitlines() if info.is_file() else ():
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-            break
-    return f"{name}, {os.cpu_count()} cores"
+OUTCOME = ("options", "preparation", "seconds", "steps", "threads", "torch", "parameters", "bytes")
 
 
 def measured(results: Path) -> dict[str, Any]:
@@ -52,20 +40,17 @@ def measured(results: Path) -> dict[str, Any]:
 def main(run: Path, results: Path, save_path: Path, command: str, **ground_truth: Any) -> None:
     """Copy a run's model and record the command, options, machine, time and quality beside it."""
     outcome = json.loads((run / "metrics.json").read_text())
-    options = json.loads((run / "options.json").read_text())
     save_path.mkdir(parents=True, exist_ok=True)
-    model = Path(shutil.copyfile(run / "model_final.pth", save_path / "model.pth"))
+    shutil.copyfile(run / "model_final.pth", save_path / "model.pth")
     record = {
         "command": command,
         "ground_truth": ground_truth,
-        "options": {name: value for name, value in options.items() if name not in PLACES},
-        "machine": machine(),
-        **{name: outcome[name] for name in ("preparation", "seconds", "steps", "threads", "torch", "parameters")},
-        "bytes": model.stat().st_size,
+        "machine": processor(),
+        **{name: outcome[name] for name in OUTCOME},
         "filters": measured(results),
     }
     (save_path / "model.json").write_text(json.dumps(record, indent=2) + "\n")
-    click.echo(f"{model}: {record['bytes'] / 1e6:.2f} MB")
+    click.echo(f"{save_path / 'model.pth'}: {outcome['bytes'] / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

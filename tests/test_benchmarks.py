@@ -1,173 +1,241 @@
-"""The benchmark's counting and its report; nothing here measures time."""
+"""The tables of the benchmarks hold what was measured; no time is judged here."""
 
 import json
+import math
+import re
 
 import numpy as np
 import pytest
 import torch
-from builders import field_config, random_field, smooth_signal
+from builders import broken_line, field_config, noise_signal, random_field, smooth_signal
 from click.testing import CliRunner
+from field_cases import brute_force
 
-from benchmarks import filtering, montecarlo, quality, report, throughput
-from benchmarks.figures import draw_figures
-from benchmarks.measure import Bar, Settings, decibels, interleaved, slope
-from benchmarks.run import PARTS, main
-from kernels import minimal_kernel
-from mc_utils import monte_carlo_convolution
-from models.convolution import convolve_points
-from models.exact import ExactField
-
-BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-
-MACHINE = {"cpu": "a processor", "cores": 2, "threads": 2, "load": 0.5, "python": "3.12.1", "date": "2025-01-01",
-           "versions": {"torch": "2.9"}, "seed": 0, "seconds": 12.0}  # fmt: skip
-COMPARED = {
-    "seconds_direct": 400.0, "seconds_points": 40.0, "seconds_tables": None,
-    "seconds_grid": 0.04, "speed_up": 1e4, "queries_per_output": 1.5,
-    "agreement": 90.0, "accuracy_direct": 61.25, "accuracy_grid": 61.25, "accuracy_grid_whole": 61.0,
-    "peak_memory_mb": None,
-}  # fmt: skip
-OUTCOME = {
-    "psnr": [64.25, 79.0, 92.0, 106.0],
-    "steps": 1500,
-    "parameters": 119_579,
-    "stored": 480_000,
-    "seconds": 15.0,
-    "set_up": 1.5,
-}
-BAR = Bar("something", 60, 90).to_dict()
+import nfconv
+from benchmarks import common, filtering
+from benchmarks.common import Cost, Settings, duration, interleaved, table
+from benchmarks.gallery import KERNELS, TEASER, model_table
+from benchmarks.run import SECTIONS, joined, main
+from kernels import minimal_kernel, outer
+from scripts.ship_model import main as ship
 
 
-def small_results():
-    """One entry of everything that the parts measure."""
-    fields = {"separable": COMPARED}
-    averaged = {"accuracy": 60.0, "samples": 1e5, "seconds_signal": 3.0, "seconds_network": 7200.0}
-    sampled = {"rms": [1e-2, 1e-3], "slope": -0.66, "samples_at_50_dB": 40}
-    step = {"seconds": 0.4, "first_step": 0.5, "points": 12_544, "samples_per_second": 3e4,
-            "samples_per_second_and_core": 1.5e4, "queries_per_sample": 1.07,
-            "gflops": 80.0, "share": 0.55}  # fmt: skip
-    data = {
-        "filtering": {
-            "compared": {"gaussian": fields, "tent": fields},
-            "sizes": {"separable": {"0.05": 0.04, "0.4": 0.041}}, "counts": {"separable": {"3": 0.03, "21": 0.035}},
-            "instead": {"SciPy": {"seconds": 0.02, "accuracy": 300.0}}, "monte_carlo": {"fields": {"mlp": averaged}},
-        },
-        "quality": {"sizes": [0.05, 0.1, 0.2, 0.4],
-                    "runs": [OUTCOME | {"method": "separable", "picture": "astronaut", "budget": 15.0}]},
-        "variants": {"sizes": [0.05, 0.1, 0.2, 0.4], "half_size": 0.025,
-                     "runs": [OUTCOME | {"variant": "separable: default", "budget": 10.0, "half": 33.0}]},
-        "throughput": {"width": 256, "layers": 4, "products_gflops": {"cube": 150.0}, "steps": {"mlp, lattice": step}},
-        "ground_truth": {"samples": [1, 4], "lattice": sampled, "independent": sampled, "sampler": "lattice",
-                         "seconds_exact": 0.01, "seconds_monte_carlo": 4.0},
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(tmp_path, quick=True)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a quick run of everything, and its folder."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    result = CliRunner().invoke(main, ["--quick", "--save_path", str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return (folder / "benchmarks.md").read_text(), folder
+
+
+def rows_of(text: str, title: str) -> list[list[str]]:
+    """The cells of all tables of one section, heads and rules left out."""
+    section = text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    found = []
+    for block in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
+        found += [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+    return found
+
+
+def seconds_in(cell: str) -> float:
+    """What a cell like '12.3 ms (45 ms)' says by the clock."""
+    value, unit = cell.split()[:2]
+    return float(value) * {"ms": 1e-3, "s": 1.0, "h": 3600.0}[unit]
+
+
+def plain_psnr(values, truth) -> float:
+    return -10 * math.log10(np.mean((np.asarray(values, np.float64) - truth) ** 2))
+
+
+def test_a_quick_run_writes_every_section_its_figures_and_the_joined_page(page):
+    text, folder = page
+    assert {path.name for path in folder.iterdir()} == {
+        "benchmarks.md", "benchmark_quality.png", "kernels.png", "teaser.png", *(f"{name}.md" for name in SECTIONS)
     }  # fmt: skip
-    return {name: {"machine": MACHINE, "data": part | {"bars": [BAR]}} for name, part in data.items()}
+    assert text == joined(folder)
+    assert len(re.findall(r"\*Made in .* with seed 0: version ", text)) == len(SECTIONS)
+    fields = ["splines", "separable", "siren", "mlp"]
+    names = [row[0] for row in rows_of(text, "Filtering")]
+    assert names[:8] == [f"{kernel}, {field}" for kernel in ("Gaussian", "tent") for field in fields]
+    assert names[8:16] == fields * 2
+    assert [row[0] for row in rows_of(text, "Ground truth")][:2] == ["lattice", "independent"]
+    assert [row[0] for row in rows_of(text, "Fields of shapes")] == ["separable", "mlp", "siren"]
+    assert [row[0] for row in rows_of(text, "Kernels")] == [*TEASER, "box"]
+    assert set(TEASER) < set(KERNELS)
 
 
-def test_the_report_is_drawn_from_json_and_put_between_the_readmes_markers(tmp_path):
-    for name, part in small_results().items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(part))
-    parts = report.load_results(tmp_path)
-    figures = draw_figures(parts, tmp_path / "docs")
-    text = report.render(parts, figures, tmp_path / "docs", tmp_path)
-    assert set(parts) == set(PARTS) - {"kernels"}
-    for words in ("10,000 x", "40 ms", "64.2", "2 h", "5 of 5 promised", "55%"):
-        assert words in text
-    for figure in figures:
-        assert f"](docs/{figure.name})" in text
-        assert figure.stat().st_size < 100_000
-    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    inserted = report.insert(readme, text)
-    assert inserted.startswith("before\n")
-    assert inserted.endswith("after\n")
-    assert "old" not in inserted
-    assert report.insert(inserted, text) == inserted
+def test_the_quality_of_a_solved_field_is_what_fitting_it_again_gives(page):
+    row = next(row for row in rows_of(page[0], "Quality against training time") if "splines" in row[0])
+    signal = Settings(page[1], quick=True).picture()
+    field = nfconv.fit(signal, factor="spline", device="cpu")
+    assert row[:2] == ["separable, splines; astronaut", "solved"]
+    for size, cell in zip((0.05, 0.1, 0.2, 0.4), row[3:7], strict=True):
+        truth = nfconv.make_ground_truth(signal, 1, size, 0.0).core
+        assert float(cell) == pytest.approx(plain_psnr(field.filter(minimal_kernel(1, size, 2)), truth), abs=0.06)
+    assert row[7:9] == ["0", f"{sum(p.numel() for p in field.parameters()):,}"]
 
 
-@pytest.mark.parametrize("text", ["", "no markers", END + BEGIN[:-1]])
-def test_a_readme_without_markers_stays_as_it_is(text):
-    assert report.insert(text, "section") == text
+def test_points_cost_nine_queries_and_lattices_little_more_than_one(page):
+    rows = {row[0]: row for row in rows_of(page[0], "Throughput of a training step")}
+    assert len(rows) == 6
+    for name, (_, step, points, per_second, queries, rate, _) in rows.items():
+        assert points == ("128" if "points" in name else "1,024")
+        assert queries == "9.00" if "points" in name else 1 < float(queries) < 1.3
+        count = float(points.replace(",", ""))
+        assert float(per_second.replace(",", "")) * seconds_in(step) == pytest.approx(count, rel=0.01)
+        # Five layers of 16: from 26 encoded coordinates, or from the two themselves.
+        operations = 6 * (16 * (26 if "mlp" in name else 2) + 4 * 16 * 16) * float(queries) * count
+        assert float(rate) * 1e9 * seconds_in(step) == pytest.approx(operations, rel=0.02)
 
 
-def test_a_report_of_no_results_says_so_without_failing(tmp_path):
-    assert "0 of 0" in report.render(report.load_results(tmp_path), [], tmp_path, tmp_path)
+def test_variants_change_against_the_default(page):
+    (default, levels, splines) = rows_of(page[0], "What was tried")
+    assert [default[0], levels[0], splines[0]] == ["separable: default", "1 level", "splines"]
+    for row in (default, levels, splines):
+        wanted = np.mean([float(a) - float(b) for a, b in zip(row[2:6], default[2:6], strict=True)])
+        assert float(row[6]) == pytest.approx(wanted, abs=0.11)
 
 
-@pytest.mark.parametrize("measured, at_least, met", [(2, True, True), (1, True, False), (1, False, True)])
-def test_a_bar_is_met_on_its_own_side(measured, at_least, met):
-    assert Bar("text", 1.5, measured, at_least).met is met
+def test_shipped_models_are_listed_with_the_numbers_of_their_records(page):
+    rows = rows_of(page[0], "Shipped models")
+    for path in (common.ROOT / "trained_models").glob("*/model.json"):
+        for name, found in json.loads(path.read_text())["filters"].items():
+            (row,) = [r for r in rows if r[0] == name.replace("_", " ") and f"{found['whole']['mse']:.1e}" in r]
+            assert row[1] == str(found["diracs"])
 
 
-def test_tasks_take_turns_and_warm_up_once():
+@pytest.mark.parametrize("kind", ["separable", "mlp"])
+def test_a_row_of_filtering_agrees_with_sums_and_counts_made_here(kind, settings):
+    signal, kernel = smooth_signal((9, 7), 3), outer(minimal_kernel(1, 0.2), minimal_kernel(1, 0.3))
+    field = random_field(field_config(kind, 2, 3), margin=0.5, half_size=(0.1, 0.1), shape=(9, 7))
+    field = field if kind == "separable" else field.float()
+    (row,) = filtering.compare({kind: field}, {"tent": kernel}, signal, settings)
+    points = torch.cartesian_prod(*[torch.linspace(-1, 1, n, dtype=torch.float64) for n in (9, 7)])
     seen = []
-    seconds = interleaved({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, rounds=2)
-    assert seen == ["a", "b"] * 3
-    assert set(seconds) == {"a", "b"}
+    for module in field.factors if kind == "separable" else [field.network]:
+        module.forward = lambda x, forward=module.forward: seen.append(len(x)) or forward(x)
+    whole = filtering.answers(field, kernel).reshape(63, 3)
+    queries = sum(seen)
+    # Rounding depends on the order that points are asked in, and so does the agreement of a network.
+    order = torch.randperm(63, generator=torch.Generator().manual_seed(0))
+    direct = filtering.dirac_by_dirac(field, kernel, points[order]).numpy()
+    wanted = brute_force(field, kernel, points[order]).detach()
+    np.testing.assert_allclose(direct, wanted, atol=1e-5 * np.abs(direct).max())
+    size = direct.max() - direct.min()
+    truth = nfconv.make_ground_truth(signal, 1, (0.2, 0.3), 0.0, dtype="float64").core.reshape(63, 3)
+    assert row[0] == f"tent, {kind}"
+    faster = seconds_in(row[1]) / seconds_in(row[4])
+    assert float(row[5].split()[0].replace(",", "")) == pytest.approx(faster, abs=0.6, rel=0.02)
+    assert (row[2] == "-") == (row[3] == "-") == (kind == "mlp")
+    assert row[6] == f"{queries / 63:.3g}"
+    assert float(row[7].split()[0]) == pytest.approx(plain_psnr(whole[order] / size, direct / size), abs=1)
+    assert row[8] == f"{plain_psnr(whole, truth):.1f} dB"
 
 
-def test_the_direct_sum_is_the_convolution_of_the_field():
-    field = random_field(field_config("separable", 2, 3))
-    points, kernel = torch.rand(20, 2, dtype=torch.float64), minimal_kernel(1, 0.2, 2)
-    direct = filtering.dirac_by_dirac(field, kernel, points)
-    np.testing.assert_allclose(direct.numpy(), convolve_points(field, kernel, points).numpy(), atol=1e-8)
+def test_sums_dirac_by_dirac_and_axis_by_axis_are_the_convolution_of_the_field():
+    field, points = random_field(field_config("separable", 2, 3)), torch.rand(20, 2, dtype=torch.float64)
+    kernel = outer(broken_line(np.array([-0.2, 0.05, 0.2]), np.array([0.0, 3.0, 0.0])), minimal_kernel(1, 0.2))
+    wanted = brute_force(field, kernel, points).detach().numpy()
+    for ways in (filtering.dirac_by_dirac, filtering.axis_by_axis):
+        np.testing.assert_allclose(ways(field, kernel, points).numpy(), wanted, atol=1e-8)
 
 
-@pytest.mark.parametrize("dim", [2, 3])
-def test_networks_of_all_coordinates_need_at_most_one_and_a_half_queries_per_output(dim):
-    assert filtering.queries_per_output(dim) <= 1.5
+def test_every_way_without_a_field_gives_the_convolution(settings):
+    kernel = outer(minimal_kernel(1, 0.2), broken_line(np.array([-0.3, 0.1, 0.3]), np.array([0.0, 2.0, 0.0])))
+    rows = filtering.rivals(smooth_signal((24, 31), 3), kernel, settings)
+    assert len(rows) == 4
+    assert all(float(row[2].split()[0]) > 120 for row in rows)
 
 
-@pytest.mark.parametrize("count", filtering.COUNTS)
-def test_broken_line_gaussians_have_the_diracs_and_the_mass_asked_for(count):
-    kernel = filtering.polyline_gaussian(count, 0.2)
-    assert len(kernel) == count**2
-    assert kernel.mass == pytest.approx(1)
+def test_independent_samples_err_as_their_square_root_and_laws_give_their_counts_back(settings):
+    signal = noise_signal((40, 44), 3)
+    rows, laws = filtering.errors(signal, (4, 16), settings)
+    by_name = {row[0]: row for row in rows}
+    assert float(by_name["independent"][3]) == pytest.approx(-0.5, abs=0.05)
+    assert float(by_name["lattice"][3]) < -0.55
+    # The error of one sample of f is its spread within the kernel, from many independent ones.
+    many = np.stack([
+        nfconv.make_ground_truth(signal, 1, common.HALF_SIZE, 0.0, method="monte_carlo", samples=1, seed=seed,
+                                 sampler="independent").values for seed in range(1, 33)
+    ])  # fmt: skip
+    spread = math.sqrt(many.var(axis=0, ddof=1).mean())
+    assert float(by_name["independent"][1]) == pytest.approx(spread / 2, rel=0.1)
+    for name, row in by_name.items():
+        for count, error in zip((4, 16), row[1:3], strict=True):
+            assert laws[name](-20 * math.log10(float(error))) == pytest.approx(count, rel=0.05)
 
 
-def test_every_way_without_a_field_gives_the_convolution():
-    signal = smooth_signal((24, 31), 3)
-    found = filtering.instead(signal, filtering.polyline_gaussian(7, 0.2), Settings(quick=True))
-    assert all(entry["accuracy"] > 100 for entry in found.values())
+def test_tasks_take_turns_after_a_warm_up_and_the_median_of_both_clocks_counts(monkeypatch):
+    turns = []
+    # The seconds of each run of the two tasks, first those of the warm-up.
+    seconds = iter([50, 60, 1, 10, 5, 30, 2, 20])
+    clock = {"now": 0.0}
+    monkeypatch.setattr(common.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(common.time, "process_time", lambda: 2 * clock["now"])
+
+    def task(name):
+        turns.append(name)
+        clock["now"] += next(seconds)
+
+    found = interleaved({"a": lambda: task("a"), "b": lambda: task("b")}, rounds=3)
+    assert turns == ["a", "b"] * 4
+    assert found == {"a": Cost(2, 4), "b": Cost(20, 40)}
+    assert str(found["a"] * 0.25) == "500 ms (1 s)"
 
 
-def test_operations_are_counted_from_the_matrices_of_the_network():
-    field = random_field(field_config("mlp", 2, 3, num_channels=8, num_layers=2, pe=2))
-    assert throughput.weights(type("Trainer", (), {"field": field})) == 8 * (10 + 8 + 8)
+@pytest.mark.parametrize(
+    "seconds, text", [(0.0123, "12.3 ms"), (1, "1 s"), (999.4, "999 s"), (1000, "0.278 h"), (3.6e7, "1e+04 h")]
+)
+def test_durations_have_three_digits(seconds, text):
+    assert duration(seconds) == text
 
 
-def test_laws_and_decibels():
-    x = np.array([1.0, 4.0, 16.0])
-    assert slope(x, 3 * x**-0.5) == pytest.approx(-0.5)
-    assert decibels(np.zeros(4), np.full(4, 0.1)) == pytest.approx(20)
+def test_tables_are_markdown():
+    assert table(["a", "b", "c"], [["x", 1, 2.5]]) == "| a | b | c |\n|---|---:|---:|\n| x | 1 | 2.5 |"
 
 
-def test_the_default_method_is_held_to_its_bars():
-    entry = OUTCOME | {"method": quality.DEFAULT, "picture": "astronaut", "budget": 15.0}
-    assert [bar.met for bar in quality.bars([entry])] == [True] * 5
-    assert quality.bars([entry | {"method": "another"}]) == []
+def test_the_page_joins_the_sections_there_are_in_their_order(tmp_path):
+    for name in ("quality", "filtering"):
+        (tmp_path / f"{name}.md").write_text(f"## {name}\n")
+    assert joined(tmp_path).startswith("# Benchmarks\n")
+    assert joined(tmp_path).endswith("\n\n## filtering\n\n## quality\n")
 
 
-def test_unknown_parts_are_refused():
-    result = CliRunner().invoke(main, ["--parts", "filtering,cooking"])
+def test_unknown_sections_are_refused_before_anything_is_measured(tmp_path):
+    result = CliRunner().invoke(main, ["--sections", "models,cooking", "--save_path", str(tmp_path / "new")])
     assert result.exit_code == 1
-    assert "not cooking" in result.output
+    assert f"--sections must be of {', '.join(SECTIONS)}, not cooking" in result.output
+    assert not (tmp_path / "new").exists()
 
 
-def test_exact_convolution_is_what_sampling_tends_to():
-    signal, kernel = smooth_signal((16, 16)), minimal_kernel(1, 0.3, 2)
-    fields = {"mlp": random_field(field_config("mlp", 2, 1)).float(), "exact": ExactField(signal, 1, 0.3)}
-    runs = {name: run_of(field) for name, field in fields.items()}
-    found = montecarlo.filtering(runs, signal, kernel, Settings(quick=True))
-    for samples, rms in zip(found["samples"], found["rms"], strict=True):
-        estimates = np.stack(
-            [monte_carlo_convolution(signal, 1, 0.3, "clamp", (0, 0), samples, seed) for seed in range(1, 33)]
-        )
-        # Squared errors about the mean of many estimates, which knows nothing of exact convolution.
-        squares = (estimates - estimates.mean(axis=0)) ** 2 * 32 / 31
-        assert abs(rms**2 - squares.mean()) < 4 * squares.std() / np.sqrt(512)  # of 512 random pixels
-    assert found["rms"][1] < found["rms"][0] / 2
-    assert found["fields"]["exact"]["accuracy"] > 200
-
-
-def run_of(field):
-    """A run of which only the field matters."""
-    return type("Run", (), {"field": field})()
+def test_a_shipped_model_is_the_runs_own_with_the_record_of_how_it_was_made(tmp_path):
+    run, results, shipped = tmp_path / "run", tmp_path / "results", tmp_path / "models" / "images"
+    run.mkdir()
+    (results / "tent_0.05").mkdir(parents=True)
+    (run / "model_final.pth").write_bytes(b"weights")
+    outcome = {"options": {"seed": 3}, "preparation": 1.25, "seconds": 30.0, "steps": 1500, "threads": 2,
+               "torch": "2.9", "parameters": 1234, "bytes": 2_340_000, "psnr": {}}  # fmt: skip
+    (run / "metrics.json").write_text(json.dumps(outcome))
+    found = {"radius": [0.05, 0.04], "diracs": 9, "seconds": 0.456, "whole": {"psnr": 61.26, "ssim": 0.99987}}
+    (results / "tent_0.05" / "metrics.json").write_text(json.dumps(found))
+    words = ["--run", run, "--results", results, "--save_path", shipped, "--command", "sh make.sh", "--signal",
+             "data/a.png", "--order", 1, "--half_size", 0.05, "--margin", 0.4]  # fmt: skip
+    output = CliRunner().invoke(ship, [str(word) for word in words], catch_exceptions=False).output
+    assert output == f"{shipped / 'model.pth'}: 2.34 MB\n"
+    assert (shipped / "model.pth").read_bytes() == b"weights"
+    record = json.loads((shipped / "model.json").read_text())
+    filters = {"tent_0.05": {"radius": 0.05, "diracs": 9, "seconds": 0.46, "whole": found["whole"], "interior": None}}
+    assert record["filters"] == filters
+    assert record["ground_truth"] == {"signal": "data/a.png", "order": 1, "half_size": 0.05, "margin": 0.4}
+    assert record["options"] == {"seed": 3}
+    assert model_table("images", record | {"machine": "a processor"}) == (
+        "**images**: `a.png`, order 1, half size 0.05, margin 0.4; 1,234 weights in 2.34 MB; prepared in 1.2 s, "
+        "1,500 steps in 30 s, seed 3 (a processor, 2 threads). Made by `sh make.sh`.\n\n"
+        "| filter | Diracs | PSNR | SSIM |\n|---|---:|---:|---:|\n| tent 0.05 | 9 | 61.3 dB | 0.9999 |"
+    )
