@@ -235,6 +235,21 @@ def test_checkpoints_that_encode_positions_alone(file):
     assert read_field(file(torch_bytes(sine))).config.kind == "siren"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("pe.more", torch.ones(2), "has 'pe.more', which does not fit"),
+        ("net.net.0.0.bias", 3, "holds net.net.0.0.bias None, but its description requires (16,)"),
+        ("net.net.0.0.bias", torch.full((16,), np.nan), "has net.net.0.0.bias with values that are NaN"),
+        ("net.net.0.0.bias", torch.full((16,), 1e300, dtype=torch.float64), "its weights are not finite"),
+    ],
+)
+def test_weights_that_make_no_sense(file, name, value, words):
+    stored = Network(2, 3).checkpoint()
+    stored["ckpt"][name] = value
+    assert words in sentence(read_field, file(torch_bytes(stored)))
+
+
 def test_checkpoints_of_several_gpus(file):
     stored = Network(2, 3).checkpoint()
     renamed = {f"module.{name}": tensor.double() for name, tensor in stored["ckpt"].items()}
