@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HALF_SIZE = 0.05  # half the width of the tent; lengths are in domain units
 MARGIN = 0.4  # how far beyond [-1, 1] the field is solved, so that kernels may reach over the border
 KNOT = HALF_SIZE / 4  # distance between the cubic B-splines of F
-FIRST = -1 - MARGIN - HALF_SIZE - KNOT  # centre of the first of them
+FIRST = -1 - MARGIN - HALF_SIZE - 1.5 * KNOT  # centre of the first of them
 COUNT = int(np.ceil(-2 * FIRST / KNOT)) + 3  # how many there are per axis
 
 
