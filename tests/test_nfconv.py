@@ -1,0 +1,120 @@
+"""The public API: an array, a path or a signal becomes a field that filters, knows its quality and is kept in a file."""
+
+import numpy as np
+import pytest
+import torch
+from builders import smooth_signal
+
+import nfconv
+from files import ArchiveError
+from modalities import find
+from models.filtering import sparse_kernel
+from signals.exact import kernel_convolution
+from signals.measures import psnr
+
+QUICK = {"factor": "spline", "device": "cpu"}
+IMAGE = smooth_signal((40, 31), 3).values.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def field():
+    return nfconv.fit(IMAGE, half_size=0.1, margin=0.3, **QUICK)
+
+
+def test_a_field_of_an_array_filters_as_the_exact_convolution(field, tmp_path):
+    signal = nfconv.read(IMAGE)
+    for kernel in (nfconv.tent(half_size=0.25), nfconv.gaussian(sigma=0.1), nfconv.minimal_kernel(1, (0.3, 0.2), 2)):
+        wanted = kernel_convolution(signal, sparse_kernel(field, kernel))
+        found = field.filter(kernel)
+        assert psnr(found, wanted) > 50
+        again = nfconv.load(field.save(tmp_path / "model.pth"))
+        np.testing.assert_array_equal(again.filter(kernel), found)
+
+
+def test_a_field_knows_what_it_was_made_of(field):
+    config, origin = field.config, field.origin
+    assert (config.order, config.axes, config.dim, config.channels) == (1, (0, 1), 2, 3)
+    assert (origin.half_size, origin.boundary, origin.shape, origin.modality) == (
+        (0.1, 0.1),
+        "clamp",
+        (40, 31),
+        "image",
+    )
+    assert origin.margin >= 0.3 - 0.05
+    assert not field.training and field.dtype == torch.float32
+
+
+def test_quality_is_the_psnr_against_ground_truth(field):
+    truth = nfconv.make_ground_truth(nfconv.read(IMAGE), 1, 0.1, 0.3)
+    assert field.psnr == pytest.approx(psnr(field.filter(truth.kernel), truth.core), abs=0.1)
+    assert 40 < field.psnr < 300 and set(field.origin.psnr) == {1.0, 2.0, 4.0}
+
+
+def test_paths_arrays_and_signals_are_the_same_signal(tmp_path, field):
+    find("image").save(IMAGE, tmp_path, nfconv.read(IMAGE).metadata)
+    options = {"half_size": 0.1, "margin": 0.3} | QUICK
+    from_signal = nfconv.fit(nfconv.read(IMAGE), **options)
+    np.testing.assert_array_equal(
+        from_signal.filter(nfconv.tent(half_size=0.2)), field.filter(nfconv.tent(half_size=0.2))
+    )
+    from_path = nfconv.fit(tmp_path / "output.png", **options)
+    assert from_path.origin.source == "output.png"
+    difference = from_path.filter(nfconv.tent(half_size=0.2)) - field.filter(nfconv.tent(half_size=0.2))
+    assert np.abs(difference).max() < 1 / 255
+
+
+def test_grey_arrays_order_axes_and_half_sizes_of_ones_own():
+    grey = IMAGE[..., 0]
+    field = nfconv.fit(grey, half_size=(0.1, 0.2), order=0, boundary="reflect", **QUICK)
+    assert (field.config.channels, field.config.order) == (1, 0)
+    assert (field.origin.half_size, field.origin.boundary) == ((0.1, 0.2), "reflect")
+    wanted = kernel_convolution(nfconv.read(grey), nfconv.minimal_kernel(0, (0.2, 0.3), 2), "reflect")
+    assert psnr(field.filter(nfconv.minimal_kernel(0, (0.2, 0.3), 2)), wanted) > 40
+    along = nfconv.read(grey, axes="x")
+    assert along.axes == (1,)
+    field = nfconv.fit(along, half_size=0.1, **QUICK)
+    assert field.filter(nfconv.minimal_kernel(1, 0.2)).shape == (40, 31, 1)
+
+
+def test_series_are_fitted_along_time():
+    values = np.sin(np.linspace(0, 9, 300))
+    field = nfconv.fit(values, half_size=0.05, modality="series", **QUICK)
+    signal = nfconv.read(values, "series")
+    kernel = nfconv.gaussian(sigma=0.05)
+    assert psnr(field.filter(kernel), kernel_convolution(signal, sparse_kernel(field, kernel))) > 50
+
+
+def test_files_that_are_no_model_or_kernel_are_named(tmp_path):
+    (tmp_path / "text.pth").write_text("no model")
+    for read in (nfconv.load, nfconv.load_kernel, nfconv.load_ground_truth):
+        with pytest.raises(ArchiveError, match=r"text\.pth"):
+            read(tmp_path / "text.pth")
+        with pytest.raises(FileNotFoundError, match="none"):
+            read(tmp_path / "none.npz")
+
+
+def test_kernels_and_ground_truths_come_back(tmp_path):
+    kernel = nfconv.minimal_kernel(1, 0.3, 2)
+    kernel.save(tmp_path / "kernel.npz")
+    for name in ("kernel", "kernel.npz"):
+        np.testing.assert_array_equal(nfconv.load_kernel(tmp_path / name).weights, kernel.weights)
+    truth = nfconv.make_ground_truth(nfconv.read(IMAGE))
+    truth.save(tmp_path / "truth.npz")
+    assert nfconv.load_ground_truth(tmp_path / "truth.npz", 1).digest == truth.digest
+    with pytest.raises(ValueError, match="made with order 1, not 2"):
+        nfconv.load_ground_truth(tmp_path / "truth.npz", 2)
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"half_size": 3.0}, "half size"),
+        ({"margin": -1.0}, "margin"),
+        ({"modality": "smell"}, "no modality 'smell'"),
+        ({"boundary": "wrap"}, "boundary"),
+        ({"knots": 0.0}, "knots"),
+    ],
+)
+def test_values_out_of_range_are_refused(asked, words):
+    with pytest.raises(ValueError, match=words):
+        nfconv.fit(IMAGE, **QUICK | asked)
