@@ -61,8 +61,7 @@ class GroundTruth:
         if any(pad and axis not in self.axes for axis, pad in enumerate(self.pads)):
             raise ValueError("only filtered axes have a margin")
         check_half_size(self.half_size, self.axes)
-        if self.boundary not in BOUNDARIES:
-            raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {self.boundary}")
+        check_boundary(self.boundary)
 
     @property
     def dim(self) -> int:
@@ -165,6 +164,12 @@ def check_half_size(half_size: Sequence[float], axes: Sequence[int]) -> None:
         )
 
 
+def check_boundary(boundary: str) -> None:
+    """Raise ValueError for a boundary rule that does not exist."""
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary}")
+
+
 def pads_for(margin: float, shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
     """Samples per axis that cover `margin` domain units beyond [-1, 1] in the filtered axes."""
     count = {axis: math.ceil(margin / spacing(shape[axis]) - 1e-9) for axis in axes}
@@ -192,6 +197,7 @@ def make_ground_truth(
     checked_order(order)
     sizes = tuple(np.broadcast_to(np.asarray(half_size, float), (len(signal.axes),)).tolist())
     check_half_size(sizes, signal.axes)
+    check_boundary(boundary)
     if not 0 <= margin <= LARGEST_MARGIN:
         raise ValueError(f"the margin must lie in 0..{LARGEST_MARGIN:g} domain units, not {margin:g}")
     pads = pads_for(margin, signal.shape, signal.axes)
