@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from kernel_cases import broken_line, bumps, lopsided  # noqa: F401
 
-from kernels import SparseKernel, combine, minimal_kernel
 from models import Field, FieldConfig, Origin, build_field
 from signals import GroundTruth, Signal, make_ground_truth
 
@@ -44,32 +44,6 @@ def exact_truth(
 def undrawn_truth() -> GroundTruth:
     """Ground truth without a modality: a run draws no pictures of it, which would take most of the time."""
     return replace(exact_truth(noise_signal((14, 12)), margin=0.2), modality="")
-
-
-def broken_line(knots: np.ndarray, values: np.ndarray) -> SparseKernel:
-    """The 1-D order-1 kernel through (knots, values), zero at both ends: its Diracs are the changes of slope."""
-    slopes = np.diff(values) / np.diff(knots)
-    return SparseKernel(knots[:, None], np.diff(slopes, prepend=0, append=0), 1, (0,))
-
-
-def lopsided(count: int = 6, radius: float = 0.3, seed: int = 0) -> tuple[SparseKernel, np.ndarray, np.ndarray]:
-    """An asymmetric broken-line kernel on uneven knots, with its knots and values."""
-    rng = np.random.default_rng(seed)
-    knots = np.cumsum(rng.uniform(0.5, 1.5, count))
-    knots = radius * (2 * (knots - knots[0]) / (knots[-1] - knots[0]) - 1)
-    values = np.concatenate([[0], rng.uniform(0, 2, count - 2) * np.linspace(2, 0.1, count - 2), [0]])
-    return broken_line(knots, values), knots, values
-
-
-def bumps(order: int, seed: int) -> tuple[SparseKernel, list[tuple[float, float, float]]]:
-    """A lopsided kernel of several B-splines, and their (shift, half size, share)."""
-    rng = np.random.default_rng(seed)
-    parts = [(rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4), rng.uniform(0.2, 2.0)) for _ in range(3)]
-    kernels = []
-    for shift, half_size, _ in parts:
-        minimal = minimal_kernel(order, half_size)
-        kernels.append(SparseKernel(minimal.positions + shift, minimal.weights, order, (0,)))
-    return combine(kernels, [share for _, _, share in parts]), parts
 
 
 def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **other: Any) -> FieldConfig:

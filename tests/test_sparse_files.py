@@ -40,3 +40,16 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
     np.savez(tmp_path / "wrong.npz", positions=TENT.positions, weights=np.ones(3), order=1, axes=[0])
     with pytest.raises(ArchiveError, match="moment conditions"):
         SparseKernel.load(tmp_path / "wrong.npz")
+
+
+def test_allowed_defects_are_saved_but_no_file_may_ask_for_any(tmp_path):
+    for defect, tolerance in ((1e-2, 0.02), (0.1, 0.2)):
+        kernel = SparseKernel(TENT.positions, TENT.weights * [1, 1, 1 + 4 * defect], 1, (0,), tolerance)
+        path = kernel.save(tmp_path / "defect.npz")
+        if tolerance == 0.02:
+            assert SparseKernel.load(path).tolerance == 0.02
+    # Relative to sum |w|, the last is off by 0.09: less than the largest a file may ask for, 0.1.
+    assert SparseKernel.load(path).tolerance == 0.1
+    np.savez(path, positions=TENT.positions, weights=TENT.weights * [1, 1, 2], order=1, axes=[0], tolerance=np.inf)
+    with pytest.raises(ArchiveError, match="moment conditions"):
+        SparseKernel.load(path)
