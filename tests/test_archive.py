@@ -202,7 +202,7 @@ def test_black_signals_are_not_bombs(tmp_path):
     assert same(load_archive(path, arrays), arrays)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 1 << 32))
 def test_mutated_archives_end_in_arrays_or_one_sentence(tmp_path, number):
     source = random.Random(number)

@@ -288,7 +288,7 @@ WHOLE = pickle.dumps({"res": np.arange(4.0), "size": np.float64(0.5), "list": [(
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @pytest.mark.parametrize("mutate", [True, False], ids=["mutated", "arbitrary"])
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=800, deadline=None, derandomize=True)
 @given(number=st.integers(0, 1 << 32))
 def test_any_bytes_end_in_a_value_or_one_sentence(mutate, number):
     source = random.Random(number)

@@ -321,7 +321,7 @@ def mutated(data: bytes, source: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 1 << 32))
 def test_mutated_files_end_in_values_or_one_sentence(tmp_path, kind, number):
     source = random.Random(number)

@@ -228,7 +228,7 @@ def mutated(data: bytes, source: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["file", "pickle"])
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 1 << 32))
 def test_mutated_files_end_in_the_content_or_one_sentence(tmp_path, inside, number):
     source, path = random.Random(number), tmp_path / "a.pth"
