@@ -1,4 +1,4 @@
-"""The public API: an array, a path or a signal becomes a field that filters, knows its quality and is kept in a file."""
+"""The public API: an array, path or signal becomes a field that filters, knows its quality and is kept in a file."""
 
 import numpy as np
 import pytest
@@ -53,14 +53,11 @@ def test_quality_is_the_psnr_against_ground_truth(field):
 def test_paths_arrays_and_signals_are_the_same_signal(tmp_path, field):
     find("image").save(IMAGE, tmp_path, nfconv.read(IMAGE).metadata)
     options = {"half_size": 0.1, "margin": 0.3} | QUICK
-    from_signal = nfconv.fit(nfconv.read(IMAGE), **options)
-    np.testing.assert_array_equal(
-        from_signal.filter(nfconv.tent(half_size=0.2)), field.filter(nfconv.tent(half_size=0.2))
-    )
+    kernel = nfconv.tent(half_size=0.2)
+    np.testing.assert_array_equal(nfconv.fit(nfconv.read(IMAGE), **options).filter(kernel), field.filter(kernel))
     from_path = nfconv.fit(tmp_path / "output.png", **options)
     assert from_path.origin.source == "output.png"
-    difference = from_path.filter(nfconv.tent(half_size=0.2)) - field.filter(nfconv.tent(half_size=0.2))
-    assert np.abs(difference).max() < 1 / 255
+    assert np.abs(from_path.filter(kernel) - field.filter(kernel)).max() < 1 / 255
 
 
 def test_grey_arrays_order_axes_and_half_sizes_of_ones_own():
