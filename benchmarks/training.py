@@ -70,10 +70,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "siren: default": {"field": "siren"},
     "siren, Adam": {"field": "siren", "optimizer": "adam"},
 }
-# By changes that no option makes.
-TRIED = """With 0.2.0 (mean change in dB): half the rows per step of variable projection -2.1, all rows -0.8; backward
-products of the MLP in bfloat16 -16.5; the MLP compiled +0.0. Without variable projection a separable field reached
-44.9 / 58.8 / 75.2 / 86.6 dB at 0.05 / 0.1 / 0.2 / 0.4, with it 74.2 / 87.9 / 101.0 / 114.4 in the same 60 s."""
 WIDTH, LAYERS, BATCH, CUBE = 256, 4, 16_384, 1024
 
 
@@ -179,7 +175,7 @@ def variants(settings: Settings) -> str:
         f"{HALF_SIZE:g}, so {sizes[0]:g} is asked of fields that were not made for it; the mean is over the other "
         "four, against the default above it. Splines are solved for without a step.",
         table(head, rows),
-        TRIED,
+        "What no option changes, and what follows from it all: [negative_results.md](negative_results.md).",
     ])  # fmt: skip
 
 
