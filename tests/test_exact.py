@@ -8,8 +8,9 @@ from builders import broken_line, lopsided, noise_signal
 from scipy.interpolate import RegularGridInterpolator
 
 from kernels import SparseKernel, combine, minimal_kernel, outer
+from kernels.target import Target
 from signals import coordinates, exact, spacing
-from signals.exact import kernel_convolution, minimal_convolution
+from signals.exact import kernel_convolution, minimal_convolution, target_convolution
 
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(4)
 
@@ -203,3 +204,27 @@ def test_float32_is_float64_rounded():
     single = minimal_convolution(signal, 2, [0.3, 0.3], dtype=np.float32)
     assert single.dtype == np.float32
     np.testing.assert_array_equal(single, minimal_convolution(signal, 2, [0.3, 0.3]).astype(np.float32))
+
+
+@pytest.mark.parametrize("shape, axes", [((11,), (0,)), ((11, 8), (0, 1)), ((3, 11), (1,))])
+def test_separable_targets_are_convolved_axis_by_axis(shape, axes):
+    signal, sizes = noise_signal(shape, 2, axes), [0.37, 0.53][: len(axes)]
+    density = lambda x: np.prod([np.maximum(1 - np.abs(t) / s, 0) / s for t, s in zip(x.T, sizes, strict=True)], axis=0)  # noqa: E731
+    found = target_convolution(signal, Target(density, tuple(sizes)), "reflect")
+    np.testing.assert_allclose(found, minimal_convolution(signal, 1, sizes, "reflect"), atol=1e-10)
+
+
+@pytest.mark.parametrize("boundary", ["clamp", "reflect"])
+def test_targets_that_are_no_product_are_integrated_cell_by_cell(boundary):
+    # Edges on samples: 2 steps of 0.2 and 2 of 0.25.
+    radius, signal = (0.4, 0.5), noise_signal((11, 9), 2)
+    inside = lambda x: (np.abs(x) <= radius).all(axis=1)  # noqa: E731
+    density = lambda x: inside(x) * (1 + x[:, 0] * x[:, 1] + x[:, 0] ** 2 * x[:, 1])  # noqa: E731
+    found = target_convolution(signal, Target(density, radius), boundary)
+    ends = [np.array([-r, r]) for r in radius]
+    powers = [(lambda t, k=k: t**k) for k in range(3)]
+    for index in corners_and_middle(signal):
+        point = np.array([coordinates(n)[i] for n, i in zip(signal.shape, index, strict=True)])
+        wanted = sum(quadrature(signal, [(powers[a], ends[0]), (powers[b], ends[1])], boundary, point)
+                     for a, b in ((0, 0), (1, 1), (2, 1)))  # fmt: skip
+        np.testing.assert_allclose(found[index], wanted, rtol=0, atol=1e-10)
