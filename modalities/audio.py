@@ -116,13 +116,15 @@ class Audio(Modality):
         halo: int | None = None,
         name: str = "array",
     ) -> Signal:
-        """Samples [S] or [S, c] as windows [W, T + 2 halo, c].
+        """Samples [S] or [S, c], signed integers scaled to [-1, 1], as windows [W, T + 2 halo, c].
 
         `window` is T in samples (0, or more than there are: one window for all), `halo` the samples known beyond either
         end of a window (None: half a window, or as many as `reach` requires). Raises ValueError for a halo that is too
         small.
         """
-        recording = np.asarray(values, np.float32)
+        values = np.asarray(values)
+        largest = -int(np.iinfo(values.dtype).min) if np.issubdtype(values.dtype, np.signedinteger) else 1
+        recording = values.astype(np.float32) / np.float32(largest)
         recording = recording[:, None] if recording.ndim == 1 else recording
         samples, channels = recording.shape
         check_whole_number("window", window, 0)

@@ -57,25 +57,33 @@ def show_error(axes: Axes, error: np.ndarray, title: str) -> None:
     axes.set_axis_off()
 
 
-def curves_figure(names: Sequence[str], curves: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str) -> Figure:
+def curves_figure(
+    names: Sequence[str], curves: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str, apart: bool = False
+) -> Figure:
     """A row per name, in which all curves are drawn; a curve is (label, times [T], values [T, rows]).
 
-    A third curve is the truth, and a second column then shows the second minus the third.
+    A third curve is the truth, and a second column then shows the second minus the third. `apart`: the first has a
+    scale of its own, on the right.
     """
     columns = 2 if len(curves) == 3 else 1
     figure = new_figure(11, 2.0 * len(names) + 0.7)
     axes = figure.subplots(len(names), columns, squeeze=False, sharex=True, width_ratios=(2, 1)[:columns])
     styles = [("0.7", 1.6), ("C3", 1.2), ("k", 0.6)]
     for number, (name, row) in enumerate(zip(names, axes, strict=True)):
-        for (label, times, values), (colour, width) in zip(curves, styles, strict=False):
-            row[0].plot(times, values[:, number], color=colour, linewidth=width, label=label)
+        panels = [row[0].twinx() if apart else row[0], row[0], row[0]]
+        row[0].set_zorder(panels[0].get_zorder() + apart)  # the first curve stays behind the others
+        row[0].patch.set_visible(not apart)
+        lines = [
+            panel.plot(times, values[:, number], color=colour, linewidth=width, label=label)[0]
+            for panel, (label, times, values), (colour, width) in zip(panels, curves, styles, strict=False)
+        ]
         row[0].set_title(printable(name), fontsize=10, parse_math=False)
         if columns == 2:
             (_, times, values), (_, _, truth) = curves[1:]
             row[1].plot(times, values[:, number] - truth[:, number], color="C3", linewidth=0.8)
             row[1].set_title("error", fontsize=10)
-    handles, shown = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, shown, loc="outside upper center", ncols=len(shown), fontsize=9)
+    labels = [f"{curves[0][0]} (right scale)" if apart else curves[0][0], *(label for label, _, _ in curves[1:])]
+    figure.legend(lines, labels, loc="outside upper center", ncols=len(labels), fontsize=9)
     for last in axes[-1]:
         last.set_xlabel(unit)
     return figure

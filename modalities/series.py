@@ -156,12 +156,13 @@ class Series(Modality):
         """The columns that vary most, in their own units, before and after, and with `truth` the error of each."""
         own = metadata_of(SeriesMetadata, metadata)
         varying = np.sort(np.argsort(-shown.before.std(axis=0), kind="stable")[:SHOWN_COLUMNS])
+        signed = (False, shown.signed, shown.signed)
         curves = [
-            (title, own.times(len(values)), own.original(values, shown.signed)[:, varying])
-            for title, values in shown.panels
+            (title, own.times(len(values)), own.original(values, differences)[:, varying])
+            for (title, values), differences in zip(shown.panels, signed, strict=False)
         ]
         columns = own.columns or ("time", *(f"column {number + 1}" for number in range(len(own.scale))))
-        return curves_figure([columns[1 + number] for number in varying], curves, columns[0])
+        return curves_figure([columns[1 + number] for number in varying], curves, columns[0], apart=bool(shown.signed))
 
 
 def evenly(times: np.ndarray, values: np.ndarray, name: str) -> tuple[float, float, np.ndarray]:

@@ -110,6 +110,8 @@ def test_arrays_are_recordings():
     assert signal.metadata == AudioMetadata(8000, 300, 100)
     assert (signal.shape, signal.halo, signal.axes) == ((4, 100), (0, 4), (1,))
     np.testing.assert_array_equal(joined(signal.core, signal.metadata)[0], noise(300)[:, None])
+    whole = AUDIO.from_array(np.array([[-32768, 0], [16384, 1]], np.int16), sample_rate=8000)
+    assert whole.core.tolist() == [[[-1.0, 0.0], [0.5, 1 / 32768]]]
 
 
 def test_every_spectrogram_has_its_own_range():

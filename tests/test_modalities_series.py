@@ -55,6 +55,12 @@ def test_values_are_written_in_their_units_and_differences_without_offset(tmp_pa
         np.testing.assert_array_equal(table.values[:, 0], [0, 1, 2])
 
 
+def test_numbers_are_rounded_to_a_millionth_of_their_columns_size():
+    metadata = SeriesMetadata(0.0, 1.0, 1, (0.0, 2.0), (1.0, 0.05))
+    assert metadata.original(np.array([[0.123456789, 1.0]])).tolist() == [[0.123457, 2.05]]
+    assert metadata.original(np.array([[1.0, 1.2345678e-5]])).tolist() == [[1.0, 2.00000062]]
+
+
 def test_another_number_of_samples_covers_the_same_time(tmp_path):
     signal = load_text(tmp_path, GOOD.replace("0,1", "0.5,1").replace("1,2", "1.25,2"))
     np.testing.assert_allclose(signal.metadata.times(7), np.linspace(0.5, 2, 7))
@@ -132,6 +138,18 @@ def test_names_of_columns_may_hold_anything(tmp_path):
     assert figure.axes[-1].get_xlabel() == columns[0]
 
 
+def test_differences_are_drawn_on_a_scale_of_their_own():
+    signal = SERIES.from_array(np.array([[1000.0], [1001.0], [1003.0]]))
+    figure = SERIES.figure(signal.core, 0.01 * signal.core, 0.01 * signal.core, signal.metadata, signed=True)
+    left, error, right = figure.axes
+    size = signal.metadata.scale[0]
+    np.testing.assert_allclose(right.lines[0].get_ydata(), [1000, 1001, 1003])
+    assert left.get_ylim()[1] < 0.02 * size < right.get_ylim()[0]
+    np.testing.assert_array_equal(error.lines[0].get_ydata(), 0)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["signal (right scale)", "filtered by the field", "truth"]
+
+
 def test_arrays_and_npy_files_are_tables(tmp_path):
     times, values = np.arange(4) / 10, np.random.default_rng(0).random((4, 2))
     signal = SERIES.from_array(values, times=times, columns=("t", "x", "y"))
@@ -141,6 +159,8 @@ def test_arrays_and_npy_files_are_tables(tmp_path):
     np.save(tmp_path / "a.npy", np.column_stack([times, values]))
     np.testing.assert_array_equal(SERIES.load(tmp_path / "a.npy").values, signal.values)
     assert for_path("a.npy").name == "geometry"  # a grid of distances, unless a modality is named
+    np.save(tmp_path / "c.npy", np.arange(8).reshape(4, 2))
+    assert SERIES.load(tmp_path / "c.npy").metadata.offset == (4.0,)
     np.save(tmp_path / "b.npy", values[0])
     with pytest.raises(ValueError, match=r"b\.npy holds float64 \[2\]; give numbers \[T, 1 \+ c\]"):
         SERIES.load(tmp_path / "b.npy")
