@@ -5,7 +5,8 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from kernels.leastsquares import SplineFit, along_all, flat_regions
+from kernels import leastsquares
+from kernels.leastsquares import FLAT_SHARES, SplineFit, along_all, flat_regions
 from kernels.splines import SplineBasis
 
 ROWS = np.array([-1.0, -0.5, -0.1, 0.2, 0.6, 1.0])
@@ -84,7 +85,7 @@ def test_flat_regions_are_frozen_at_their_means_and_outside_at_zero():
     assert np.isnan(flat_regions(values, 0.02)[inner]).all()
 
 
-def test_pruning_stays_within_its_slack_and_freezes_what_it_can():
+def test_pruning_stays_within_its_slack_and_freezes_what_it_can(monkeypatch):
     bases = (SplineBasis(np.linspace(-1, 1, 34), 1),) * 2
     edges = (np.linspace(-1, 1, 133),) * 2
     middles = (edges[0][1:] + edges[0][:-1]) / 2
@@ -96,6 +97,17 @@ def test_pruning_stays_within_its_slack_and_freezes_what_it_can():
     assert np.isclose((moments * pruned).sum(), fit.moments[0, 0], rtol=1e-12)
     assert np.isclose(pruned[14:18, 14:18], pruned[15, 15], rtol=1e-12).all()
     np.testing.assert_array_equal(pruned[:4, :4], 0.0)
+    # What is not flat is left free, unless that is too much to solve or nearly all of it.
+    free = int(np.isnan(flat_regions(full, FLAT_SHARES[0])).sum())
+    for name, value, solution in (
+        ("LARGEST_FREE", {2: free}, pruned),
+        ("LARGEST_FREE", {2: free - 1}, full),
+        ("LEAST_FROZEN", 1 - free / full.size, pruned),
+        ("LEAST_FROZEN", 1.001 - free / full.size, full),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(leastsquares, name, value)
+            np.testing.assert_array_equal(fit.solve_pruned(0.05), solution)
     # Nothing fits a slack that small.
     np.testing.assert_array_equal(fit.solve_pruned(1e-9), full)
 

@@ -178,4 +178,5 @@ def test_hexagon_is_uniform_between_its_sides_and_turns_with_its_angle():
     ],
 )
 def test_kernels_to_be_shown_around_grey_are_known_from_their_diracs(kernel, expected):
-    assert is_signed(kernel.sparse(1, 1)) is expected
+    for factor in (0.01, 1.0, 100.0):
+        assert is_signed(kernel.sparse(1, 1).times(factor)) is expected
