@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from builders import exact_truth, noise_signal, undrawn_truth
@@ -68,6 +69,13 @@ def scalars(folder) -> dict[str, list[tuple[int, float]]]:
 
 def test_a_run_leaves_what_happened_in_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "SCALAR_PAUSE", 0.0)
+    steps, step = [], record.Record.step
+
+    def looked_at(self, trainer, loss):
+        steps.append((loss, trainer.learn_rate, loss.points * trainer.step / trainer.elapsed))
+        step(self, trainer, loss)
+
+    monkeypatch.setattr(record.Record, "step", looked_at)
     folder = tmp_path / "run"
     field = train(undrawn_truth(), folder=folder, num_steps=16, checkpoint_steps=6, seed=3, **TINY)
     names = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
@@ -89,7 +97,11 @@ def test_a_run_leaves_what_happened_in_its_folder(tmp_path, monkeypatch):
     assert [step for step, _ in seen["psnr/0.2"]] == [2, 4, 6, 8, 10, 12, 14, 16]
     assert seen["psnr/0.4"][-1] == (16, pytest.approx(field.origin.psnr[2.0], abs=1e-4))
     assert seen["final/psnr_0.2"][0][1] == pytest.approx(field.psnr, abs=1e-4)
-    assert {"rms/1x", "rms/2x", "learn_rate", "samples_per_second"} <= set(seen)
+    written = [
+        [value for _, value in seen[tag]] for tag in ("loss/total", "rms/2x", "learn_rate", "samples_per_second")
+    ]
+    wanted = [[loss.total.item(), loss.rms[1].item(), rate, speed] for loss, rate, speed in steps]
+    np.testing.assert_allclose(np.transpose(written), wanted, rtol=1e-5)
     assert seen["images"] == ["kernel"] and any("options" in tag for tag in seen["texts"])
 
 

@@ -46,8 +46,8 @@ class Display:
     def step(self, trainer: Trainer, loss: Loss) -> None:
         """After every step."""
         if self.shown and (trainer.step % SHOW_STEPS == 0 or trainer.spent >= 1.0):
-            rate = trainer.step / max(trainer.elapsed, 1e-9)
-            note = f"step {trainer.step}  {rate:.0f}/s  rms {loss.rms[0].item():.2e}{self.quality}"
+            rate, rms = trainer.step / trainer.elapsed, loss.rms[0].item()
+            note = f"step {trainer.step}  {rate:.0f}/s  rms {rms:.2e}{self.quality}"
             self.bar.update(self.task, description="training", total=1.0, completed=min(1.0, trainer.spent), note=note)
 
     def validated(self, quality: Mapping[float, float]) -> None:

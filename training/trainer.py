@@ -28,7 +28,7 @@ class Trainer:
         self.options = options
         self.generator = torch.Generator(field.device).manual_seed(options.seed)
         self.check_steps = 1 if field.device.type == "cpu" else GPU_CHECK_STEPS
-        self._first_bad = torch.full((), -1, device=field.device)
+        self._first_bad = torch.tensor(-1, device=field.device)
         self.optimisers = build_optimisers(field, options)
         self.step = 0
         self.elapsed = self.prepared = 0.0
