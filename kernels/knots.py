@@ -106,7 +106,7 @@ class Spacing:
 
     def knots(self, free: np.ndarray) -> np.ndarray:
         """Knots [count] from free numbers, the last of which is fixed at 0 and left out."""
-        shares = np.exp(np.append(free, 0.0))[self.index]
+        shares = np.exp(np.append(free, 0))[self.index]
         slack = self.last - self.first - (self.count - 1) * self.gap
         gaps = self.gap + slack * shares / shares.sum()
         knots = np.concatenate([[self.first], self.first + np.cumsum(gaps[:-1]), [self.last]])
@@ -135,7 +135,7 @@ def spread(line: Line, order: int, count: int) -> list[np.ndarray]:
     for power in (1 / (n + 0.5), 1.0):
         density = gaussian_filter1d(middle**power, max(1.0, cells / count / 2), mode="nearest")
         for floor in (0.1, 0.5):
-            running = np.append(0.0, np.cumsum(density + floor * density.mean()))
+            running = np.append(0, np.cumsum(density + floor * density.mean()))
             candidates.append(np.interp(np.linspace(0, running[-1], count), running, line.edges))
     return candidates
 
@@ -214,7 +214,7 @@ def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: i
     if not len(start):
         return start
     # The first step is as large as the start: 0, which stands for 1, must not be a rounding error.
-    start = np.where(np.abs(start) < 1e-12, 0.0, start)
+    start = np.where(np.abs(start) < 1e-12, 0, start)
     line = line.condensed()
 
     def misfit(free: np.ndarray) -> np.ndarray:

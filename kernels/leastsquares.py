@@ -100,7 +100,7 @@ class SplineFit:
     def _solve_around(self, frozen: np.ndarray) -> np.ndarray:
         """The best coefficients where `frozen` is NaN, its values elsewhere: a sparse problem, factored directly."""
         free = np.isnan(frozen).ravel()
-        c = np.where(free, 0.0, frozen.ravel())
+        c = np.where(free, 0, frozen.ravel())
         normal = reduce(sparse.kron, [sparse.csr_array(design.T @ design) for design in self.designs]).tocsr()
         right = along_all([design.T for design in self.designs], self.samples).ravel() - normal @ c
         factor = splu(normal[free][:, free].tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0)
@@ -123,7 +123,7 @@ def flat_regions(coefficients: np.ndarray, flat: float) -> np.ndarray:
     region, count = ndimage.label(span <= tolerance)
     values = np.append(np.nan, ndimage.mean(padded, region, index=np.arange(1, count + 1)))
     outside = np.pad(np.zeros(coefficients.shape, bool), 1, constant_values=True)
-    values[np.unique(region[outside])] = np.where(np.unique(region[outside]) > 0, 0.0, np.nan)
+    values[np.unique(region[outside])] = np.where(np.unique(region[outside]) > 0, 0, np.nan)
     return values[region][(slice(1, -1),) * coefficients.ndim]
 
 

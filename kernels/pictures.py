@@ -69,7 +69,7 @@ def picture_target(values: np.ndarray, radius: float) -> Target:
     def density(points: np.ndarray) -> np.ndarray:
         places = (points + radii) / pixel - 0.5
         found = map_coordinates(values, places.T, order=1, mode="nearest")
-        return np.where((np.abs(points) <= radii).all(axis=1), found, 0.0)
+        return np.where((np.abs(points) <= radii).all(axis=1), found, 0)
 
     return Target(density, tuple(radii), 1.0)
 

@@ -88,7 +88,7 @@ class SplineBasis:
         running = np.cumsum(rising[:, ::-1], axis=1)[:, ::-1][:, : self.size]
         means = np.diff(running * self.integrals, axis=0) / np.diff(edges)[:, None]
         apart = (edges[1:, None] <= t[: self.size]) | (edges[:-1, None] >= t[self.n :])
-        return np.where(apart, 0.0, means)
+        return np.where(apart, 0, means)
 
     @cached_property
     def gram(self) -> np.ndarray:
@@ -109,7 +109,7 @@ def _design(knots: np.ndarray, order: int, x: np.ndarray) -> np.ndarray:
     """The B-splines on `knots` at x, as a dense matrix; knots repeated at both ends keep SciPy's basis complete."""
     x = np.asarray(x, dtype=np.float64)
     padded = np.concatenate([np.repeat(knots[0], order), knots, np.repeat(knots[-1], order)])
-    inside = (x >= knots[0]) & (x <= knots[-1])
+    inside = (x >= knots[0]) & (x < knots[-1])
     matrix = np.zeros((len(x), len(knots) - order - 1))
     if inside.any():
         full = BSpline.design_matrix(x[inside], padded, order).toarray()

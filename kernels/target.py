@@ -90,7 +90,7 @@ class Target:
         top = np.unravel_index(np.argmax(np.abs(values)), values.shape)
         peak = float(values[top])
         point = np.array([x[i] for x, i in zip(coarse, top, strict=True)])
-        if peak == 0.0:
+        if peak == 0:
             raise ValueError("this target is zero everywhere")
         product = np.array(peak)
         for axis in range(self.dim):

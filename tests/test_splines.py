@@ -65,6 +65,11 @@ def test_hand_worked_hats():
     np.testing.assert_allclose(basis.gram, [[1.0, 1 / 3], [1 / 3, 1.0]])
 
 
+def test_boxes_are_right_continuous_as_ramps_are():
+    basis = SplineBasis(np.array([0.0, 1.0, 3.0]), 0)
+    np.testing.assert_array_equal(basis.values(np.array([0.0, 1.0, 3.0])), [[1, 0], [0, 1], [0, 0]])
+
+
 def test_a_defect_in_the_middle_changes_no_coefficient():
     basis = SplineBasis(np.array([0.0, 1.0, 1.5, 3.0, 4.0, 4.5, 6.0]), 0)
     c = np.array([1.0, -2.0, 0.5, 3.0, 1.0, -1.0])
