@@ -28,7 +28,7 @@ def test_mse_in_blocks_is_that_of_the_whole(monkeypatch):
 def test_peak_is_one_within_the_unit_range_and_the_range_beyond():
     assert peak(TRUTH) == peak(np.array([-0.001, 1.001])) == 1.0
     assert peak(np.array([-0.002, 0.5])) == pytest.approx(0.502)
-    assert peak(np.array([0.5, 1.5])) == 1.0
+    assert peak(np.array([0.25, 1.5])) == 1.25
     assert peak(np.full(3, 7.0)) == 1.0
     assert peak(4 * TRUTH - 1) == pytest.approx(4 * np.ptp(TRUTH))
 
