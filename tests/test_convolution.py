@@ -1,5 +1,6 @@
 """The sparse convolution: on grids and at points it is the sum over Diracs, and costs what it says."""
 
+import math
 from functools import reduce
 
 import numpy as np
@@ -15,7 +16,6 @@ from models.convolution import (
     check_reach,
     convolve_grid,
     convolve_points,
-    count_queries,
     grid_stencils,
 )
 from models.field import FieldConfig
@@ -128,7 +128,7 @@ def test_pointwise_grids_cost_at_most_one_and_a_half_queries_per_output(dim, ord
     kernel = reduce(outer, [combine(moved, [1 / 13] * 13)] * dim)
     grid = [torch.linspace(-1, 1, size, dtype=torch.float64)] * dim
     terms = grid_stencils(field, kernel, grid)
-    assert count_queries(field, terms) <= 1.5 * size**dim
+    assert math.prod(len(stencil.nodes) for stencil in terms[0]) <= 1.5 * size**dim
 
 
 @pytest.mark.parametrize("name", ["siren", "swish", "uneven ranks"])
@@ -140,14 +140,15 @@ def test_long_axes_are_combined_without_a_matrix(name, monkeypatch):
     close(convolve_grid(field, kernel, grid), dense, 1e-10)
 
 
-def test_counted_queries_are_the_points_a_network_sees():
+def test_products_of_one_kernel_share_the_points_a_network_sees():
     field = random_field(field_config("siren", 2, 1))
     seen = []
     field.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     kernel = sum_of_products(field.config)
     grid = [torch.linspace(-1, 1, 40, dtype=torch.float64)] * 2
     convolve_grid(field, kernel, grid, block=100)
-    assert sum(seen) == count_queries(field, grid_stencils(field, kernel, grid))
+    (stencils, _) = grid_stencils(field, kernel, grid)
+    assert sum(seen) == math.prod(len(stencil.nodes) for stencil in stencils)
     assert max(seen) <= 100
 
 
@@ -159,8 +160,26 @@ def test_separable_grids_cost_their_axes():
     kernel = reduce(outer, [lopsided(13, 0.15)[0]] * 2)
     grid = [torch.linspace(-1, 1, 300, dtype=torch.float64)] * 2
     convolve_grid(field, kernel, grid)
-    assert sum(seen) == count_queries(field, grid_stencils(field, kernel, grid))
+    (stencils,) = grid_stencils(field, kernel, grid)
+    assert sum(seen) == sum(len(stencil.nodes) for stencil in stencils)
     assert sum(seen) < 0.05 * 300**2
+
+
+@pytest.mark.parametrize("kind, nodes", [("separable", 1.5 * 400), ("mlp", 1.5**0.5 * 400)])
+def test_coarse_fields_are_asked_for_half_as_much_again_as_there_are_outputs(kind, nodes):
+    field = random_field(field_config(kind, 2), half_size=(1.9, 1.9))
+    kernel = reduce(outer, [lopsided(13, 0.15)[0]] * 2)
+    ((first, second),) = grid_stencils(field, kernel, [torch.linspace(-1, 1, 400, dtype=torch.float64)] * 2)
+    assert len(first.nodes) == len(second.nodes) == int(nodes)
+
+
+@pytest.mark.parametrize("kind, per_knot", [("separable", 12), ("mlp", 6)])
+def test_fine_fields_are_asked_at_nodes_per_knot_of_their_training_kernel(kind, per_knot):
+    # Its own minimal kernel asks for exactly so many; it has 2 knots in 0.1.
+    field = random_field(field_config(kind, 2), half_size=(0.1, 0.1))
+    kernel = minimal_kernel(1, 0.1, 2)
+    ((first, _),) = grid_stencils(field, kernel, [torch.linspace(-1, 1, 200, dtype=torch.float64)] * 2)
+    assert len(first.nodes) == max(int(2.2 / 0.1 * per_knot), int((1.5 if kind == "separable" else 1.5**0.5) * 200))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from scipy.interpolate import RegularGridInterpolator
 from files import ArchiveError, load_archive, save_archive
 from modalities.image import ImageMetadata
 from modalities.video import VideoMetadata
-from signals import make_ground_truth
+from signals import Signal, make_ground_truth
 from signals.ground_truth import GroundTruth, pads_for
 from signals.signal import spacing
 from utils import load_montecarlo_gt
@@ -179,3 +179,10 @@ def test_a_missing_file_and_another_kind_of_file_are_told_apart(tmp_path):
     save_archive(tmp_path / "other.npz", {"values": np.zeros(3)})
     with pytest.raises(ArchiveError, match="lacks axes"):
         GroundTruth.load(tmp_path / "other.npz")
+
+
+def test_one_sample_of_one_channel_has_ground_truth(tmp_path):
+    truth = make_ground_truth(Signal(np.full((1, 1), 0.7), (0,)), margin=2.0)
+    # A single sample stands for 2 domain units.
+    assert truth.pads == (1,) and truth.margin == 2.0 and truth.shape == (1,)
+    np.testing.assert_allclose(GroundTruth.load(truth.save(tmp_path / "truth.npz")).values, np.full((3, 1), 0.7))

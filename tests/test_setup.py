@@ -15,7 +15,7 @@ def checkout(tmp_path):
 
 def test_setup_makes_the_environment_once(checkout):
     code, output, errors = checkout.run("setup.sh")
-    assert (code, errors) == (0, "") and "this first time only" in output
+    assert (code, errors) == (0, "") and "with Python stand-in, once:" in output
     asked = checkout.asked("-m")
     assert [line.split()[1] for line in asked] == ["venv", "pip", "pip"]
     assert "torch==" in asked[1] and "whl/cpu" in asked[1] and "requirements-dev.txt" in asked[2]
