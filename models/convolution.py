@@ -197,8 +197,3 @@ def _sum_term(
         nodes[axis] = x[:, axis, None] - s * torch.tensor(positions, device=x.device)
         weights[axis] = torch.tensor(values, device=x.device) / s**kernel.n
     return field.scattered(nodes, weights)
-
-
-def count_queries(field: Field, terms: Sequence[Sequence[Stencil]]) -> int:
-    """Network evaluations `convolve_grid` needs for these stencils."""
-    return field.queries(terms[0])

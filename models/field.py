@@ -117,22 +117,9 @@ class Field(nn.Module):
         """
         return self
 
-    def queries(self, stencils: Sequence[Stencil]) -> int:
-        """Network evaluations that `grid` costs: points of the tensor grid of nodes."""
-        total = 1
-        for stencil in stencils:
-            total *= len(stencil.nodes)
-        return total
-
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        """Tensor-product kernels of N points of their own: nodes and weights [N, K_j] per axis -> [N, c], float64."""
-        points, products = nodes[0][..., None], weights[0]
-        for node, weight in zip(nodes[1:], weights[1:], strict=True):
-            k, m = points.shape[1], node.shape[1]
-            pairs = [points[:, :, None].expand(-1, -1, m, -1), node[:, None, :, None].expand(-1, k, -1, -1)]
-            points = torch.cat(pairs, dim=-1).flatten(1, 2)
-            products = (products[:, :, None] * weight[:, None, :]).flatten(1)
-        return self.sum_diracs(points, products)
+        """Product kernels of N points of their own, where `factored`: nodes and weights [N, K_j] per axis -> [N, c]."""
+        raise NotImplementedError
 
     def sum_diracs(self, points: Tensor, weights: Tensor) -> Tensor:
         """sum_k w_k F(points_k): points [N, K, d], weights [N, K] or [K] -> [N, c], float64."""

@@ -68,10 +68,6 @@ class SeparableField(Field):
             total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
         return total
 
-    def queries(self, stencils: Sequence[Stencil]) -> int:
-        """1-D network evaluations that `grid` costs."""
-        return sum(len(stencil.nodes) for stencil in stencils)
-
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         factors, powers = [], []
         for axis, (u, x, w) in enumerate(zip(self.axis_factors, nodes, weights, strict=True)):
