@@ -1,5 +1,4 @@
-# Sourced by every driver: sets up Python once. Nothing here changes the working directory, so a path that a user
-# types means what it says wherever the driver was started from.
+# Sourced by every driver: sets up Python once. The working directory stays, so that paths of the user are relative to it.
 set -eu
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 sh "$ROOT/scripts/setup.sh"
@@ -9,7 +8,7 @@ case $PYTHON in
     */*) PYTHON=$PWD/$PYTHON ;;
 esac
 
-# drive ACTION [MODALITY] [OPTIONS]: scripts/drivers.py, which knows what is shipped and how it is made.
+# drive ACTION [MODALITY] [OPTIONS]: runs scripts/drivers.py, where the drivers of all modalities are.
 drive() {
     PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} exec "$PYTHON" "$ROOT/scripts/drivers.py" "$@"
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes .venv in the repository root with the pinned requirements, once; every driver calls this first.
+# Creates .venv in the repository root with the pinned requirements, once; every driver calls this first.
 #
 #   sh scripts/setup.sh                        CPU build of PyTorch
 #   NFC_TORCH=cuda sh scripts/setup.sh         the CUDA build (Linux with an NVIDIA GPU)
-#   NFC_PYTHON=/path/to/python sh scripts/...  no .venv at all: an environment of your own
+#   NFC_PYTHON=/path/to/python sh scripts/...  your own environment instead of .venv
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 venv=$root/.venv
@@ -15,7 +15,7 @@ fail() {
     exit 1
 }
 
-# Without NFC_TORCH any build of PyTorch will do: what was chosen once stays.
+# Without NFC_TORCH any build of PyTorch is accepted: an earlier choice stays.
 is_ready() {
     [ -f "$ready" ] || return 1
     case $(cat "$ready") in
@@ -51,7 +51,7 @@ install() {
 
 run_pip() {
     "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-input "$@" ||
-        fail "pip could not install the requirements (see above); nothing is marked as done, so run this again"
+        fail "pip could not install the requirements (see above); fix the cause and run this again"
 }
 
 if [ -n "${NFC_PYTHON:-}" ]; then
@@ -64,26 +64,26 @@ fi
 torch=${NFC_TORCH:-cpu}
 case $torch in
     cpu | cuda) ;;
-    *) fail "NFC_TORCH=$torch is no build of PyTorch: cpu or cuda" ;;
+    *) fail "NFC_TORCH must be cpu or cuda, not $torch" ;;
 esac
 wanted=$(cat "$root/requirements.txt" "$root/requirements-dev.txt" | cksum)
 if is_ready; then
     exit 0
 fi
-# A set-up of ours that was cut off leaves its word in the lock file; anything else unmarked is somebody's own.
+# An interrupted set-up leaves a word in the lock file; any other unmarked environment belongs to the user.
 if [ -e "$venv" ] && [ ! -e "$ready" ] && [ ! -s "$lock" ]; then
-    fail "$venv is an environment this script did not make: remove it, or use it with NFC_PYTHON=.venv/bin/python"
+    fail "$venv is an environment that this script did not make: remove it, or use it with NFC_PYTHON=.venv/bin/python"
 fi
 base=$(find_python)
-# The lock belongs to descriptor 9, so it ends with this script however that ends.
+# The lock belongs to descriptor 9, so it is released however this script ends.
 exec 9>>"$lock"
 hold='import fcntl, sys; fcntl.flock(9, fcntl.LOCK_EX | (fcntl.LOCK_NB if "try" in sys.argv else 0))'
 if ! "$base" -c "$hold" try 2>/dev/null; then
-    echo "setup: waiting for another set-up of $venv"
+    echo "setup: waiting for another set-up of $venv to finish"
     "$base" -c "$hold"
 fi
 if ! is_ready; then
-    echo "setup: making $venv with $("$base" --version): 1 to 3 minutes and 2 GB, this first time only"
+    echo "setup: creating $venv with $("$base" --version), once: 1 to 3 minutes, 2 GB"
     echo unfinished >&9
     install
     echo "$wanted $torch" >"$ready"
