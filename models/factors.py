@@ -112,7 +112,7 @@ class TableFactor(Factor):
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.rows) - 1
         place = ((x.to(self.rows.dtype) + 1) / 2 * last).clamp(0, last)
-        low = place.floor().clamp(max=max(last - 1, 0)).long()
+        low = place.floor().long()
         part = (place - low)[:, None]
         return self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part
 

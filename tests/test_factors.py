@@ -9,7 +9,7 @@ from scipy.interpolate import BSpline, lagrange
 
 from kernels import minimal_kernel, outer
 from models.convolution import convolve_points
-from models.factors import SPLINE_DEGREE, NetworkFactor, SplineFactor, Tabulated
+from models.factors import SPLINE_DEGREE, NetworkFactor, SplineFactor, TableFactor, Tabulated
 from models.interpolation import bspline, gather, interpolation, scatter
 
 
@@ -25,7 +25,7 @@ def test_interpolation_is_the_polynomial_through_the_nearest_samples(count):
     samples = np.random.default_rng(0).random(count)
     for x, start, weights in zip(place.numpy(), first.numpy(), local.numpy(), strict=True):
         near = np.arange(start, start + width)
-        assert near[0] >= 0 and near[-1] < count
+        assert set(near) == set(np.argsort(np.abs(np.arange(count) - x))[:width])
         assert weights @ samples[near] == pytest.approx(lagrange(near - near[0], samples[near])(x - near[0]), abs=1e-9)
 
 
@@ -133,3 +133,11 @@ def test_a_few_points_ask_the_field_itself():
     close(convolve_points(field, kernel, points), brute_force(field, kernel, points))
     # 3 Diracs an axis for each of 3 points; brute force asks for 9 Diracs one by one.
     assert seen == [9, 9] + 18 * [3]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_tables_are_linear_between_their_rows_and_constant_beyond_them(rows):
+    factor = TableFactor(rows, 2).double().requires_grad_(False)
+    x = np.linspace(-1.2, 1.2, 25)
+    wanted = [np.interp(x, np.linspace(-1, 1, rows), column) for column in factor.rows.T.numpy()]
+    np.testing.assert_allclose(factor(torch.tensor(x)), np.stack(wanted, axis=-1), atol=1e-12)
