@@ -224,6 +224,12 @@ def test_networks_wider_than_their_axis_has_rows_do_not_swing_between_them(width
     assert field.psnr > 30
 
 
+def test_axes_of_few_rows_get_networks_of_sixteen_features():
+    targets = targets_of(exact_truth(noise_signal((9, 40), axes=(1,)), 1, 0.2, 0.3))
+    assert setup.widths_for(targets, 128) == (16, targets.axes[1].count)
+    assert setup.widths_for(targets, 12) == (12, 12)
+
+
 def test_a_core_is_filled_as_far_as_its_axes_go():
     targets = targets_of(exact_truth(noise_signal((40, 33), 2), 1, 0.1, 0.3))
     spectra = decompose(targets, 0).sizes
