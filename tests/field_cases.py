@@ -39,7 +39,7 @@ CONFIGS = {
 
 def brute_force(field, kernel: SparseKernel, points: torch.Tensor, stretch: np.ndarray | None = None) -> torch.Tensor:
     """sum_k w_k F(x - s t_k) / s^n, one Dirac at a time; stretch s [N, d]."""
-    s = torch.ones_like(points) if stretch is None else torch.tensor(np.array(stretch))
+    s = torch.ones_like(points) if stretch is None else torch.tensor(np.asarray(stretch))
     size = s[:, list(kernel.axes)].pow(kernel.n).prod(dim=1, keepdim=True)
     return sum(
         w / size * field(points - s * torch.tensor(t)) for t, w in zip(kernel.positions, kernel.weights, strict=True)

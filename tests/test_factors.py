@@ -116,6 +116,17 @@ def test_many_scattered_points_are_answered_from_tables_alike(factor):
     np.testing.assert_allclose(tabled, wanted, atol=1e-6 * float(wanted.abs().max()))
 
 
+def test_tables_have_as_many_rows_as_their_kernel_shows_of_the_field():
+    field, seen = random_field(field_config("separable", 2), half_size=(0.2, 0.4)), []
+    for u in field.factors:
+        u.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
+    points = torch.rand(400, 2, dtype=torch.float64)
+    points[:2] = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    convolve_points(field, minimal_kernel(1, (0.2, 0.4), 2), points)
+    # 12 in a knot of 0.2 and 0.4 over 2.4 and 2.8 domain units, and 8 beyond either end.
+    assert seen == [16 + 144, 16 + 84]
+
+
 def test_points_that_share_a_coordinate_are_answered_from_tables_too():
     field = random_field(field_config("separable", 2, axes=(1,)))
     kernel = minimal_kernel(1, 0.2, 2, (1,))
