@@ -157,6 +157,11 @@ def test_recordings_without_numbers_are_refused(tmp_path):
         AUDIO.load(tmp_path / "c.wav")
 
 
+def test_more_samples_a_window_are_a_higher_rate():
+    samples, rate = joined(np.array([[[0.0], [0.5], [1.0]]]), AudioMetadata(8000, 2, 2))
+    assert (samples[:, 0].tolist(), rate) == ([0.0, 0.5, 1.0], 16000)
+
+
 def test_one_sample_is_a_recording(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(1, 0.5), 8000, subtype="FLOAT")
     signal = AUDIO.load(tmp_path / "a.wav")
