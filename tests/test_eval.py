@@ -143,6 +143,18 @@ def test_without_a_size_a_kernel_gets_the_training_kernels(half_size, tmp_path):
         np.testing.assert_allclose(kernel.weights, wanted.weights)
 
 
+@pytest.mark.parametrize(
+    "released, asked, used",
+    [(True, "auto", "stored"), (False, "auto", "corrected"), (True, "corrected", "corrected")],
+)
+def test_released_kernels_keep_their_weights_on_released_fields(monkeypatch, released, asked, used):
+    weights, saved = [], minimal_kernel(1, 1.0)
+    monkeypatch.setattr(nfconv, "load_kernel", lambda path, kind, notify: weights.append(kind) or saved)
+    field = random_field(field_config("mlp", 2), released=released)
+    kernel = choose_kernel(field, "theirs.pkl", "4,8", {}, asked)
+    assert weights == [used] and kernel.radius == pytest.approx([0.25, 0.125])
+
+
 @pytest.mark.parametrize("name, asked, shape", [("image", {"width": 3, "height": 4, "depth": 256}, (4, 3)),
                                                 ("video", {"depth": 9}, (5, 6, 9)), ("audio", {"depth": 9}, (5, 9)),
                                                 ("geometry", {"width": 3, "height": 4, "depth": 2}, (3, 4, 2)),
