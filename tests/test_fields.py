@@ -142,7 +142,13 @@ def test_configurations_no_field_can_have_are_refused(change, words):
 
 def test_the_ends_of_every_range_are_configurations():
     ends = [{"channels": 4096}, {"order": 8}, {"order": 0}, {"num_layers": 64}, {"num_channels": 8192}, {"pe": 24}]
-    ends += [{"poly_degree": 8, "bias": True}, {"omega_0": 1000.0}, {"norm_exp": 10.0}, {"pe": 0, "poly_degree": 0}]
+    ends += [
+        {"poly_degree": 8, "bias": True},
+        {"omega_0": 1000.0},
+        {"omega_0": 1e-3},
+        {"norm_exp": 10.0},
+        {"pe": 0, "poly_degree": 0},
+    ]
     ends += [{"ranks": (8192, 1)}, {"widths": (8192, 1)}, {"axes": (1,), "tables": (1 << 24, 0)}, {"norm_exp": 0.0}]
     ends += [{"factor": "spline", "knots": (4, 1 << 24), "reach": (100.0, 0.0)}, {"num_layers": 1, "num_channels": 1}]
     for change in ends:
