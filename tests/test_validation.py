@@ -82,7 +82,7 @@ def test_a_finished_field_is_measured_as_users_filter():
 @pytest.mark.parametrize(
     "thin, modality, sizes",
     [(1 << 18, "", [40, 60]), (1000, "audio", [40, 20]), (1000, "image", [20, 30]), (599, "", [14, 20]),
-     (10, "", [40, 60])],
+     (30, "", [5, 7]), (24, "", [40, 6])],
 )  # fmt: skip
 def test_large_grids_are_thinned_but_never_what_numbers_pieces(monkeypatch, thin, modality, sizes):
     monkeypatch.setattr("training.validation.LARGEST_GRID", thin)
