@@ -3,15 +3,21 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import numpy as np
+import pytest
 from checkout import ROOT
 from nbclient import NotebookClient
 from PIL import Image
 
 EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(autouse=True)
+def single_thread(monkeypatch):
+    # Threads of several processes that wait for each other are slower than one.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def test_demo_is_one_short_file_and_as_accurate_as_it_says(tmp_path):
@@ -26,7 +32,7 @@ def test_demo_is_one_short_file_and_as_accurate_as_it_says(tmp_path):
     assert np.asarray(Image.open(picture)).shape == (48, 64, 3)
 
 
-def test_tour_runs_from_top_to_bottom(tmp_path):
+def test_tour_runs_from_top_to_bottom():
     source = EXAMPLES / "tour.ipynb"
     notebook = nbformat.read(source, as_version=4)
     nbformat.validate(notebook)
@@ -36,4 +42,4 @@ def test_tour_runs_from_top_to_bottom(tmp_path):
     (quality,) = re.findall(r"PSNR ([\d.]+) dB against SciPy", printed)
     assert float(quality) > 55 and "the same result: True" in printed
     figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(figures) == 4 and Path(source).stat().st_size < 50_000
+    assert len(figures) == 4 and source.stat().st_size < 50_000
