@@ -34,7 +34,7 @@ def sparse_kernel(field: Field, kernel: Kernel | SparseKernel) -> SparseKernel:
     config = field.config
     if isinstance(kernel, Kernel):
         return kernel.sparse(config.order, config.dim, config.axes)
-    if kernel.dim == 1 and config.dim > 1:
+    if kernel.dim == 1:
         kernel = reduce(outer, [kernel] * len(config.axes))
     if kernel.dim == len(config.axes) < config.dim:
         kernel = kernel.embedded(config.axes, config.dim)

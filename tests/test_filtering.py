@@ -139,6 +139,15 @@ def test_kernels_finer_than_the_training_kernel_get_one_warning(size, warned):
     assert all(note.startswith("warning: the kernel's radius") for note in notes)
 
 
+@pytest.mark.parametrize("size", [0.1, 0.4])
+def test_points_reach_from_the_training_kernel_to_the_end_of_the_margin(size):
+    field, at = random_field(KINDS["separable"], half_size=(0.1, 0.1), margin=0.3), np.zeros((1, 2))
+    field.filter(minimal_kernel(1, size, 2), at=at, notify=pytest.fail)
+    if size == 0.4:
+        with pytest.raises(KernelError, match="radius 0.401"):
+            field.filter(minimal_kernel(1, 0.401, 2), at=at)
+
+
 def reached(field: Field, kernel: SparseKernel) -> float:
     """Decibels that rounding in float32 allows for a signal with a peak of 1, by the definition of PSNR."""
     return 10 * math.log10(1 / estimate_noise(field, kernel) ** 2)
