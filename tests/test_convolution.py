@@ -114,6 +114,7 @@ def test_shared_nodes_keep_polynomials_up_to_degree_seven(degree, asked, nodes):
     positions, weights = lopsided()[0].positions[:, 0], lopsided()[0].weights
     shared, direct = shared_stencils(x, positions, [weights], asked)[0], direct_stencil(x, positions, weights)
     assert len(shared.nodes) == nodes < len(direct.nodes)
+    assert float(shared.nodes[0] + shared.nodes[-1]) == pytest.approx(float(direct.nodes.min() + direct.nodes.max()))
     sums = [stencil.combine(stencil.nodes[:, None] ** degree, 0) for stencil in (shared, direct)]
     wanted = sum(w * (x - t) ** degree for t, w in zip(positions, weights, strict=True))
     close(sums[1][:, 0], wanted, 1e-11)

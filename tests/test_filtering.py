@@ -144,7 +144,7 @@ def test_points_reach_from_the_training_kernel_to_the_end_of_the_margin(size):
     field, at = random_field(KINDS["separable"], half_size=(0.1, 0.1), margin=0.3), np.zeros((1, 2))
     field.filter(minimal_kernel(1, size, 2), at=at, notify=pytest.fail)
     if size == 0.4:
-        with pytest.raises(KernelError, match="radius 0.401"):
+        with pytest.raises(KernelError, match=r"radius 0\.401"):
             field.filter(minimal_kernel(1, 0.401, 2), at=at)
 
 
@@ -218,7 +218,7 @@ def test_slabs_do_not_change_the_result(monkeypatch, axes):
 def test_a_network_reports_how_far_it_is():
     field, shares = random_field(KINDS["mlp"], shape=(30, 8)), []
     field.filter(minimal_kernel(1, 0.2, 2), block=100, progress=shares.append)
-    assert len(shares) > 2 and shares == sorted(shares) and shares[-1] == 1.0
+    assert len(shares) > 2 and shares == sorted(set(shares)) and shares[-1] == 1.0
 
 
 class Greedy(torch.nn.Module):
