@@ -50,6 +50,15 @@ def test_kernels_that_are_no_product_are_exact_too(boundary):
     assert_close(on_grid(signal, kernel, boundary), kernel_convolution(signal, kernel, boundary))
 
 
+def test_diracs_on_no_grid_are_summed_one_by_one():
+    signal, tent = noise_signal(SHAPE[:2], 2), minimal_kernel(1, 0.2, 2)
+    shifts = np.random.default_rng(0).uniform(-0.2, 0.2, (90, 2))
+    kernel = combine([SparseKernel(tent.positions + s, tent.weights, 1, (0, 1)) for s in shifts], [1 / 90] * 90)
+    points = torch.tensor([[coordinates(13)[4], coordinates(10)[9]]])
+    found = convolve_points(ExactField(signal, 1, 0.4), kernel, points)
+    assert_close(found.numpy()[0], kernel_convolution(signal, kernel)[4, 9])
+
+
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2)])
 def test_axes_that_are_not_filtered_stay_as_they_are(axes):
     signal = noise_signal(SHAPE, 2, axes)

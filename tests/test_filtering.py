@@ -216,9 +216,10 @@ def test_slabs_do_not_change_the_result(monkeypatch, axes):
 
 
 def test_a_network_reports_how_far_it_is():
-    field, shares = random_field(KINDS["mlp"], shape=(30, 8)), []
-    field.filter(minimal_kernel(1, 0.2, 2), block=100, progress=shares.append)
-    assert len(shares) > 2 and shares == sorted(set(shares)) and shares[-1] == 1.0
+    field, shares = random_field(KINDS["mlp"], shape=(10, 2)), []
+    field.filter(minimal_kernel(1, 0.2, 2), block=40, progress=shares.append)
+    # 3 Diracs an axis make 30 x 6 points: slabs of 6 rows.
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
 
 
 class Greedy(torch.nn.Module):

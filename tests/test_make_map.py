@@ -41,7 +41,7 @@ def test_maps_are_written_for_a_picture(tmp_path, picture, kind):
     assert result.exit_code == 0, result.output
     values = np.load(tmp_path / "map.npy")
     assert values.dtype == np.float32 and values.shape == (10, 14)
-    assert 0 <= values.min() and values.max() <= 1
+    assert values.min() >= 0 and values.max() <= 1
 
 
 @pytest.mark.parametrize("name, words", [("map.png", "must name an .npy file"), ("old.npy", "exists")])
