@@ -199,6 +199,15 @@ def test_long_filters_agree_with_short_steps():
     np.testing.assert_allclose(values[:, 0], np.convolve(padded, taps, mode="valid"), atol=1e-13)
 
 
+@pytest.mark.parametrize("step", [0.1, 0.7, 1 / 3])
+def test_taps_reach_one_sample_beyond_the_kernel(step):
+    for count in (3, 4):
+        assert len(exact.minimal_taps(1, count * step, step)) == 2 * (count + 1) + 1
+        assert exact.sparse_taps(minimal_kernel(1, count * step), [step]).shape == (2 * (count + 1) + 1,)
+        target = Target(lambda x: np.ones(len(x)), (count * step,))
+        assert exact.target_taps(target, [step]).shape == (2 * (count + 1) + 1,)
+
+
 def test_float32_is_float64_rounded():
     signal = noise_signal((9, 7), 3)
     single = minimal_convolution(signal, 2, [0.3, 0.3], dtype=np.float32)
