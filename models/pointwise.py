@@ -61,7 +61,7 @@ class PointwiseField(Field):
     def _samples(self, nodes: Sequence[Tensor], block: int, progress: Progress | None) -> Tensor:
         """The network part on the tensor grid of `nodes`, at most about `block` points at once; float64."""
         rest = [node.to(self.dtype) for node in nodes[1:]]
-        rows = max(1, block // max(1, math.prod(len(node) for node in rest)))
+        rows = max(1, block // math.prod(len(node) for node in rest))
         slabs = []
         for slab in nodes[0].to(self.dtype).split(rows):
             points = torch.cartesian_prod(slab, *rest).reshape(-1, len(nodes))
