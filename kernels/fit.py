@@ -170,7 +170,7 @@ def _product(unit: Target, factors: list[Target], knots: list[np.ndarray], order
     """The outer product of one fit per axis, with the mass (or first moment) of the target."""
     exact = [unit] if unit.dim == 1 else factors_with_moments(unit, factors)
     kernel = reduce(outer, [best_weights(factor, [t], order) for factor, t in zip(exact, knots, strict=True)])
-    return kernel if unit.dim == 1 else kernel.times(missing_factor(unit, exact))
+    return kernel.times(missing_factor(unit, exact))
 
 
 def _sampled(target: Target) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from kernels import library
-from kernels.convergence import save_sweep, sweep, sweep_figure
+from kernels.convergence import COUNTS, save_sweep, sweep, sweep_figure
 from kernels.fit import fit_errors
 
 TARGET = library.cubic(half_size=0.1).target()
@@ -39,3 +39,7 @@ def test_figure_draws_errors_beside_what_the_orders_promise():
             curve, guide = axes.lines[2 * order : 2 * order + 2]
             np.testing.assert_allclose(curve.get_xydata(), [(6, errors[0]), (12, errors[1])])
             np.testing.assert_allclose(guide.get_ydata(), [errors[0], errors[0] / 2 ** (order + 1)])
+
+
+def test_counts_are_even_as_the_middle_of_an_odd_number_may_have_no_weight():
+    assert not any(count % 2 for count in COUNTS)

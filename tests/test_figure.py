@@ -66,6 +66,8 @@ def test_planes_show_target_kernel_and_error_with_rows_downwards():
     np.testing.assert_allclose(panels["kernel"].get_extent(), [-0.26, 0.26, 0.26, -0.26])
     np.testing.assert_allclose(panels["kernel"].get_clim(), [0.0, 50.0], atol=1e-9)
     np.testing.assert_allclose(panels["error"].get_clim(), [-25.0, 25.0])
+    alone = kernel_figure(kernel).axes[0].images[0]
+    np.testing.assert_allclose(alone.get_extent(), [-0.26, 0.26, 0.13, -0.13])
     frame = figure.axes[1].patches[0]
     np.testing.assert_allclose([frame.get_x(), frame.get_y(), frame.get_width(), frame.get_height()],
                                [-0.2, -0.1, 0.4, 0.2])  # fmt: skip

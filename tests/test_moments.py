@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import SparseKernel, minimal_kernel, outer
+from kernels import SparseKernel, minimal_kernel, moments, outer
 from kernels.moments import corrected_weights
 
 
@@ -40,3 +40,17 @@ def test_weights_that_cannot_be_corrected_are_refused():
     scattered = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     with pytest.raises(ValueError, match="share lines"):
         corrected_weights(scattered, np.ones(20), 1, (0, 1))
+
+
+def test_corrections_do_not_depend_on_size_and_have_a_limit(monkeypatch):
+    kernel = outer(minimal_kernel(1, 0.7), minimal_kernel(1, 1.3))
+    spoiled = kernel.weights * (1 + 1e-3 * np.arange(9))
+    found = corrected_weights(kernel.positions, spoiled, 1, (0, 1))
+    for size in (1e-6, 1e6):
+        np.testing.assert_allclose(corrected_weights(size * kernel.positions, spoiled, 1, (0, 1)), found, rtol=1e-9)
+    # 3 lines of 9 Diracs with 2 conditions each.
+    monkeypatch.setattr(moments, "LARGEST_SYSTEM", 3 * 2 * 9)
+    corrected_weights(kernel.positions, spoiled, 1, (0, 1))
+    monkeypatch.setattr(moments, "LARGEST_SYSTEM", 3 * 2 * 9 - 1)
+    with pytest.raises(ValueError, match="9 Diracs on 3 lines are too many to correct at once"):
+        corrected_weights(kernel.positions, spoiled, 1, (0, 1))
