@@ -16,7 +16,8 @@ import nfconv
 from benchmarks.common import HALF_SIZE, Cost, Settings, counted_queries, duration, interleaved, table, train_quietly
 from kernels import SparseKernel
 from kernels.separate import Term, tensor_terms
-from models import Field, FieldConfig, Origin, build_field
+from models import Field, FieldConfig, Origin, SeparableField, build_field
+from models.bundles import couple
 from models.exact import ExactField
 from models.filtering import grid_points
 from signals import GroundTruth, Signal, spacing
@@ -88,12 +89,15 @@ def factors(kernel: SparseKernel) -> Term:
 
 
 @torch.no_grad()
-def axis_by_axis(field: Field, kernel: SparseKernel, points: Tensor) -> Tensor:
+def axis_by_axis(field: SeparableField, kernel: SparseKernel, points: Tensor) -> Tensor:
     """The same sum for a product kernel, one query of a factor for every point, axis and Dirac of that axis."""
-    term = factors(kernel)
-    nodes = [points[:, axis, None] - torch.tensor(t) for axis, (t, _) in enumerate(term)]
-    weights = [torch.tensor(w).expand(len(points), -1) for _, w in term]
-    return field.scattered(nodes, weights)
+    seen, powers = [], []
+    for axis, (t, w) in enumerate(factors(kernel)):
+        nodes = points[:, axis, None] - torch.tensor(t)
+        for ask, found in ((field.axis_factors[axis], seen), (partial(field.polynomial.basis, axis=axis), powers)):
+            found.append(torch.tensor(w) @ ask(nodes.reshape(-1)).unflatten(0, nodes.shape))
+    ones = [factor[:, None] for factor in seen], [factor[:, None] for factor in powers]
+    return couple(ones[0], field.core, None) + couple(ones[1], field.polynomial.coefficients, None)
 
 
 def compare(

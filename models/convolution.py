@@ -4,24 +4,28 @@ Source: Nsampi et al. 2023, equation 6. On a grid the outputs share their querie
 sum of outer products becomes one stencil per axis, so that the cost no longer grows with its Diracs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kernels import SparseKernel
-from kernels.separate import tensor_terms
+from kernels.separate import Term, tensor_terms
+from models.bundles import Bundle, filter_bundle, filter_bundle_grid
 from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
+from models.separable import SeparableField
 from models.stencil import Points, Stencil, direct_stencil, shared_stencils
+from models.tables import Table
 
-# Queries per output and axis product that shared nodes may cost, for fields whose grids cost their points.
+# Queries of a network per output that shared nodes may cost.
 QUERIES_PER_OUTPUT = 1.5
 # Nodes this many per knot of the training kernel resolve everything that kernel shows of the field.
 NODES_PER_KNOT = 6
-FACTORED_NODES_PER_KNOT = 12
-FACTORED_NODES_PER_OUTPUT = 1.5
+# Share of a kernel's L2 norm that the products it is a sum of may leave out.
+TOLERANCE = 1e-7
 
 
 class KernelError(ValueError):
@@ -60,14 +64,91 @@ def check_reach(field: Field, kernel: SparseKernel) -> None:
             )
 
 
-def grid_stencils(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[list[Stencil]] | None:
-    """One list of stencils (one per axis) for each outer product the kernel is a sum of; None if it is no such sum.
+def tables_for(
+    field: SeparableField, extent: Sequence[float], radius: Sequence[float], dtype: torch.dtype = torch.float64
+) -> list[Table]:
+    """The field's tables, as far as points within [-extent_j, extent_j] ask with kernels of `radius` [d].
+
+    Quintic splines in float64, cubic ones in float32.
+    """
+    trained = 1.0 + field.origin.margin + max(field.origin.half_size)
+    reach = [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
+    return field.tables(5 if dtype == torch.float64 else 3, dtype, reach)
+
+
+@torch.no_grad()
+def convolve_grid(
+    field: Field,
+    kernel: SparseKernel,
+    coordinates: Sequence[Tensor],
+    block: int = 1 << 16,
+    progress: Progress | None = None,
+    tolerance: float = TOLERANCE,
+) -> Tensor:
+    """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
+
+    coordinates: positions [M_j] in domain units; `block` bounds the points a network sees at once; `progress`
+    receives the share done. A kernel is a sum of products within `tolerance` of its L2 norm; one that is no short such
+    sum is summed Dirac by Dirac.
+    """
+    coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
+    terms = tensor_terms(kernel, tolerance)
+    if terms is None:
+        points = torch.cartesian_prod(*coordinates).reshape(-1, len(coordinates))
+        shape = [len(x) for x in coordinates]
+        return convolve_points(field, kernel, points, None, block, progress).reshape(*shape, -1)
+    if isinstance(field, SeparableField):
+        tables = tables_for(field, [float(x.abs().max()) for x in coordinates], kernel.radius.tolist())
+        return filter_bundle_grid(field, tables, Bundle.of_terms(kernel, terms, field.device), coordinates)
+    return field.grid_sum(grid_stencils(field, kernel, terms, coordinates), block, progress).double()
+
+
+def convolve_points(
+    field: Field,
+    kernel: SparseKernel,
+    points: Tensor,
+    scale: Tensor | None = None,
+    block: int = 1 << 16,
+    progress: Progress | None = None,
+    dtype: torch.dtype = torch.float64,
+    tolerance: float = TOLERANCE,
+) -> Tensor:
+    """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64.
+
+    `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, at most about
+    `block` at once; a separable field reads tables of `dtype`. Differentiable in points and scale; `progress` receives
+    the share done.
+    """
+    points = points.to(field.device, torch.float64)
+    scale = torch.ones_like(points[:, : len(kernel.axes)]) if scale is None else scale.to(points)
+    if not len(points):
+        return points.new_zeros(0, field.config.channels)
+    terms = tensor_terms(kernel, tolerance) if field.factored else None
+    asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
+    if isinstance(field, SeparableField) and terms is not None:
+        radius = kernel.radius * float(scale.detach().max())
+        tables = tables_for(field, points.detach().abs().amax(dim=0).tolist(), radius.tolist(), dtype)
+        answer: Callable[[Tensor, Tensor], Tensor] = partial(
+            filter_bundle, field, tables, Bundle.of_terms(kernel, terms, field.device)
+        )
+    else:
+        answer = partial(_sum_diracs, field, kernel) if terms is None else partial(_sum_terms, field, kernel, terms)
+    axes, rows, results = torch.tensor(kernel.axes, device=points.device), max(1, block // asked), []
+    for x, s in zip(points.split(rows), scale.split(rows), strict=True):
+        results.append(answer(x, torch.ones_like(x).index_copy(1, axes, s)))
+        if progress:
+            progress(min(1.0, len(results) * rows / len(points)))
+    return torch.cat(results)
+
+
+def grid_stencils(
+    field: Field, kernel: SparseKernel, terms: Sequence[Term], coordinates: Sequence[Tensor]
+) -> list[list[Stencil]]:
+    """One list of stencils (one per axis) for each outer product the kernel is a sum of.
 
     coordinates: positions [M_j] (float64, domain units) of the outputs along every axis.
     """
-    terms = tensor_terms(kernel, tolerance=1e-7)
-    if terms is None:
-        return None
     nodes = _node_budgets(field, kernel, coordinates)
     rows: list[list[Stencil]] = [[Points(x) for x in coordinates] for _ in terms]
     for index, axis in enumerate(kernel.axes):
@@ -87,113 +168,38 @@ def _axis_stencils(
     return shared_stencils(x, positions, weights, nodes)
 
 
-def _node_distance(field: Field, kernel: SparseKernel, scale: float = 1.0) -> list[float]:
-    """How far apart [d] shared nodes may lie for `kernel`, shrunk to `scale`, to see all that it shows of the field.
+def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[int]:
+    """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay.
 
     Errors of interpolation fall with the node distance to the power NEIGHBOURS and grow with sum |w|.
     """
-    minimal = np.prod([(2.0 * scale / h) ** kernel.n for h in field.h.values()])
+    minimal = np.prod([(2.0 / h) ** kernel.n for h in field.h.values()])
     fineness = float(np.abs(kernel.weights).sum() / minimal) ** (1 / NEIGHBOURS)
-    per_knot = fineness * (FACTORED_NODES_PER_KNOT if field.factored else NODES_PER_KNOT)
-    finest = min(field.h.values())
-    return [field.h.get(axis, finest) / per_knot for axis in range(kernel.dim)]
-
-
-def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[int]:
-    """Shared nodes per axis: fine enough for what the kernel shows of the field, few enough to pay."""
-    steps = _node_distance(field, kernel)
-    growth = FACTORED_NODES_PER_OUTPUT if field.factored else QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
+    growth = QUERIES_PER_OUTPUT ** (1 / len(kernel.axes))
     budgets = []
     for axis, x in enumerate(coordinates):
         reach = float(x.max() - x.min()) + 2 * kernel.radius[axis]
-        budgets.append(max(int(growth * len(x)), int(reach / steps[axis])))
+        step = field.h.get(axis, min(field.h.values())) / (NODES_PER_KNOT * fineness)
+        budgets.append(max(int(growth * len(x)), int(reach / step)))
     return budgets
 
 
-@torch.no_grad()
-def convolve_grid(
-    field: Field,
-    kernel: SparseKernel,
-    coordinates: Sequence[Tensor],
-    block: int = 1 << 16,
-    progress: Progress | None = None,
-) -> Tensor:
-    """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
-
-    coordinates: positions [M_j] in domain units; `block` bounds the points a network sees at once; `progress`
-    receives the share done. Kernels that are no short sum of products are summed Dirac by Dirac.
-    """
-    coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
-    terms = grid_stencils(field, kernel, coordinates)
-    if terms is not None:
-        return field.grid_sum(terms, block, progress).double()
-    points = torch.cartesian_prod(*coordinates).reshape(-1, len(coordinates))
-    shape = [len(x) for x in coordinates]
-    return convolve_points(field, kernel, points, None, block, progress).reshape(*shape, -1)
-
-
-@torch.no_grad()
-def convolve_points(
-    field: Field,
-    kernel: SparseKernel,
-    points: Tensor,
-    scale: Tensor | None = None,
-    block: int = 1 << 16,
-    progress: Progress | None = None,
-) -> Tensor:
-    """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64, K queries a point.
-
-    `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
-    (spatially varying kernels, Nsampi et al. 2023, section 4.3). `progress` receives the share done. Factors that
-    are asked more often than a table has rows become tables.
-    """
-    terms = tensor_terms(kernel, tolerance=1e-7) if field.factored else None
-    if field.factored and len(points):
-        field = _tabulated(field, kernel, points, scale)
-    asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
-    rows = max(1, block // asked)
-    results = []
-    for start in range(0, len(points), rows):
-        x = points[start : start + rows].to(device=field.device, dtype=torch.float64)
-        s = None if scale is None else scale[start : start + rows].to(x)
-        if terms is None:
-            results.append(_sum_diracs(field, kernel, x, s))
-        else:
-            results.append(torch.stack([_sum_term(field, kernel, term, x, s) for term in terms]).sum(dim=0))
-        if progress:
-            progress(min(1.0, (start + rows) / len(points)))
-    return torch.cat(results) if results else torch.zeros(0, field.config.channels, dtype=torch.float64)
-
-
-def _tabulated(field: Field, kernel: SparseKernel, points: Tensor, scale: Tensor | None) -> Field:
-    """The field with its factors as tables over all that is asked of them, where that costs fewer queries."""
-    least, most = (1.0, 1.0) if scale is None else (float(scale.min()), float(scale.max()))
-    reach = torch.as_tensor(kernel.radius * most)
-    low, high = points.amin(dim=0).cpu() - reach, points.amax(dim=0).cpu() + reach
-    steps = _node_distance(field, kernel, least)
-    counts = [2 * NEIGHBOURS + int(extent / step) for extent, step in zip((high - low).tolist(), steps, strict=True)]
-    if max(counts) >= len(points):
-        return field
-    return field.tabulated(list(zip(low.tolist(), high.tolist(), strict=True)), counts)
-
-
-def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor | None) -> Tensor:
+def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor) -> Tensor:
+    """Every Dirac queried for itself; scale [N, d], 1 in axes that are not filtered."""
     t = torch.tensor(kernel.positions, device=x.device)
     w = torch.tensor(kernel.weights, device=x.device)
-    if scale is None:
-        return field.sum_diracs(x[:, None] - t, w)
-    stretch = torch.ones_like(x)
-    stretch[:, list(kernel.axes)] = scale
-    return field.sum_diracs(x[:, None] - t * stretch[:, None], w / scale.pow(kernel.n).prod(dim=1, keepdim=True))
+    return field.sum_diracs(x[:, None] - t * scale[:, None], w / scale.prod(dim=1, keepdim=True) ** kernel.n)
 
 
-def _sum_term(
-    field: Field, kernel: SparseKernel, term: Sequence[tuple[np.ndarray, np.ndarray]], x: Tensor, scale: Tensor | None
-) -> Tensor:
-    nodes = [x[:, axis, None] for axis in range(x.shape[1])]
-    weights = [torch.ones_like(node) for node in nodes]
-    for index, (axis, (positions, values)) in enumerate(zip(kernel.axes, term, strict=True)):
-        s = torch.ones_like(x[:, :1]) if scale is None else scale[:, index, None]
-        nodes[axis] = x[:, axis, None] - s * torch.tensor(positions, device=x.device)
-        weights[axis] = torch.tensor(values, device=x.device) / s**kernel.n
-    return field.scattered(nodes, weights)
+def _sum_terms(field: Field, kernel: SparseKernel, terms: Sequence[Term], x: Tensor, scale: Tensor) -> Tensor:
+    """Every product axis by axis."""
+    parts = []
+    for term in terms:
+        nodes = [x[:, axis, None] for axis in range(x.shape[1])]
+        weights = [torch.ones_like(node) for node in nodes]
+        for axis, (positions, values) in zip(kernel.axes, term, strict=True):
+            s = scale[:, axis, None]
+            nodes[axis] = x[:, axis, None] - s * torch.tensor(positions, device=x.device)
+            weights[axis] = torch.tensor(values, device=x.device) / s**kernel.n
+        parts.append(field.scattered(nodes, weights))
+    return torch.stack(parts).sum(dim=0)

@@ -35,6 +35,7 @@ class ExactField(Field):
         config = FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, ranks=ranks, poly_degree=0)
         finest = tuple(spacing(signal.shape[axis]) for axis in signal.axes)
         super().__init__(config, Origin(finest, margin, boundary, signal.shape))
+        self.requires_grad_(False)
         self.double()
         pads = [math.ceil(margin / spacing(n)) + 1 if axis in signal.axes else 0 for axis, n in enumerate(signal.shape)]
         self.samples = [coordinates(n, pad) for n, pad in zip(signal.shape, pads, strict=True)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import FieldConfig
-from models.interpolation import bspline, gather, interpolation, scatter
+from models.interpolation import bspline, gather, scatter
 from models.networks import SineNetwork, SwishNetwork
 
 # u is a cubic spline: smooth enough that its n-fold integral differs from f's by the knots' distance to the fourth.
@@ -29,11 +29,6 @@ class Factor(nn.Module):
     def set_heads(self, heads: Tensor) -> None:
         """Take heads [H, R], so that U = phi @ heads."""
         raise NotImplementedError
-
-    def combined(self, x: Tensor, weights: Tensor) -> Tensor:
-        """sum_k weights_k U(x_k): x and weights [N, K] -> [N, R], float64."""
-        values = self(x.reshape(-1)).unflatten(0, x.shape).double()
-        return (values * weights.double()[..., None]).sum(dim=1)
 
 
 class NetworkFactor(Factor):
@@ -91,10 +86,6 @@ class SplineFactor(Factor):
     def set_heads(self, heads: Tensor) -> None:
         self.coefficients.copy_(heads)
 
-    def combined(self, x: Tensor, weights: Tensor) -> Tensor:
-        first, local = self._local(x)
-        return gather(self._integrated(self.coefficients), first, local * weights.double()[..., None])
-
     def forward(self, x: Tensor) -> Tensor:
         return gather(self._integrated(self.coefficients), *self._local(x))
 
@@ -115,30 +106,6 @@ class TableFactor(Factor):
         low = place.floor().long()
         part = (place - low)[:, None]
         return self.rows[low] * (1 - part) + self.rows[(low + 1).clamp(max=last)] * part
-
-
-class Tabulated(Factor):
-    """Another factor from its values at `count` even steps over [low, high], by interpolation of degree 7; float64.
-
-    Reading a value off costs eight additions instead of a network, so many scattered queries are answered so.
-    """
-
-    values: Tensor
-
-    def __init__(self, factor: Factor, low: float, high: float, count: int) -> None:
-        super().__init__(factor.rank)
-        # Points that share a coordinate span no length at all.
-        self.start, self.step = low, max(high - low, 1e-9) / (count - 1)
-        device = next(factor.parameters()).device
-        x = low + self.step * torch.arange(count, dtype=torch.float64, device=device)
-        self.register_buffer("values", factor(x).double())
-
-    def combined(self, x: Tensor, weights: Tensor) -> Tensor:
-        first, local = interpolation((x.double() - self.start) / self.step, len(self.values))
-        return gather(self.values, first, local * weights.double()[..., None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.combined(x[:, None], torch.ones_like(x[:, None]))
 
 
 def build_factor(config: FieldConfig, axis: int, rank: int) -> Factor:

@@ -4,10 +4,11 @@ D^n F = f in the filtered axes, with n = order + 1 (Nsampi et al. 2023, section 
 questions: F at points, and F through one stencil per axis on a tensor grid; each field in its cheapest way.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from models.stencil import Stencil
 # Receives the share of the work that is done, and one sentence the user should read.
 Progress = Callable[[float], None]
 Notify = Callable[[str], None]
+Kept = TypeVar("Kept")
 
 
 class Field(nn.Module):
@@ -39,6 +41,8 @@ class Field(nn.Module):
         super().__init__()
         self.config = config
         self.origin = origin
+        self._kept: dict[Any, Any] = {}
+        self._kept_of: tuple[Any, ...] = ()
         self.polynomial = PolynomialPart(config.n, config.poly_degree, config.channels)
 
     @property
@@ -95,6 +99,22 @@ class Field(nn.Module):
 
         return save_checkpoint(path, self)
 
+    def kept(self, key: Any, make: Callable[[], Kept]) -> Kept:
+        """What `make` computes from the weights, kept under `key` until they change."""
+        weights = tuple((value.data_ptr(), value._version) for value in self.state_dict(keep_vars=True).values())
+        if weights != self._kept_of:
+            self._kept, self._kept_of = {}, weights
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def in_dtype(self, dtype: torch.dtype) -> "Field":
+        """The field in another precision; the copy is kept."""
+        if self.dtype == dtype:
+            return self
+        # Without what is kept, which would be copied, too.
+        return self.kept(("in_dtype", dtype), lambda: copy.deepcopy(self, {id(self._kept): {}}).to(dtype))
+
     def forward(self, points: Tensor) -> Tensor:
         """F at points [N, d] in domain units -> [N, c], float64 (differences of large numbers follow)."""
         return self.network_points(points.to(self.dtype)).double() + self.polynomial(points)
@@ -109,13 +129,6 @@ class Field(nn.Module):
         for stencils in terms[1:]:
             total = total + self.grid(stencils)
         return total
-
-    def tabulated(self, bounds: Sequence[tuple[float, float]], counts: Sequence[int]) -> "Field":
-        """A field that answers the same from values at counts [d] even steps over bounds [d], where it can; or itself.
-
-        For very many scattered queries with factors that are dear to ask.
-        """
-        return self
 
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         """Product kernels of N points of their own, where `factored`: nodes and weights [N, K_j] per axis -> [N, c]."""

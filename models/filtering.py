@@ -1,6 +1,5 @@
 """A field filters, on a grid or at points: with which Diracs, in which precision and in which blocks."""
 
-import copy
 import math
 from collections.abc import Sequence
 from functools import reduce
@@ -73,7 +72,7 @@ def in_precision(field: Field, kernel: SparseKernel, precision: str, accuracy: f
         if precision == "64":
             notify(f"float32 would limit this kernel to {reachable:.0f} dB by rounding: using float64")
     dtype = torch.float32 if precision == "32" and not field.factored else torch.float64
-    return field if field.dtype == dtype else copy.deepcopy(field).to(dtype)
+    return field.in_dtype(dtype)
 
 
 def filter_grid(

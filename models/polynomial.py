@@ -27,6 +27,19 @@ class PolynomialPart(nn.Module):
         powers = [x.double() ** (n + k) * math.factorial(k) / math.factorial(n + k) for k in range(self.degree + 1)]
         return torch.stack(powers, dim=-1)
 
+    def seen(self, axis: int, x: Tensor, scale: Tensor, moments: Tensor) -> Tensor:
+        """The integrated powers seen through kernels at x [N] stretched by `scale` [N] -> [N, B, degree + 1], float64.
+
+        moments [B, n + degree + 1] are sum_k w_k t_k^j; those below n vanish, so that binomial sums begin at n.
+        """
+        n, columns = self.n[axis], []
+        for k in range(self.degree + 1):
+            p = n + k
+            terms = [math.comb(p, j) * (-1) ** j * (x ** (p - j) * scale ** (j - n))[:, None] * moments[:, j]
+                     for j in range(n, p + 1)]  # fmt: skip
+            columns.append(torch.stack(terms).sum(dim=0) * (math.factorial(k) / math.factorial(p)))
+        return torch.stack(columns, dim=-1)
+
     def grid(self, stencils: Sequence[Stencil]) -> Tensor:
         """P through one stencil per axis -> [M_1, ..., M_d, c]."""
         factors = [s.combine(self.basis(s.nodes, axis), 0) for axis, s in enumerate(stencils)]

@@ -4,17 +4,18 @@ Differences act on each factor before the product, so weights of size 1 / h^n ne
 float32 is enough where a network of all coordinates drowns. A tensor grid costs its axes, not its points.
 """
 
-import copy
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from models.config import FieldConfig, Origin
-from models.factors import Factor, NetworkFactor, Tabulated, build_factor
+from models.factors import Factor, build_factor
 from models.field import Field, Progress
 from models.stencil import Stencil
+from models.tables import Table, UnfilteredTable, tabulate
 
 
 class SeparableField(Field):
@@ -68,20 +69,14 @@ class SeparableField(Field):
             total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
         return total
 
-    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        factors, powers = [], []
-        for axis, (u, x, w) in enumerate(zip(self.axis_factors, nodes, weights, strict=True)):
-            factors.append(u.combined(x, w))
-            basis = self.polynomial.basis(x.reshape(-1), axis).unflatten(0, x.shape)
-            powers.append((basis * w.double()[..., None]).sum(dim=1))
-        return self._products(factors).double() + self.polynomial.product(powers)
+    def tables(self, degree: int, dtype: torch.dtype, reach: Sequence[float]) -> list[Table]:
+        """The factors as tables of splines of `degree` over [-reach_j, reach_j] (domain units); kept."""
 
-    @torch.no_grad()
-    def tabulated(self, bounds: Sequence[tuple[float, float]], counts: Sequence[int]) -> "SeparableField":
-        twin = copy.copy(self)
-        twin._modules = dict(self._modules)
-        twin.factors = nn.ModuleList(
-            Tabulated(u, low, high, count) if isinstance(u, NetworkFactor) else u
-            for u, (low, high), count in zip(self.axis_factors, bounds, counts, strict=True)
-        )
-        return twin
+        def make(axis: int) -> Table:
+            factor, n = self.axis_factors[axis], self.config.n[axis]
+            if not n:
+                return UnfilteredTable(factor, dtype)
+            return tabulate(factor, n, reach[axis], self.h[axis], degree, dtype)
+
+        keys = [("table", axis, degree, dtype, reach[axis]) for axis in range(self.config.dim)]
+        return [self.kept(key, partial(make, axis)) for axis, key in enumerate(keys)]

@@ -55,7 +55,7 @@ def read(
         signal = kind.load(source, reach, **options)
     else:
         kind = find(modality or "image")
-        signal = kind.from_array(np.asarray(source), **options)
+        signal = kind.from_array(np.asarray(source), reach, **options)
     return replace(signal, axes=kind.axes_of(axes))
 
 

@@ -10,6 +10,7 @@ from builders import field_config, lopsided, random_field
 from field_cases import CONFIGS, brute_force, close, uneven_kernel
 
 from kernels import SparseKernel, combine, minimal_kernel, outer
+from kernels.separate import tensor_terms
 from models.convolution import (
     KernelError,
     check_kernel,
@@ -129,7 +130,7 @@ def test_pointwise_grids_cost_at_most_one_and_a_half_queries_per_output(dim, ord
              if (k := minimal_kernel(order, 0.05))]  # fmt: skip
     kernel = reduce(outer, [combine(moved, [1 / 13] * 13)] * dim)
     grid = [torch.linspace(-1, 1, size, dtype=torch.float64)] * dim
-    terms = grid_stencils(field, kernel, grid)
+    terms = grid_stencils(field, kernel, tensor_terms(kernel), grid)
     assert math.prod(len(stencil.nodes) for stencil in terms[0]) <= 1.5 * size**dim
 
 
@@ -149,39 +150,33 @@ def test_products_of_one_kernel_share_the_points_a_network_sees():
     kernel = sum_of_products(field.config)
     grid = [torch.linspace(-1, 1, 40, dtype=torch.float64)] * 2
     convolve_grid(field, kernel, grid, block=100)
-    (stencils, _) = grid_stencils(field, kernel, grid)
+    (stencils, _) = grid_stencils(field, kernel, tensor_terms(kernel), grid)
     assert sum(seen) == math.prod(len(stencil.nodes) for stencil in stencils)
     assert max(seen) <= 100
 
 
-def test_separable_grids_cost_their_axes():
-    field = random_field(CONFIGS["swish"], half_size=(0.05, 0.05))
-    seen = []
+def test_separable_grids_ask_every_factor_once_for_all_filters():
+    field, seen = random_field(CONFIGS["swish"], half_size=(0.05, 0.05)), []
     for factor in field.factors:
         factor.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    kernel = reduce(outer, [lopsided(13, 0.15)[0]] * 2)
     grid = [torch.linspace(-1, 1, 300, dtype=torch.float64)] * 2
-    convolve_grid(field, kernel, grid)
-    (stencils,) = grid_stencils(field, kernel, grid)
-    assert sum(seen) == sum(len(stencil.nodes) for stencil in stencils)
-    assert sum(seen) < 0.05 * 300**2
+    for radius in (0.15, 0.1):
+        convolve_grid(field, reduce(outer, [lopsided(13, radius)[0]] * 2), grid)
+    # 24 nodes in a knot of 0.05 over 2 (1 + margin 0.3 + half size 0.05), and 10 for the ends.
+    assert seen == [2 * 1.35 / 0.05 * 24 + 10] * 2
 
 
-@pytest.mark.parametrize("kind, nodes", [("separable", 1.5 * 400), ("mlp", 1.5**0.5 * 400)])
-def test_coarse_fields_are_asked_for_half_as_much_again_as_there_are_outputs(kind, nodes):
-    field = random_field(field_config(kind, 2), half_size=(1.9, 1.9))
+def test_networks_are_asked_at_few_nodes_per_output_and_enough_per_knot():
     kernel = reduce(outer, [lopsided(13, 0.15)[0]] * 2)
-    ((first, second),) = grid_stencils(field, kernel, [torch.linspace(-1, 1, 400, dtype=torch.float64)] * 2)
-    assert len(first.nodes) == len(second.nodes) == int(nodes)
-
-
-@pytest.mark.parametrize("kind, per_knot", [("separable", 12), ("mlp", 6)])
-def test_fine_fields_are_asked_at_nodes_per_knot_of_their_training_kernel(kind, per_knot):
-    # Its own minimal kernel asks for exactly so many; it has 2 knots in 0.1.
-    field = random_field(field_config(kind, 2), half_size=(0.1, 0.1))
-    kernel = minimal_kernel(1, 0.1, 2)
-    ((first, _),) = grid_stencils(field, kernel, [torch.linspace(-1, 1, 200, dtype=torch.float64)] * 2)
-    assert len(first.nodes) == max(int(2.2 / 0.1 * per_knot), int((1.5 if kind == "separable" else 1.5**0.5) * 200))
+    coarse = random_field(field_config("mlp", 2), half_size=(1.9, 1.9))
+    grid = [torch.linspace(-1, 1, 400, dtype=torch.float64)] * 2
+    ((first, second),) = grid_stencils(coarse, kernel, tensor_terms(kernel), grid)
+    assert len(first.nodes) == len(second.nodes) == int(1.5**0.5 * 400)
+    # Its own minimal kernel asks a field for 6 nodes a knot; it has 2 knots in 0.1.
+    fine = random_field(field_config("mlp", 2), half_size=(0.1, 0.1))
+    kernel, grid = minimal_kernel(1, 0.1, 2), [torch.linspace(-1, 1, 200, dtype=torch.float64)] * 2
+    ((first, _),) = grid_stencils(fine, kernel, tensor_terms(kernel), grid)
+    assert len(first.nodes) == max(int(2.2 / 0.1 * 6), int(1.5**0.5 * 200))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from scipy.interpolate import BSpline, lagrange
 
 from kernels import minimal_kernel, outer
 from models.convolution import convolve_points
-from models.factors import SPLINE_DEGREE, NetworkFactor, SplineFactor, TableFactor, Tabulated
+from models.factors import SPLINE_DEGREE, SplineFactor, TableFactor
 from models.interpolation import bspline, gather, interpolation, scatter
 
 
@@ -78,74 +78,6 @@ def test_features_times_heads_are_the_factor():
             factor = SplineFactor(2, 11, 0.4, 4).double().requires_grad_(False)
         factor.set_heads(heads)
         np.testing.assert_allclose(factor(x), wanted, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("kind", ["spline", "network", "tabulated"])
-def test_combined_is_the_weighted_sum(kind):
-    network = random_field(field_config("separable", 1)).factors[0]
-    assert isinstance(network, NetworkFactor)
-    factor = {"spline": make_spline(1), "network": network, "tabulated": Tabulated(network, -1, 1, 50)}[kind]
-    x, w = random_places(12, -1, 1).reshape(4, 3), torch.randn(4, 3, dtype=torch.float64)
-    wanted = (factor(x.flatten()).unflatten(0, (4, 3)) * w[..., None]).sum(dim=1)
-    np.testing.assert_allclose(factor.combined(x, w), wanted, rtol=1e-9, atol=1e-12)
-
-
-def test_tables_converge_to_their_factor_with_the_eighth_power():
-    factor = random_field(field_config("separable", 1, pe=1)).factors[0]
-    x = random_places(200, -1, 1)
-    errors = [float((Tabulated(factor, -1.2, 1.2, n)(x) - factor(x)).abs().max()) for n in (30, 59)]
-    assert errors[1] > 1e-14
-    ends = torch.tensor(np.array([-1.2, 1.2]))
-    np.testing.assert_allclose(Tabulated(factor, -1.2, 1.2, 30).values[[0, -1]], factor(ends), atol=1e-12)
-    assert np.log2(errors[0] / errors[1]) > 7
-
-
-@pytest.mark.parametrize("factor", ["swish", "spline"])
-def test_many_scattered_points_are_answered_from_tables_alike(factor):
-    shape = {"knots": (20, 24), "reach": (0.6, 0.7)} if factor == "spline" else {}
-    field = random_field(field_config("separable", 2, 3, factor=factor, **shape))
-    kernel = outer(lopsided(6, 0.25, 0)[0], lopsided(5, 0.2, 1)[0])
-    generator = torch.Generator().manual_seed(1)
-    points = 2 * torch.rand(400, 2, dtype=torch.float64, generator=generator) - 1
-    scale = 0.5 + torch.rand(400, 2, dtype=torch.float64, generator=generator)
-    seen = []
-    for u in field.factors:
-        u.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
-    tabled = convolve_points(field, kernel, points, scale)
-    if factor == "swish":
-        assert 0 < max(seen) < len(points)
-    wanted = brute_force(field, kernel, points, scale)
-    np.testing.assert_allclose(tabled, wanted, atol=1e-6 * float(wanted.abs().max()))
-
-
-def test_tables_have_as_many_rows_as_their_kernel_shows_of_the_field():
-    field, seen = random_field(field_config("separable", 2), half_size=(0.2, 0.4)), []
-    for u in field.factors:
-        u.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
-    points = torch.rand(400, 2, dtype=torch.float64)
-    points[:2] = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
-    convolve_points(field, minimal_kernel(1, (0.2, 0.4), 2), points)
-    # 12 in a knot of 0.2 and 0.4 over 2.4 and 2.8 domain units, and 8 beyond either end.
-    assert seen == [16 + 144, 16 + 84]
-
-
-def test_points_that_share_a_coordinate_are_answered_from_tables_too():
-    field = random_field(field_config("separable", 2, axes=(1,)))
-    kernel = minimal_kernel(1, 0.2, 2, (1,))
-    points = torch.stack([torch.full((300,), -1.0), torch.linspace(-1, 1, 300)], dim=-1).double()
-    np.testing.assert_allclose(
-        convolve_points(field, kernel, points), brute_force(field, kernel, points), rtol=1e-6, atol=1e-6
-    )
-
-
-def test_a_few_points_ask_the_field_itself():
-    field, kernel, seen = random_field(field_config("separable", 2)), minimal_kernel(1, 0.2, 2), []
-    for u in field.factors:
-        u.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
-    points = torch.rand(3, 2, dtype=torch.float64)
-    close(convolve_points(field, kernel, points), brute_force(field, kernel, points))
-    # 3 Diracs an axis for each of 3 points; brute force asks for 9 Diracs one by one.
-    assert seen == [9, 9] + 18 * [3]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])

@@ -1,0 +1,149 @@
+"""Gaussians of every correlation on common knots: the kernels that filters with a covariance per point are made of.
+
+Unit variances, correlation rho; other variances scale the axes. With B kernels of one coordinate,
+
+    g_rho(x, y) = sum_ab c_ab(rho) phi_a(x) phi_b(y),      D^n phi_b = sum_k W_bk delta(t_k)
+
+phi [B]  leading even and odd functions of all the projections, so that few serve every rho
+W [B, K] Dirac weights on knots that all of them share: a point queries K nodes per axis, whatever its rho
+c(rho)   cubic spline in s = rho / (1 + sqrt(1 - rho^2)), [B, B], mass, variances and covariance exact
+
+Projections are nearest in the metric exp(-|x - y| / 3), not in L2: signals show low frequencies more.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.interpolate import BSpline, make_interp_spline
+from scipy.linalg import cholesky, eigh, solve
+
+from kernels.sparse import SparseKernel
+from kernels.splines import SplineBasis
+
+# Correlation length of the metric, in standard deviations.
+SMOOTHNESS = 3.0
+# Gauss-Legendre nodes lie between these, in standard deviations; a Gaussian holds 1e-18 beyond.
+QUADRATURE_REACH = 9.0
+# Terms of Mehler's series: rho^n falls below rounding for the largest correlations there are tables of.
+SERIES = 900
+# Values of s that the cores are interpolated between.
+CORES = 49
+# (knots, their reach in standard deviations, how much they crowd at 0, functions): coarse to fine.
+LEVELS = ((13, 3.5, 1.5, 8), (25, 4.0, 1.2, 10), (37, 4.5, 1.5, 14))
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelatedGaussians:
+    """Gaussians of unit variances for |rho| <= `largest`: knots t [K], weights W [B, K] and the spline c of s.
+
+    Lengths in standard deviations; `order` is the polynomial degree in each axis.
+    """
+
+    order: int
+    positions: np.ndarray
+    weights: np.ndarray
+    cores: BSpline
+    largest: float
+
+    @property
+    def radius(self) -> float:
+        """The largest |t|: how far the kernels reach."""
+        return float(self.positions[-1])
+
+    def core(self, rho: np.ndarray | float) -> np.ndarray:
+        """c [..., B, B] at correlations rho [...]; raises ValueError beyond the largest."""
+        rho = np.asarray(rho, dtype=np.float64)
+        if np.abs(rho).max(initial=0.0) > self.largest:
+            raise ValueError(f"a correlation of {np.abs(rho).max():.4g} is beyond the largest, {self.largest:.4g}")
+        return self.cores(half_correlation(rho))
+
+    def sparse(self, deviations: tuple[float, float], rho: float) -> SparseKernel:
+        """The kernel of two axes with these standard deviations and correlation, as Diracs on a K x K grid."""
+        weights = self.weights.T @ self.core(rho) @ self.weights
+        places = np.stack(np.meshgrid(self.positions, self.positions, indexing="ij"), axis=-1).reshape(-1, 2)
+        return SparseKernel(places, weights.ravel(), self.order, (0, 1)).scaled(deviations)
+
+
+def half_correlation(rho: np.ndarray) -> np.ndarray:
+    """s = rho / (1 + sqrt(1 - rho^2)), in which the cores are nearly polynomial."""
+    return rho / (1.0 + np.sqrt(1.0 - rho * rho))
+
+
+def full_correlation(s: np.ndarray) -> np.ndarray:
+    """rho = 2 s / (1 + s^2), the inverse of `half_correlation`."""
+    return 2.0 * s / (1.0 + s * s)
+
+
+def largest_correlation(ratio: float) -> float:
+    """The correlation of a Gaussian whose axes differ `ratio` times, at 45 degrees: no other angle has a larger one."""
+    return (ratio**2 - 1.0) / (ratio**2 + 1.0)
+
+
+@lru_cache(maxsize=32)
+def correlated_gaussians(order: int, level: int, largest: float) -> CorrelatedGaussians:
+    """The kernels of one of LEVELS for correlations up to `largest`."""
+    count, reach, crowding, functions = LEVELS[level]
+    u = np.linspace(-1.0, 1.0, count)
+    basis = SplineBasis(reach * np.sinh(crowding * u) / np.sinh(crowding), order)
+    gram, dual = _projection(basis)
+    s = np.linspace(-half_correlation(np.asarray(largest)), half_correlation(np.asarray(largest)), CORES)
+    powers = full_correlation(s)[:, None] ** np.arange(dual.shape[1])
+    fits = np.einsum("in,sn,jn->sij", dual, powers, dual)
+    rows, even = _leading(gram, fits, functions)
+    cores = np.einsum("ai,sij,bj->sab", rows @ gram, fits, rows @ gram) * (even[:, None] == even)
+    moments = rows @ np.stack([basis.moments(k) for k in range(3)], axis=1)
+    cores = _with_moments(cores, moments, even[:, None] == even, full_correlation(s))
+    return CorrelatedGaussians(order, basis.knots, rows @ basis.differences.T, make_interp_spline(s, cores), largest)
+
+
+def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
+    """Gram matrix [S, S] of the splines in the metric, and the dual coefficients [S, SERIES] of Hermite functions.
+
+    Mehler (1866): g_rho(x, y) = sum_n rho^n h_n(x) h_n(y) with h_n = He_n(x) phi(x) / sqrt(n!), so that the projection
+    of g_rho is dual @ diag(rho^n) @ dual.T.
+    """
+    edges = np.union1d(np.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, 181), basis.knots)
+    nodes, shares = np.polynomial.legendre.leggauss(8)
+    half = np.diff(edges)[:, None] / 2
+    x, w = (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * shares).ravel()
+    splines = basis.values(x) * w[:, None]
+    smoothed = np.exp(-np.abs(x[:, None] - x) / SMOOTHNESS) @ splines
+    gram = splines.T @ smoothed
+    hermite = np.empty((SERIES, len(x)))
+    hermite[0] = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    hermite[1] = x * hermite[0]
+    for n in range(1, SERIES - 1):
+        hermite[n + 1] = (x * hermite[n] - np.sqrt(n) * hermite[n - 1]) / np.sqrt(n + 1)
+    return (gram + gram.T) / 2, solve(gram, smoothed.T @ (hermite * w).T, assume_a="pos")
+
+
+def _leading(gram: np.ndarray, fits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` functions [B, S] that hold most of all `fits` [N, S, S], orthonormal in `gram`; which are even [B].
+
+    Even and odd functions are found apart: Gaussians of any correlation pair only alike ones.
+    """
+    second = gram @ np.einsum("sij,jk,slk->il", fits, gram, fits) @ gram
+    size, found = len(gram), []
+    for sign in (1, -1):
+        mirrored = (np.eye(size) + sign * np.eye(size)[::-1])[:, : (size + (sign == 1)) // 2]
+        factor = cholesky(mirrored.T @ gram @ mirrored, lower=True)
+        inner = solve(factor, solve(factor, mirrored.T @ second @ mirrored).T)
+        sizes, vectors = eigh((inner + inner.T) / 2)
+        functions = (mirrored @ solve(factor.T, vectors)).T
+        found += [(value, sign == 1, function) for value, function in zip(sizes, functions, strict=True)]
+    found.sort(key=lambda entry: -entry[0])
+    kept = found[:count]
+    return np.array([function for _, _, function in kept]), np.array([even for _, even, _ in kept])
+
+
+def _with_moments(cores: np.ndarray, moments: np.ndarray, alike: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """The cores [N, B, B] nearest to `cores` whose kernels have mass 1, variances 1 and covariance rho [N].
+
+    moments [B, 3] are the integrals of 1, x and x^2 of each function; entries that are not `alike` stay 0.
+    """
+    kept = [(0, 0), (2, 0), (0, 2), (1, 1)]
+    rows = np.stack([(np.outer(moments[:, a], moments[:, b]) * alike).ravel() for a, b in kept])
+    wanted = np.stack([np.ones_like(rho)] * 3 + [rho], axis=-1)
+    flat = cores.reshape(len(cores), -1)
+    return (flat + (wanted - flat @ rows.T) @ np.linalg.pinv(rows).T).reshape(cores.shape)
