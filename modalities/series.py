@@ -5,7 +5,6 @@ common size, where they do). Uneven times are resampled linearly to even ones.
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from files import load_array
 from modalities.figures import Figure, curves_figure
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, existing_file, in_file
+from modalities.formats.inputs import bounded, existing_file, in_file, warn
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from signals import Signal
@@ -188,11 +187,6 @@ def evenly(times: np.ndarray, values: np.ndarray, name: str) -> tuple[float, flo
         warn(f"{name} has uneven times: resampled linearly to {count} samples, {usual:g} apart as most; "
              f"the largest gap is {steps.max():g}")  # fmt: skip
     return float(times[0]), span / (len(even) - 1), values
-
-
-def warn(text: str) -> None:
-    """Print a warning on the terminal."""
-    print(f"warning: {text}", file=sys.stderr)
 
 
 def column_scales(centred: np.ndarray, offset: np.ndarray, scaling: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The checks every reader begins with: the file exists, is readable, and no larger than memory allows."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,8 @@ def in_file(path: Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def warn(text: str) -> None:
+    """Print a warning on the terminal: what of a file was ignored, repaired or guessed."""
+    print(f"warning: {text}", file=sys.stderr)
