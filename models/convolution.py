@@ -4,6 +4,7 @@ Source: Nsampi et al. 2023, equation 6. On a grid the outputs share their querie
 sum of outer products becomes one stencil per axis, so that the cost no longer grows with its Diracs.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -19,6 +20,7 @@ from models.interpolation import NEIGHBOURS
 from models.separable import SeparableField
 from models.stencil import Points, Stencil, direct_stencil, shared_stencils
 from models.tables import Table
+from signals.ground_truth import LARGEST_MARGIN
 
 # Queries of a network per output that shared nodes may cost.
 QUERIES_PER_OUTPUT = 1.5
@@ -56,11 +58,15 @@ def check_reach(field: Field, kernel: SparseKernel) -> None:
     for axis, half_size in zip(field.config.axes, field.origin.half_size, strict=True):
         radius = float(kernel.radius[axis])
         # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
-        wanted = radius - half_size + field.h[axis] / 2
+        missing = field.h[axis] / 2 - half_size
+        wanted = math.ceil(1000 * (radius + missing) - 1e-6) / 1000
         if radius > margin + half_size + 1e-6:
+            advice = f"use a smaller kernel, or train on --margin {wanted:g}"
+            if wanted > LARGEST_MARGIN:
+                advice = f"use a smaller kernel: no margin lets one of more than {LARGEST_MARGIN - missing:.4g} through"
             raise KernelError(
                 f"the kernel has radius {radius:.4g} but the field, trained with a margin of {margin:.4g}, answers up "
-                f"to {margin + half_size:.4g}: use a smaller kernel, or train on --margin {wanted:.3g}"
+                f"to {margin + half_size:.4g}: {advice}"
             )
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kernels import SparseKernel, outer
 from kernels.library import Kernel
+from kernels.target import Target
+from kernels.width import THINNEST, relative_width
 from models.convolution import KernelError, check_kernel, check_reach, convolve_grid, convolve_points
 from models.field import Field, Notify, Progress
 from models.memory import in_smaller_blocks
@@ -58,7 +60,21 @@ def prepared(
             notify(f"warning: the kernel's radius of {radius:.3g} is below the training kernel's {half_size:.3g}: "
                    "the field does not hold details that fine")  # fmt: skip
             break
+    else:
+        # Measuring takes longer than filtering may, so only where somebody reads it.
+        if notify is not silent:
+            warn_of_thin(field, kernel.scaled(least), notify)
     return in_precision(field, kernel.scaled(least), precision, accuracy, notify)
+
+
+def warn_of_thin(field: Field, kernel: SparseKernel | Target, notify: Notify) -> bool:
+    """Whether a kernel is much thinner across some direction than the training kernel, which is then notified."""
+    width = relative_width(kernel, field.config.order, field.origin.half_size)
+    if width >= THINNEST:
+        return False
+    notify(f"warning: across its thinnest direction the kernel is {width:.2g} times as wide as the training kernel "
+           f"(half size {min(field.origin.half_size):.3g}): the field does not hold details that fine")  # fmt: skip
+    return True
 
 
 def in_precision(field: Field, kernel: SparseKernel, precision: str, accuracy: float, notify: Notify) -> Field:

@@ -27,6 +27,12 @@ Density = Callable[[np.ndarray], np.ndarray]
 SLAB = 1 << 24
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
+# Taps of an exact kernel change by less than this share of the largest when twice as many points are taken, or this
+# many points are reached.
+TAP_ACCURACY = 1e-5
+MOST_POINTS = 1 << 25
+# Pieces in which a smooth 1-D kernel is integrated, whatever the samples' spacing.
+PIECES = 64
 
 
 def fir_taps(density: Density, radius: float, step: float, knots: Any = ()) -> np.ndarray:
@@ -109,6 +115,18 @@ def target_taps(target: Target, steps: Sequence[float], nodes: int = 4) -> np.nd
         taps[..., 1:] += values @ share
         values = np.moveaxis(taps, -1, axis)
     return values
+
+
+def refined_taps(target: Target, steps: Sequence[float]) -> np.ndarray:
+    """`target_taps` with as many points as a kernel thinner than a cell, or with edges inside of one, requires."""
+    nodes, taps = 4, target_taps(target, steps, 4)
+    while True:
+        nodes *= 2
+        if np.prod(nodes * (2 * np.array(target.radius) / steps + 4)) > MOST_POINTS:
+            return taps
+        taps, coarse = target_taps(target, steps, nodes), taps
+        if np.abs(taps - coarse).max() <= TAP_ACCURACY * np.abs(taps).max():
+            return taps
 
 
 def overlap_add(values: np.ndarray, taps: np.ndarray, axes: int | Sequence[int]) -> np.ndarray:
@@ -209,17 +227,19 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") 
     """Convolution with an exact kernel, not a sparse one, on the signal's own grid, [N_1, ..., N_d, c], float64.
 
     Separable targets are integrated axis by axis, others by Gauss points in every grid cell (a sharp edge inside a
-    cell costs accuracy there).
+    cell costs accuracy there), as many as are needed.
     """
     steps = [spacing(signal.shape[axis]) for axis in signal.axes]
     pads = (0,) * signal.dim
     factors = [target] if target.dim == 1 else target.factors()
     if factors is None:
-        taps = target_taps(target, steps)
+        taps = refined_taps(target, steps)
         return convolve_signal_nd(signal, taps, signal.axes, boundary, pads)
 
     def taps_of(factor: Target, step: float) -> np.ndarray:
-        return fir_taps(lambda t: factor.density(t[:, None]), factor.radius[0], step)
+        radius = factor.radius[0]
+        knots = np.linspace(-radius, radius, PIECES + 1)
+        return fir_taps(lambda t: factor.density(t[:, None]), radius, step, knots)
 
     lines = [taps_of(factor, step) for factor, step in zip(factors, steps, strict=True)]
     return convolve_signal(signal, lines, signal.axes, boundary, pads)

@@ -1,0 +1,98 @@
+"""How fine a kernel is, across its thinnest direction, beside the minimal kernel that a field is trained through.
+
+Fineness along a direction is the frequency below which half of the kernel's energy lies. Radii per axis miss what is
+thin at an angle, second moments what swings (a Gabor kernel, a difference of Gaussians).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.fft import next_fast_len, rfftn
+
+from kernels.minimal import minimal_kernel_1d
+from kernels.separate import grid_density, weight_grid
+from kernels.sparse import SparseKernel
+from kernels.target import Target
+
+# Cells per half size of the training kernel, and the fewest and most cells along an axis, by dimension.
+CELLS_PER_SIZE = 8
+CELLS = {1: (64, 8192), 2: (64, 1024), 3: (32, 64)}
+# Frequencies as close as this share of one cycle per half size.
+FREQUENCY_STEP = 0.03
+MOST_FREQUENCIES = {1: 1 << 16, 2: 2048, 3: 1 << 12}
+# A Gaussian of the training kernel's radius has 0.78 of its width; from less than this share on, fields lose most.
+THINNEST = 0.6
+# Values of ramps that scattered Diracs may cost.
+LARGEST_WORK = 1 << 26
+
+Sampled = Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+def relative_width(kernel: SparseKernel | Target, order: int, half_size: Sequence[float]) -> float:
+    """The width of `kernel` across its thinnest direction, as a share of the minimal kernel's of `order` and
+    `half_size` (domain units, one per filtered axis); infinite where it is too dear to find out."""
+    sampled: Sampled
+    if isinstance(kernel, SparseKernel):
+        if weight_grid(kernel) is None and len(kernel) * CELLS[2][0] ** 2 > LARGEST_WORK:
+            return math.inf
+        radius, sampled = kernel.radius[list(kernel.axes)], lambda grid: grid_density(kernel, grid)
+    else:
+        radius, sampled = np.array(kernel.radius), kernel.on_grid
+    sizes = np.asarray(half_size, dtype=np.float64)
+    training = minimal_kernel_1d(order, 1.0)
+    wanted = _finest(lambda grid: grid_density(training, grid), np.ones(1), np.ones(1))
+    finest = _finest(sampled, radius / sizes, sizes)
+    return wanted / finest if finest else math.inf
+
+
+def _finest(sampled: Sampled, radius: np.ndarray, sizes: np.ndarray) -> float:
+    """The largest over all directions of the median frequency, in cycles per half size; `radius` in half sizes."""
+    dim = len(radius)
+    fewest, most = CELLS[dim]
+    counts = [int(np.clip(math.ceil(2 * CELLS_PER_SIZE * r), fewest, most)) for r in radius]
+    cells = 2 * radius / counts
+    # Middles of cells, none of them on an edge or knot of the kernel.
+    lines = [cell * (np.arange(n) + 0.5 - n / 2) for cell, n in zip(cells, counts, strict=True)]
+    values = sampled([line * size * (1 - 1e-9) for line, size in zip(lines, sizes, strict=True)])
+    if dim != 2:
+        return max(_median_along(values, axis, cells[axis]) for axis in range(dim))
+    padded = [_padded(n, cell, 2) for n, cell in zip(counts, cells, strict=True)]
+    energy = np.abs(rfftn(values, padded)) ** 2
+    energy[:, 1:] *= 2
+    step = 1 / (np.array(padded) * cells)
+    first = np.fft.fftfreq(padded[0], cells[0])[:, None]
+    second = np.fft.rfftfreq(padded[1], cells[1])
+
+    def along(angle: float) -> float:
+        c, s = math.cos(angle), math.sin(angle)
+        return _median(np.abs(c * first + s * second).ravel(), energy.ravel(), max(abs(c) * step[0], abs(s) * step[1]))
+
+    best = max((math.radians(angle) for angle in range(0, 180, 15)), key=along)
+    return max(along(best + math.radians(turn)) for turn in range(-8, 9))
+
+
+def _padded(count: int, cell: float, dim: int) -> int:
+    """Samples along an axis, zeros included, so that frequencies are close."""
+    wanted = max(2 * count, math.ceil(1 / (FREQUENCY_STEP * cell)))
+    return int(next_fast_len(min(wanted, max(MOST_FREQUENCIES[dim], 2 * count)), real=True))
+
+
+def _median_along(values: np.ndarray, axis: int, cell: float) -> float:
+    """The median frequency along one axis, the energy of all lines added up (Parseval's theorem)."""
+    lines = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
+    padded = _padded(lines.shape[1], cell, values.ndim)
+    energy = np.zeros(padded // 2 + 1)
+    for line in lines:
+        energy += np.abs(np.fft.rfft(line, padded)) ** 2
+    energy[1:] *= 2
+    return _median(np.fft.rfftfreq(padded, cell), energy, 1 / (padded * cell))
+
+
+def _median(frequencies: np.ndarray, energy: np.ndarray, step: float) -> float:
+    """The frequency below which half of the energy lies, each sample's spread over one `step`; 0 without energy."""
+    found = np.cumsum(np.bincount((frequencies / step + 0.5).astype(np.intp), energy))
+    if not found[-1]:
+        return 0.0
+    edges = step * np.maximum(np.arange(len(found) + 1) - 0.5, 0.0)
+    return float(np.interp(0.5 * found[-1], np.concatenate([[0.0], found]), edges))
