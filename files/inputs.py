@@ -1,0 +1,35 @@
+"""The checks every reader begins with, and how readers warn."""
+
+import sys
+from pathlib import Path
+
+# Far above any honest input, far below what exhausts a machine.
+LARGEST_FILE = 1 << 32
+LARGEST_TEXT = 1 << 28
+
+
+def existing_file(path: str | Path, what: str, advice: str, largest: int = LARGEST_FILE) -> Path:
+    """`path` of a readable file that is neither empty nor larger than `largest` bytes.
+
+    Raises FileNotFoundError, or ValueError that names the expected content `what` and gives `advice`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not {what}; {advice}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; check the path")
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError(f"{path} is empty, not {what}; {advice}")
+    if size > largest:
+        raise ValueError(f"{path} has {size} bytes, more than the {largest} supported; shorten it first")
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"{path} is not readable ({error.strerror}); check its permissions") from None
+
+
+def warn(text: str) -> None:
+    """Print a warning on the terminal: what of a file was ignored, repaired or guessed."""
+    print(f"warning: {text}", file=sys.stderr)
