@@ -49,7 +49,7 @@ class Parameter:
             raise ValueError(f"{name} must be a {self.kind}, not {value!r}") from None
         least, most = RANGES.get(self.kind, (value, value))
         if not least <= value <= most:
-            positive = "positive, and " if least > 0 else ""
+            positive = "" if self.kind == "number" else "positive, and "
             raise ValueError(f"{name} must be {positive}from {least:g} to {most:g}, not {value}")
         return value
 
@@ -188,7 +188,7 @@ def _fitted(unit: Kernel, order: int, dim: int, notify: Notify) -> SparseKernel:
     count, entry = unit.count, unit.type
     if count is None and unit.error is None:
         count = entry.count(order, dict(unit.parameters))
-    gap = STEEP[min(order, len(STEEP) - 1)] if entry.steep else None
+    gap = STEEP[min(order, 3)] if entry.steep else None
     return fit_kernel(unit.target(dim), order, count, unit.error, gap, notify=notify)
 
 

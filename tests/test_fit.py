@@ -186,8 +186,10 @@ def test_wrong_requests_are_refused(arguments, message):
 
 
 def test_targets_that_contradict_themselves_are_refused():
-    with pytest.raises(ValueError, match="not its mass"):
-        fit_kernel(Target(hann, 1.0, 3.0), 1, 7)
+    for mass in (0.75, 1.3):
+        with pytest.raises(ValueError, match="not its mass"):
+            fit_kernel(Target(hann, 1.0, mass), 1, 7)
+    assert math.isclose(fit_kernel(Target(hann, 1.0, 1.19), 1, 7).mass, 1.19, rel_tol=1e-9)
     with pytest.raises(ValueError, match="zero everywhere"):
         fit_kernel(Target(lambda points: np.zeros(len(points)), 1.0), 1, 7)
     with pytest.raises(ValueError, match="finite"):

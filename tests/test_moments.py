@@ -48,6 +48,8 @@ def test_corrections_do_not_depend_on_size_and_have_a_limit(monkeypatch):
     found = corrected_weights(kernel.positions, spoiled, 1, (0, 1))
     for size in (1e-6, 1e6):
         np.testing.assert_allclose(corrected_weights(size * kernel.positions, spoiled, 1, (0, 1)), found, rtol=1e-9)
+    idle = minimal_kernel(1, 0.7, 2, (1,))
+    np.testing.assert_allclose(corrected_weights(idle.positions, idle.weights, 1, (1,)), idle.weights, rtol=1e-12)
     # 3 lines of 9 Diracs with 2 conditions each.
     monkeypatch.setattr(moments, "LARGEST_SYSTEM", 3 * 2 * 9)
     corrected_weights(kernel.positions, spoiled, 1, (0, 1))

@@ -76,6 +76,7 @@ def test_large_pictures_are_averaged_without_losing_or_moving_light():
     np.testing.assert_allclose([inside, last], means.max(), rtol=1e-12)
     assert abs(beyond) < 1e-12
     assert pictures.picture_target(np.ones((512, 2)), 1.0).radius == (1.0, 2 / 512)
+    assert pictures.picture_target(np.ones((513, 2)), 1.0).radius == (1.0, 1 / 257)
 
 
 def test_missing_picture_is_named():

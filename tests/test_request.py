@@ -92,6 +92,12 @@ def test_counts_and_errors_replace_the_usual_number():
         library.gaussian(sigma=0.1, count=9, error=0.1).sparse(1)
 
 
+def test_edges_are_as_steep_as_their_order_allows():
+    for order, gap in ((1, 0.01), (2, 0.03), (3, 0.06), (4, 0.06)):
+        gaps = np.diff(library.box(half_size=1.0).sparse(order).positions[:, 0])
+        assert gap - 1e-12 <= gaps.min() < 1.5 * gap
+
+
 def test_usual_numbers_of_diracs_grow_with_order_and_details():
     def count(name: str, order: int, **values: float) -> int:
         return KERNELS[name].count(order, values)

@@ -130,6 +130,7 @@ def test_grids_merge_equal_coordinates_and_refuse_to_be_empty():
     assert weights.shape == (5, 5)
     assert np.isclose(weights[2, 2], 4 * 1e4 + 3 * 4 * 0.2**-4)
     assert np.isclose(weights[0, 4], 3 * 0.2**-4)
+    assert weight_grid(both.scaled(1e-5))[1].shape == weight_grid(both.scaled(1e5))[1].shape == (5, 5)
     x = np.linspace(-0.3, 0.3, 7)
     np.testing.assert_allclose(grid_density(both, [x, x]), both.density(square(x)).reshape(7, 7), atol=1e-9)
     # A line of Diracs in one axis and one point in the other: 64 places for a Dirac are allowed, 65 are not.

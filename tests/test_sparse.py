@@ -157,6 +157,7 @@ TENT = minimal_kernel(1, 0.2)
         (TENT.positions, TENT.weights, 1, (0, 0), "axes"),
         (np.hstack([TENT.positions] * 2), TENT.weights, 1, (0,), "must be 0"),
         (TENT.positions, TENT.weights * [1, 1, 1 + 1e-6], 1, (0,), "moment conditions"),
+        (TENT.positions, TENT.weights * [1, 1, 1 + 6e-9], 1, (0,), "moment conditions"),
         (TENT.positions, TENT.weights, 2, (0,), "moment conditions"),
     ],
 )
@@ -209,6 +210,7 @@ def test_kernels_beyond_every_bound_are_refused():
         SparseKernel(np.zeros(((1 << 21) + 1, 2)), np.zeros((1 << 21) + 1), 0, (0,))
     with pytest.raises(ValueError, match="1 x 9 coordinates"):
         SparseKernel(np.zeros((1, 9)), np.zeros(1), 0, (0,))
+    assert SparseKernel(TENT.positions, TENT.weights * [1, 1, 1 + 3e-9], 1, (0,)).order == 1
     nothing = SparseKernel(np.zeros((1, 8)), np.zeros(1), 8, (7,))
     assert nothing.mass == nothing.moment_defect() == 0.0
     with pytest.raises(ValueError, match="too large to be added up"):
