@@ -5,10 +5,11 @@ stretched: another size of it costs nothing.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from kernels.fit import fit_kernel
 from kernels.knots import Notify, silent
@@ -26,6 +27,7 @@ TYPES = {"path": str, "coordinate": int}
 # Lengths of one kernel may differ this many times, and a wave have this many cycles under its Gaussian.
 LARGEST_RATIO = 1e3
 REQUIRED = inspect.Parameter.empty
+Stretched = TypeVar("Stretched", SparseKernel, Target)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Kernel:
     """A kernel of the library with its parameters, lengths in domain units; hashable.
 
     Parameters that are None are not given. `count` Diracs per axis (one number or one per axis) or a relative L2
-    `error` replace the usual count. Raises ValueError for an unknown name, and for parameters that the kernel does not
+    `error` replace the usual count; `stretch` makes it so many times as long along every filtered axis (pixels of other
+    sides than domain units). Raises ValueError for an unknown name, and for parameters that the kernel does not
     have or that are out of range; a missing one raises where the kernel is used.
     """
 
@@ -114,6 +117,7 @@ class Kernel:
     parameters: Any = ()
     count: int | tuple[int, ...] | None = None
     error: float | None = None
+    stretch: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.name not in KERNELS:
@@ -144,7 +148,8 @@ class Kernel:
         Raises ValueError for missing parameters, parameters that contradict each other, and axes it does not fit.
         """
         axes = tuple(range(dim)) if axes is None else tuple(axes)
-        return self.type.shape(len(axes), **self._values(axes))
+        values = self._values(axes)
+        return self._stretched(self.type.shape(len(axes), **values), values)
 
     def sparse(
         self, order: int, dim: int = 1, axes: Sequence[int] | None = None, notify: Notify = silent
@@ -156,13 +161,21 @@ class Kernel:
         axes = tuple(range(dim)) if axes is None else tuple(axes)
         values = self._values(axes)
         if values.get("degree", self.type.degree) == order and self.count is None and self.error is None:
-            return minimal_kernel(order, values["half_size"], dim, axes)
+            return minimal_kernel(order, values["half_size"], dim, axes).scaled(self.stretch or 1.0)
         size = values[self.type.names("length")[0]]
         unit = Kernel(self.name, self.type.scaled(values, 1.0 / size), self.count, self.error)
         # A picture may change while the process lives, so its fit is not kept.
         fit = _fitted.__wrapped__ if self.type.names("path") else _fitted
         kernel = fit(unit, order, len(axes), notify)
-        return kernel.scaled(size).times(size**-self.type.differentiates).embedded(axes, dim)
+        kernel = kernel.scaled(size).times(size**-self.type.differentiates)
+        return self._stretched(kernel, values).embedded(axes, dim)
+
+    def _stretched(self, kernel: Stretched, values: Mapping[str, Any]) -> Stretched:
+        """The kernel stretched as asked, a derivative being one along its own axis as before."""
+        if self.stretch is None:
+            return kernel
+        along = [self.stretch[values[key]] for key in self.type.names("coordinate")]
+        return kernel.scaled(self.stretch).times(math.prod(along) ** -self.type.differentiates)
 
     def _values(self, axes: tuple[int, ...]) -> dict[str, Any]:
         """All parameters for these filtered axes, a coordinate as its place among them."""

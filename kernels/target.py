@@ -51,6 +51,12 @@ class Target:
         volume = float(np.prod(stretch))
         return Target(lambda points: self.density(points / stretch) / volume, radius, self.mass, moments)
 
+    def times(self, factor: float) -> "Target":
+        """The kernel multiplied by a number."""
+        moments = {exponents: value * factor for exponents, value in self.moments.items()}
+        mass = None if self.mass is None else self.mass * factor
+        return Target(lambda points: self.density(points) * factor, self.radius, mass, moments)
+
     def unit(self) -> "Target":
         """The same kernel on the box [-1, 1]^d."""
         box = self.scaled(1.0 / np.array(self.radius))

@@ -1,4 +1,4 @@
-"""How fine a kernel is, across its thinnest direction, beside the minimal kernel that a field is trained through.
+"""How fine a kernel is: its cutoff, and its width across its thinnest direction beside that of a training kernel.
 
 Fineness along a direction is the frequency below which half of the kernel's energy lies. Radii per axis miss what is
 thin at an angle, second moments what swings (a Gabor kernel, a difference of Gaussians).
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.fft import next_fast_len, rfftn
+from scipy.optimize import brentq
 
 from kernels.minimal import minimal_kernel_1d
 from kernels.separate import grid_density, weight_grid
@@ -25,6 +26,8 @@ MOST_FREQUENCIES = {1: 1 << 16, 2: 2048, 3: 1 << 12}
 THINNEST = 0.6
 # Values of ramps that scattered Diracs may cost.
 LARGEST_WORK = 1 << 26
+# Samples of a 1-D kernel whose cutoff is looked for.
+SAMPLES = 1 << 13
 
 Sampled = Callable[[Sequence[np.ndarray]], np.ndarray]
 
@@ -44,6 +47,35 @@ def relative_width(kernel: SparseKernel | Target, order: int, half_size: Sequenc
     wanted = _finest(lambda grid: grid_density(training, grid), np.ones(1), np.ones(1))
     finest = _finest(sampled, radius / sizes, sizes)
     return wanted / finest if finest else math.inf
+
+
+def cutoff(target: Target) -> float:
+    """The frequency, in cycles per domain unit, that a 1-D kernel passes with -3 dB (half the power of a constant).
+
+    Raises ValueError for a kernel that keeps no constants, such as a derivative.
+    """
+    radius = target.radius[0]
+    x = radius * ((np.arange(SAMPLES) + 0.5) / SAMPLES * 2 - 1)
+    values = target.on_grid([x * (1 - 1e-12)])
+    if abs(values.sum()) < 0.01 * np.abs(values).sum():
+        raise ValueError("a kernel whose mass is 0 has no cutoff: give its size in another unit than Hz")
+
+    def excess(frequency: float) -> float:
+        return float(np.abs(np.exp(-2j * np.pi * frequency * x) @ values / values.sum())) - math.sqrt(0.5)
+
+    steps = 0.02 / radius * np.arange(1, 4096)
+    first = next(step for step in steps if excess(step) < 0)
+    return float(brentq(excess, first - steps[0], first, xtol=1e-13 / radius))
+
+
+def profile(kernel: SparseKernel, axis: int) -> Target:
+    """A kernel along one of its filtered axes, integrated over the others: what waves along that axis meet."""
+    weights = kernel.weights.copy()
+    for other in kernel.axes:
+        if other != axis:
+            weights *= (-kernel.positions[:, other]) ** kernel.n / math.factorial(kernel.n)
+    line = SparseKernel(kernel.positions[:, [axis]], weights, kernel.order, (0,), kernel.tolerance).merged()
+    return Target(line.density, (float(line.radius[0]),))
 
 
 def _finest(sampled: Sampled, radius: np.ndarray, sizes: np.ndarray) -> float:

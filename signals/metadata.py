@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
+from signals.units import Ruler
+
 # Far beyond any number in an honest file, and far below overflow.
 LARGEST_NUMBER = 1e300
 LARGEST_COUNT = 1 << 31
@@ -42,6 +44,10 @@ class Metadata:
             names = ", ".join(self.axis_names)
             check("the number of axes", len(shape), len(shape) == len(self.axis_names), f"that of {names}")
         check_whole_number("the number of values", int(math.prod(shape)) * int(channels), 1, LARGEST_SAMPLES)
+
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """What lengths along the axes of a signal of `shape` are measured in; subclasses know more than its samples."""
+        return tuple(Ruler({"sample": 2.0 / max(count - 1, 1)}) for count in shape)
 
 
 def parse_metadata(modality: str, entries: Mapping[str, Any], shape: Sequence[int], channels: int) -> Metadata:
