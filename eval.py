@@ -195,7 +195,7 @@ def main(model_path: Path, kernel_path: str, kernel_scale: str | None, kernel_we
         if gt_path is not None and not chosen.fixed:
             raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
         if not field.origin.released:
-            check_reach(field, chosen.widest)
+            check_reach(field, chosen.widest.radius.tolist())
     if save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
         raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
     radius = max(float(chosen.widest.radius.max()) for _, chosen in jobs.values())

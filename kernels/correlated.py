@@ -11,11 +11,12 @@ c(rho)   cubic spline in s = rho / (1 + sqrt(1 - rho^2)), [B, B], mass, variance
 Projections are nearest in the metric exp(-|x - y| / 3), not in L2: signals show low frequencies more.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.interpolate import BSpline, make_interp_spline
+from scipy.interpolate import make_interp_spline
 from scipy.linalg import cholesky, eigh, solve
 
 from kernels.sparse import SparseKernel
@@ -29,21 +30,41 @@ QUADRATURE_REACH = 9.0
 SERIES = 900
 # Values of s that the cores are interpolated between.
 CORES = 49
-# (knots, their reach in standard deviations, how much they crowd at 0, functions): coarse to fine.
-LEVELS = ((13, 3.5, 1.5, 8), (25, 4.0, 1.2, 10), (37, 4.5, 1.5, 14))
+# Largest |rho| of the tables of cores: one serves all correlations below it. At 45 degrees they are Gaussians 4, 8 and
+# 14 times as long as wide.
+CORRELATIONS = (0.885, 0.97, 0.99)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Common kernels of one fineness: knots, their reach in standard deviations and how much they crowd at 0; and for
+    each of CORRELATIONS the functions B and the PSNR in dB they reach on photographs."""
+
+    knots: int
+    reach: float
+    crowding: float
+    functions: tuple[int, ...]
+    quality: tuple[float, ...]
+
+
+LEVELS = (
+    Level(15, 3.6, 1.5, (8, 10, 10), (76.0, 68.0, 62.0)),
+    Level(25, 4.0, 1.2, (10, 12, 12), (90.0, 80.0, 70.0)),
+    Level(37, 4.5, 1.5, (14, 18, 18), (104.0, 93.0, 79.0)),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class CorrelatedGaussians:
-    """Gaussians of unit variances for |rho| <= `largest`: knots t [K], weights W [B, K] and the spline c of s.
+    """Gaussians of unit variances for |rho| <= `largest`: knots t [K], weights W [B, K] and samples of c [CORES, B, B].
 
-    Lengths in standard deviations; `order` is the polynomial degree in each axis.
+    Lengths in standard deviations; `order` is the polynomial degree in each axis. The samples are at even steps of s.
     """
 
     order: int
     positions: np.ndarray
     weights: np.ndarray
-    cores: BSpline
+    samples: np.ndarray
     largest: float
 
     @property
@@ -51,12 +72,13 @@ class CorrelatedGaussians:
         """The largest |t|: how far the kernels reach."""
         return float(self.positions[-1])
 
-    def core(self, rho: np.ndarray | float) -> np.ndarray:
-        """c [..., B, B] at correlations rho [...]; raises ValueError beyond the largest."""
-        rho = np.asarray(rho, dtype=np.float64)
-        if np.abs(rho).max(initial=0.0) > self.largest:
-            raise ValueError(f"a correlation of {np.abs(rho).max():.4g} is beyond the largest, {self.largest:.4g}")
-        return self.cores(half_correlation(rho))
+    def core(self, rho: float) -> np.ndarray:
+        """c [B, B] at a correlation; raises ValueError beyond the largest."""
+        if abs(rho) > self.largest:
+            raise ValueError(f"a correlation of {abs(rho):.4g} is beyond the largest, {self.largest:.4g}")
+        low = half_correlation(self.largest)
+        spline = make_interp_spline(np.linspace(-low, low, len(self.samples)), self.samples)
+        return spline(half_correlation(rho))
 
     def sparse(self, deviations: tuple[float, float], rho: float) -> SparseKernel:
         """The kernel of two axes with these standard deviations and correlation, as Diracs on a K x K grid."""
@@ -65,9 +87,9 @@ class CorrelatedGaussians:
         return SparseKernel(places, weights.ravel(), self.order, (0, 1)).scaled(deviations)
 
 
-def half_correlation(rho: np.ndarray) -> np.ndarray:
+def half_correlation(rho: float) -> float:
     """s = rho / (1 + sqrt(1 - rho^2)), in which the cores are nearly polynomial."""
-    return rho / (1.0 + np.sqrt(1.0 - rho * rho))
+    return rho / (1.0 + math.sqrt(1.0 - rho * rho))
 
 
 def full_correlation(s: np.ndarray) -> np.ndarray:
@@ -75,26 +97,35 @@ def full_correlation(s: np.ndarray) -> np.ndarray:
     return 2.0 * s / (1.0 + s * s)
 
 
-def largest_correlation(ratio: float) -> float:
-    """The correlation of a Gaussian whose axes differ `ratio` times, at 45 degrees: no other angle has a larger one."""
-    return (ratio**2 - 1.0) / (ratio**2 + 1.0)
+def choose_gaussians(order: int, largest: float, accuracy: float) -> CorrelatedGaussians:
+    """The fewest common kernels that reach `accuracy` dB for correlations up to `largest`, or the best there are.
+
+    Raises ValueError for a correlation beyond all tables.
+    """
+    column = next((index for index, bound in enumerate(CORRELATIONS) if largest <= bound), None)
+    if column is None:
+        ratio = math.sqrt((1 + largest) / (1 - largest)) if largest < 1 else math.inf
+        raise ValueError(f"a correlation of {largest:.4f} (a Gaussian {ratio:.0f} times as long as wide, diagonal) is "
+                         f"beyond the {CORRELATIONS[-1]} there are kernels for: use rounder Gaussians")  # fmt: skip
+    level = next((i for i, level in enumerate(LEVELS) if level.quality[column] >= accuracy), len(LEVELS) - 1)
+    return correlated_gaussians(order, level, column)
 
 
 @lru_cache(maxsize=32)
-def correlated_gaussians(order: int, level: int, largest: float) -> CorrelatedGaussians:
-    """The kernels of one of LEVELS for correlations up to `largest`."""
-    count, reach, crowding, functions = LEVELS[level]
-    u = np.linspace(-1.0, 1.0, count)
-    basis = SplineBasis(reach * np.sinh(crowding * u) / np.sinh(crowding), order)
+def correlated_gaussians(order: int, level: int, column: int) -> CorrelatedGaussians:
+    """The kernels of one of LEVELS for one of CORRELATIONS."""
+    chosen, largest = LEVELS[level], CORRELATIONS[column]
+    u = np.linspace(-1.0, 1.0, chosen.knots)
+    basis = SplineBasis(chosen.reach * np.sinh(chosen.crowding * u) / np.sinh(chosen.crowding), order)
     gram, dual = _projection(basis)
-    s = np.linspace(-half_correlation(np.asarray(largest)), half_correlation(np.asarray(largest)), CORES)
+    s = np.linspace(-half_correlation(largest), half_correlation(largest), CORES)
     powers = full_correlation(s)[:, None] ** np.arange(dual.shape[1])
     fits = np.einsum("in,sn,jn->sij", dual, powers, dual)
-    rows, even = _leading(gram, fits, functions)
+    rows, even = _leading(gram, fits, chosen.functions[column])
     cores = np.einsum("ai,sij,bj->sab", rows @ gram, fits, rows @ gram) * (even[:, None] == even)
     moments = rows @ np.stack([basis.moments(k) for k in range(3)], axis=1)
     cores = _with_moments(cores, moments, even[:, None] == even, full_correlation(s))
-    return CorrelatedGaussians(order, basis.knots, rows @ basis.differences.T, make_interp_spline(s, cores), largest)
+    return CorrelatedGaussians(order, basis.knots, rows @ basis.differences.T, cores, largest)
 
 
 def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:

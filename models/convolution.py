@@ -49,24 +49,23 @@ def check_kernel(field: Field, kernel: SparseKernel) -> None:
         )
 
 
-def check_reach(field: Field, kernel: SparseKernel) -> None:
-    """Raise KernelError for a kernel that reaches further over the border than the field was trained.
+def check_reach(field: Field, radius: Sequence[float]) -> None:
+    """Raise KernelError for a kernel of `radius` [d] that reaches further over the border than the field was trained.
 
     Training points covered the field's margin beyond [-1, 1]; their minimal kernels reach that much further.
     """
     margin = field.origin.margin
     for axis, half_size in zip(field.config.axes, field.origin.half_size, strict=True):
-        radius = float(kernel.radius[axis])
         # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
         missing = field.h[axis] / 2 - half_size
-        wanted = math.ceil(1000 * (radius + missing) - 1e-6) / 1000
-        if radius > margin + half_size + 1e-6:
+        wanted = math.ceil(1000 * (radius[axis] + missing) - 1e-6) / 1000
+        if radius[axis] > margin + half_size + 1e-6:
             advice = f"use a smaller kernel, or train on --margin {wanted:g}"
             if wanted > LARGEST_MARGIN:
                 advice = f"use a smaller kernel: no margin lets one of more than {LARGEST_MARGIN - missing:.4g} through"
             raise KernelError(
-                f"the kernel has radius {radius:.4g} but the field, trained with a margin of {margin:.4g}, answers up "
-                f"to {margin + half_size:.4g}: {advice}"
+                f"the kernel has radius {radius[axis]:.4g} but the field, trained with a margin of {margin:.4g}, "
+                f"answers up to {margin + half_size:.4g}: {advice}"
             )
 
 

@@ -72,26 +72,30 @@ class Field(nn.Module):
         *,
         at: Any = None,
         scale: Any = None,
-        precision: str = "auto",
-        accuracy: float = 60.0,
-        block: int = 1 << 16,
-        progress: Progress | None = None,
-        notify: Notify | None = None,
+        covariance: Any = None,
+        **settings: Any,
     ) -> Any:
         """The signal filtered by `kernel`, on the regular grid of `shape` (default: the signal's own) or at points.
 
-        Returns [M_1, ..., M_d, c] (float32), or [N, c] for `at` [N, d] in domain units: an array for an array, a tensor
-        for a tensor. `scale` stretches the kernel: a number or one per filtered axis, or per output, [M_1, ..., M_d, a]
-        or [N, a], a = 1 or one per filtered axis. `precision` is 32, 64 or auto: float64 where rounding in float32
-        would limit the result to less than `accuracy` dB. A network sees at most `block` points at once. Raises
-        KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
+        Returns [M_1, ..., M_d, c] (float32), or [N, c] for points `at` [N, d] in domain units: an array for an array, a
+        tensor for a tensor, differentiable in `at`, `scale` and `covariance`.
+        scale: how the kernel is stretched: a number, one per filtered axis [a], or per output: [N] or [N, a] at points,
+        a map [M_1, ..., M_d] or [M_1, ..., M_d, a] on a grid.
+        covariance: of the Gaussian, gaussian() without sigma, in square domain units: [a, a], [N, a, a] or a map of it.
+        settings: precision, "32", "64" or "auto" (float64 where rounding would limit the result to less than accuracy);
+        accuracy, dB of PSNR that approximations must not limit (60); tolerance, share of a kernel's L2 norm that may be
+        left out (1e-7; 0.1 is a preview of kernels that are no product); block, points that a network sees at once;
+        progress, called with the share done; notify, called with warnings.
+        Raises KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
         """
-        from models.filtering import filter_at, filter_grid
+        from models.filtering import Settings
+        from models.gridded import filter_grid
+        from models.scattered import filter_at
 
-        options = (precision, accuracy, block, progress, notify)
+        chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
         if at is not None:
-            return filter_at(self, kernel, at, scale, *options)
-        return filter_grid(self, kernel, shape or self.origin.shape, scale, *options)
+            return filter_at(self, kernel, at, scale, covariance, chosen)
+        return filter_grid(self, kernel, shape or self.origin.shape, scale, covariance, chosen)
 
     def save(self, path: str | Path) -> Path:
         """Write the field to one file, whole or not at all; `nfconv.load` reads it."""

@@ -25,9 +25,9 @@ def lagrange(place: Tensor, width: int) -> Tensor:
     return before * after / torch.tensor(scale, dtype=place.dtype, device=place.device)
 
 
-def interpolation(place: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """(first, local) of degree-7 interpolation among `count` samples; places beyond them get the nearest sample's."""
-    width = min(NEIGHBOURS, count)
+def interpolation(place: Tensor, count: int, neighbours: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:
+    """(first, local) of interpolation by `neighbours` of `count` samples; places beyond get the nearest sample's."""
+    width = min(neighbours, count)
     place = place.clamp(0, count - 1)
     first = (place.floor().long() - (width // 2 - 1)).clamp(0, count - width)
     return first, lagrange(place - first, width)

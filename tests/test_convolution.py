@@ -195,10 +195,10 @@ def test_kernels_of_another_order_or_other_axes_are_refused(kernel, words):
 
 def test_a_kernel_reaches_as_far_as_margin_and_training_kernel():
     field = random_field(field_config("mlp", 2), half_size=(0.1, 0.2), margin=0.3)
-    check_reach(field, minimal_kernel(1, (0.4, 0.5), 2))
+    check_reach(field, minimal_kernel(1, (0.4, 0.5), 2).radius)
     # Lattices may miss half of the 0.1 between the Diracs of the first axis, of the 0.2 in the second.
     for size, least, margin in (((0.41, 0.1), "0.4", "0.36"), ((0.1, 0.53), "0.5", "0.43")):
         with pytest.raises(
             KernelError, match=f"answers up to {least}: use a smaller kernel, or train on --margin {margin}$"
         ):
-            check_reach(field, minimal_kernel(1, size, 2))
+            check_reach(field, minimal_kernel(1, size, 2).radius)

@@ -8,12 +8,12 @@ import torch
 from builders import field_config, lopsided, noise_signal, random_field
 from field_cases import brute_force, close, uneven_kernel
 
-import models.filtering
+import models.gridded
 from kernels import SparseKernel, library, minimal_kernel, outer
 from models import Field
 from models.convolution import KernelError
 from models.exact import ExactField
-from models.filtering import grid_points, in_precision, sparse_kernel
+from models.filtering import Settings, grid_points, in_precision, sparse_kernel
 from models.precision import estimate_noise
 from signals.exact import kernel_convolution
 
@@ -54,8 +54,8 @@ def test_points_in_an_array_or_tensor_give_an_array_or_tensor(field, kind):
 @pytest.mark.parametrize("scale, stretch", [(0.5, (0.5, 0.5)), ((0.5, 0.9), (0.5, 0.9)), (np.array([0.9]), (0.9, 0.9))])
 def test_one_scale_or_one_per_axis(field, scale, stretch):
     kernel = uneven_kernel(field.config)
-    everywhere = np.broadcast_to(stretch, (2, 2))
-    at = np.array([[-0.3, 0.9], [0.5, 0.1]])
+    everywhere = np.broadcast_to(stretch, (3, 2))
+    at = np.array([[-0.3, 0.9], [0.5, 0.1], [0.2, -0.7]])
     wanted = brute_force(field, kernel, torch.tensor(at), everywhere)
     close(field.filter(kernel, at=at, scale=scale, precision="64"), wanted, 1e-7)
     on_grid = reference(field, kernel, (3, 4), np.broadcast_to(stretch, (12, 2)))
@@ -107,7 +107,7 @@ def test_kernels_of_the_library_get_the_order_and_axes_of_the_field():
         ({"scale": np.ones((4, 5, 1))}, r"scale \(4, 5, 1\) must be a map of the output's shape \(5, 4\)"),
         ({"at": np.zeros((3, 3))}, r"points must be \[N, 2\], not \[3, 3\]"),
         ({"at": np.zeros(2)}, r"points must be \[N, 2\], not \[2\]"),
-        ({"at": np.zeros((3, 2)), "scale": np.ones(3)}, r"must be a number, \[2\], \[3, 1\] or \[3, 2\], not \[3\]"),
+        ({"at": np.zeros((3, 2)), "scale": np.ones(4)}, r"must be a number, \[2\], \[3\] or \[3, 2\], not \[4\]"),
         ({"at": np.zeros((3, 2)), "scale": 0.0}, "positive and finite, not from 0 to 0"),
         ({"at": np.zeros((3, 2)), "scale": (1.0, np.inf)}, "positive and finite"),
         ({"precision": "16"}, "precision must be auto, 32 or 64, not '16'"),
@@ -158,9 +158,9 @@ def test_float64_is_chosen_where_float32_misses_the_accuracy():
     exactly = -20 * math.log10(estimate_noise(field, kernel))
     assert exactly == pytest.approx(reached(field, kernel)) and 20 < exactly < 140
     for accuracy in (exactly, reached(field, kernel) - 0.01, -1e3):
-        assert in_precision(field, kernel, "auto", accuracy, notes.append) is field
+        assert in_precision(field, kernel, Settings(accuracy=accuracy, notify=notes.append)) is field
     assert notes == []
-    found = in_precision(field, kernel, "auto", reached(field, kernel) + 0.01, notes.append)
+    found = in_precision(field, kernel, Settings(accuracy=reached(field, kernel) + 0.01, notify=notes.append))
     assert found.dtype == torch.float64 and field.dtype == torch.float32
     assert notes == [f"float32 would limit this kernel to {exactly:.0f} dB by rounding: using float64"]
 
@@ -180,8 +180,8 @@ def test_a_smaller_kernel_has_more_noise_and_decides_for_a_map_of_scales():
 def test_noise_that_is_nothing_allows_600_decibels():
     field, kernel, notes = random_field(KINDS["mlp"]).float(), minimal_kernel(1, 0.2, 2), []
     field.head.weight.zero_()
-    assert in_precision(field, kernel, "auto", 600.0, notes.append) is field
-    assert in_precision(field, kernel, "auto", 600.1, notes.append).dtype == torch.float64
+    assert in_precision(field, kernel, Settings(accuracy=600.0, notify=notes.append)) is field
+    assert in_precision(field, kernel, Settings(accuracy=600.1, notify=notes.append)).dtype == torch.float64
     assert "600 dB" in notes[0]
 
 
@@ -190,9 +190,9 @@ def test_noise_that_is_nothing_allows_600_decibels():
                                                     ("separable", "auto", torch.float64)])  # fmt: skip
 def test_the_precision_asked_for_is_used(kind, precision, dtype):
     field = random_field(KINDS[kind]).float()
-    found = in_precision(field, minimal_kernel(1, 0.2, 2), precision, 1e9, pytest.fail)
+    found = in_precision(field, minimal_kernel(1, 0.2, 2), Settings(precision, 1e9, notify=pytest.fail))
     assert found.dtype == dtype
-    assert in_precision(found, minimal_kernel(1, 0.2, 2), precision, 1e9, pytest.fail) is found
+    assert in_precision(found, minimal_kernel(1, 0.2, 2), Settings(precision, 1e9, notify=pytest.fail)) is found
 
 
 @pytest.mark.parametrize("axes", [(1, 2), (0, 2)])
@@ -202,13 +202,13 @@ def test_slabs_do_not_change_the_result(monkeypatch, axes):
     whole = field.filter(kernel, (6, 7, 5), progress=shares.append)
     np.testing.assert_allclose(whole, kernel_convolution(signal, kernel), atol=1e-6)
     seen = []
-    convolve = models.filtering.convolve_grid
-    monkeypatch.setattr(models.filtering, "SLAB", 6 * 7 * 5 * 2)
-    monkeypatch.setattr(models.filtering, "convolve_grid", lambda field, kernel, grid, *rest: (
+    convolve = models.gridded.convolve_grid
+    monkeypatch.setattr(models.gridded, "SLAB", 6 * 7 * 5 * 2)
+    monkeypatch.setattr(models.gridded, "convolve_grid", lambda field, kernel, grid, *rest: (
         seen.append(tuple(map(len, grid))), convolve(field, kernel, grid, *rest))[1])  # fmt: skip
     field.filter(kernel, (6, 7, 5))
     assert seen == [(6, 7, 5)]
-    monkeypatch.setattr(models.filtering, "SLAB", 2 * 6 * 7 * 5 * 2 // {1: 7, 0: 6}[3 - sum(axes)])
+    monkeypatch.setattr(models.gridded, "SLAB", 2 * 6 * 7 * 5 * 2 // {1: 7, 0: 6}[3 - sum(axes)])
     np.testing.assert_array_equal(field.filter(kernel, (6, 7, 5), progress=shares.append), whole)
     assert sum(part[3 - sum(axes)] for part in seen[1:]) == (6, 7)[3 - sum(axes)]
     assert max(part[3 - sum(axes)] for part in seen[1:]) == 2

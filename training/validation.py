@@ -15,7 +15,7 @@ from kernels import SparseKernel, minimal_kernel
 from modalities import MODALITIES
 from models.convolution import convolve_grid
 from models.field import Field
-from models.filtering import in_precision, silent
+from models.filtering import Settings, in_precision
 from models.interpolation import interpolation, scatter
 from signals.ground_truth import GroundTruth
 from signals.measures import psnr
@@ -64,7 +64,7 @@ class Validation:
     def predict(self, field: Field, level: Level, last: bool = False) -> np.ndarray:
         """The field filtered by the level's kernel on the validation grid; at `last` as precisely as users filter."""
         if last:
-            field = in_precision(field, level.kernel, "auto", ACCURACY, silent)
+            field = in_precision(field, level.kernel, Settings(accuracy=ACCURACY))
         return convolve_grid(field, level.kernel, [torch.as_tensor(x) for x in self.grid]).cpu().numpy()
 
     def measure(self, field: Field) -> dict[float, float]:

@@ -1,0 +1,113 @@
+"""Filtering on a regular grid: slab by slab, with sizes by a map, or a covariance at every output."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels import SparseKernel
+from kernels.library import Kernel
+from models.convolution import convolve_grid
+from models.field import Field, Progress
+from models.filtering import Settings, grid_points, prepared, silent, sparse_kernel
+from models.interpolation import interpolation
+from models.memory import in_smaller_blocks
+from models.scattered import filter_at
+from signals.signal import coordinates
+
+# Output values that are held at once; more are filtered slab by slab along an axis that is not filtered.
+SLAB = 1 << 24
+# Numbers of sizes that are tried for a map of sizes, and outputs that they are compared at with the kernel itself.
+SIZE_COUNTS = (8, 16, 32)
+CHECKED_SIZES = 512
+
+
+def filter_grid(
+    field: Field, kernel: Kernel | SparseKernel, shape: Sequence[int], scale: Any, covariance: Any, settings: Settings
+) -> np.ndarray:
+    """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; see Field.filter."""
+    if len(shape) != field.config.dim or min(shape) < 1:
+        raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} positive numbers, one for every axis")
+    axes = len(field.config.axes)
+    if covariance is not None:
+        sigma = np.broadcast_to(np.asarray(covariance, np.float64), (*shape, axes, axes)).reshape(-1, axes, axes)
+        values = filter_at(field, kernel, grid_points(shape), None, sigma, settings)
+        return values.float().cpu().numpy().reshape(*shape, -1)
+    found = sparse_kernel(field, kernel)
+    if scale is not None and np.ndim(scale) > 1:
+        factors = np.asarray(scale, dtype=np.float64)
+        factors = factors[..., None] if factors.shape == tuple(shape) else factors
+        if factors.shape[:-1] != tuple(shape):
+            raise ValueError(f"the scale {factors.shape} must be a map of the output's shape {tuple(shape)}")
+        if factors.shape[-1] == 1 and field.factored and field.smooth:
+            return filter_sizes(field, found, factors[..., 0], settings)
+        values = filter_at(field, found, grid_points(shape), factors.reshape(-1, factors.shape[-1]), None, settings)
+        return values.float().cpu().numpy().reshape(*shape, -1)
+    if scale is not None:
+        found = found.scaled(scale)
+    field = prepared(field, found, 1.0, 1.0, settings)
+    return _filter_slabs(field, found, [torch.as_tensor(coordinates(n)) for n in shape], settings)
+
+
+def _filter_slabs(field: Field, kernel: SparseKernel, grid: list[Tensor], settings: Settings) -> np.ndarray:
+    """The convolution on the tensor grid, slab by slab along an axis that is not filtered where it is large."""
+
+    def filtered(part: Sequence[Tensor], progress: Progress | None) -> np.ndarray:
+        def work(size: int) -> np.ndarray:
+            return convolve_grid(field, kernel, part, size, progress, settings.tolerance).float().cpu().numpy()
+
+        # A separable field is asked for whole axes, whatever the block.
+        return work(settings.block) if field.factored else in_smaller_blocks(work, settings.block, settings.notify)
+
+    shape, progress = [len(x) for x in grid], settings.progress
+    free = next((axis for axis in range(len(shape)) if axis not in kernel.axes), None)
+    count = math.prod(shape) * field.config.channels
+    if count <= SLAB or free is None:
+        return filtered(grid, progress)
+    rows = max(1, SLAB * shape[free] // count)
+    result = np.empty((*shape, field.config.channels), dtype=np.float32)
+    for start in range(0, shape[free], rows):
+        part = [x[start : start + rows] if axis == free else x for axis, x in enumerate(grid)]
+        result[(slice(None),) * free + (slice(start, start + rows),)] = filtered(part, None)
+        if progress:
+            progress(min(1.0, (start + rows) / shape[free]))
+    return result
+
+
+def filter_sizes(field: Field, kernel: SparseKernel, factors: np.ndarray, settings: Settings) -> np.ndarray:
+    """A kernel stretched by a map of `factors` [M_1, ..., M_d] on the grid, [M_1, ..., M_d, c] float32.
+
+    Filters of a few sizes, in even steps of the logarithm, are interpolated between by cubics: as many sizes as agree
+    to the accuracy with the kernel itself at some of the outputs, or every output by itself where that costs less.
+    """
+    shape, least, most = factors.shape, float(factors.min()), float(factors.max())
+    if not 0 < least <= most < math.inf:
+        raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
+    prepared(field, kernel, least, most, settings)
+    points, scale = grid_points(shape), torch.as_tensor(factors.reshape(-1, 1))
+    rows = torch.linspace(0, len(points) - 1, min(CHECKED_SIZES, len(points))).long()
+    quiet = replace(settings, progress=None, notify=silent)
+    wanted = filter_at(field, kernel, points[rows], scale[rows], None, quiet).numpy()
+    for count in SIZE_COUNTS:
+        if 16 * count > len(points):
+            break
+        sizes = np.geomspace(least, most, count)
+        first, weights = interpolation(
+            torch.as_tensor((count - 1) * np.log(factors / least) / max(math.log(most / least), 1e-12)), count, 4
+        )
+        near = first[..., None].numpy() + np.arange(weights.shape[-1])
+        result = np.zeros((*shape, field.config.channels), np.float32)
+        for index, size in enumerate(sizes):
+            share = ((near == index) * weights.numpy()).sum(axis=-1).astype(np.float32)
+            result += share[..., None] * filter_grid(field, kernel, shape, size, None, quiet)
+            if settings.progress:
+                settings.progress((index + 1) / count)
+        error = float(np.sqrt(np.mean((result.reshape(len(points), -1)[rows.numpy()] - wanted) ** 2)))
+        if -20 * math.log10(max(error, 1e-30)) >= settings.accuracy:
+            return result
+    values = filter_at(field, kernel, points, scale, None, replace(settings, notify=silent))
+    return values.float().cpu().numpy().reshape(*shape, -1)

@@ -1,0 +1,127 @@
+"""Filtering at scattered points: one kernel, its own size at every point, or a Gaussian of its own covariance."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels import SparseKernel
+from kernels.correlated import choose_gaussians
+from kernels.library import Kernel, gaussian
+from models.convolution import KernelError, convolve_points
+from models.covariance import Covariances, convolve_covariances
+from models.field import Field, Progress
+from models.filtering import Settings, check_radius, in_precision, prepared, sparse_kernel
+from models.memory import in_smaller_blocks
+
+# Points at which tables in float32 are compared with those in float64, and how far above the accuracy they must agree.
+CHECKED_POINTS = 64
+HEADROOM = 20.0
+
+
+def filter_at(
+    field: Field, kernel: Kernel | SparseKernel, at: Any, scale: Any, covariance: Any, settings: Settings
+) -> Any:
+    """The filtered signal at points [N, d] -> [N, c], an array for an array and a tensor for a tensor."""
+    points = torch.as_tensor(at)
+    if points.ndim != 2 or points.shape[1] != field.config.dim:
+        raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
+    if covariance is not None:
+        answer = _covariance_answer(field, kernel, points, scale, torch.as_tensor(covariance).double(), settings)
+    else:
+        answer = _scale_answer(field, kernel, points, scale, settings)
+    values = answer.on(points, settings)
+    kind = points.dtype if points.is_floating_point() else torch.float64
+    values = values.to(points.device, kind)
+    return values if isinstance(at, Tensor) else values.numpy()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How points are answered: ask(rows, dtype of tables, block, progress) -> [N, c]; `inputs` may need gradients."""
+
+    field: Field
+    inputs: tuple[Tensor, ...]
+    ask: Callable[[slice | Tensor, torch.dtype, int, Progress | None], Tensor]
+
+    def on(self, points: Tensor, settings: Settings) -> Tensor:
+        """The values at all points, in float64 where float32 misses the accuracy or gradients are wanted in it."""
+        traced = [value for value in (points, *self.inputs) if value.requires_grad]
+        dtype = torch.float64
+        with torch.set_grad_enabled(bool(traced)):
+            if settings.precision == "32" or (settings.precision == "auto" and self._single(points, traced, settings)):
+                dtype = torch.float32
+            return in_smaller_blocks(
+                lambda size: self.ask(slice(None), dtype, size, settings.progress), settings.block, settings.notify
+            )
+
+    def _single(self, points: Tensor, traced: Sequence[Tensor], settings: Settings) -> bool:
+        """Whether tables in float32 agree with those in float64, at some of the points, to well above the accuracy."""
+        if not self.field.factored or any(value.dtype == torch.float64 for value in traced):
+            return False
+        rows = torch.linspace(0, len(points) - 1, min(CHECKED_POINTS, len(points))).long()
+        with torch.no_grad():
+            single, double = (self.ask(rows, dtype, settings.block, None) for dtype in (torch.float32, torch.float64))
+        error = float((single - double).square().mean().sqrt()) if len(rows) else 0.0
+        return -20 * math.log10(max(error, 1e-30)) >= settings.accuracy + HEADROOM
+
+
+def _scale_answer(
+    field: Field, kernel: Kernel | SparseKernel, points: Tensor, scale: Any, settings: Settings
+) -> Answer:
+    """A kernel stretched at every point by a `scale` of its own."""
+    found = sparse_kernel(field, kernel)
+    axes, least, most, factors = len(found.axes), 1.0, 1.0, None
+    if scale is not None:
+        factors = torch.as_tensor(scale).double()
+        # One number a point, or one for each axis.
+        factors = factors[:, None] if factors.shape == points.shape[:1] else factors
+        try:
+            factors = factors.expand(len(points), axes)
+        except RuntimeError:
+            wanted = f"a number, [{axes}], [{len(points)}] or [{len(points)}, {axes}]"
+            raise ValueError(f"the scale must be {wanted}, not {list(factors.shape)}") from None
+        least, most = float(factors.detach().min()), float(factors.detach().max())
+        if not 0 < least <= most < math.inf:
+            raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
+    field = prepared(field, found, least, most, settings)
+
+    def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
+        stretch = None if factors is None else factors[rows]
+        return convolve_points(field, found, points[rows], stretch, block, progress, dtype, settings.tolerance)
+
+    return Answer(field, () if factors is None else (factors,), ask)
+
+
+def _covariance_answer(
+    field: Field, kernel: Kernel | SparseKernel, points: Tensor, scale: Any, sigma: Tensor, settings: Settings
+) -> Answer:
+    """A Gaussian of its own covariance at every point; raises ValueError for another kernel."""
+    if not isinstance(kernel, Kernel) or kernel.name != "gaussian" or dict(kernel.parameters) or scale is not None:
+        raise ValueError("a covariance is the Gaussian's size and angle: use gaussian() without sigma, and no scale")
+    axes = len(field.config.axes)
+    if sigma.shape[-2:] != (axes, axes) or sigma.shape[:-2] not in ((), points.shape[:1]):
+        raise ValueError(f"the covariance must be [{len(points)}, {axes}, {axes}], not {list(sigma.shape)}")
+    sigma = sigma.expand(len(points), axes, axes)
+    if axes == 1:
+        return _scale_answer(field, gaussian(sigma=1.0), points, sigma[:, :, 0].sqrt(), settings)
+    if axes != field.config.dim or axes != 2:
+        raise KernelError(f"a covariance requires two filtered axes and no others, not {axes} of {field.config.dim}")
+    covariances = Covariances.of(sigma)
+    kernels = choose_gaussians(field.config.order, covariances.largest, settings.accuracy)
+    extent = covariances.deviations.detach().amax(dim=0) * kernels.radius
+    check_radius(field, extent.tolist(), settings.notify)
+    thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
+    if thinnest < trained * (1 - 1e-6):
+        settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
+                        f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
+    field = in_precision(field, kernels.sparse((covariances.thinnest,) * 2, 0.0), settings)
+
+    def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
+        some = Covariances(covariances.deviations[rows], covariances.correlations[rows])
+        return convolve_covariances(field, points[rows], some, kernels, dtype, block, progress)
+
+    return Answer(field, (sigma,), ask)
