@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from kernels import shapes
-from kernels.pictures import picture_target, read_picture
+from kernels.pictures import picture_target, read_light
 from kernels.request import KERNELS, Kernel, Parameter, kernel, kernel_from_options, parameters
 from kernels.separate import is_signed
 from kernels.shapes import DERIVATIVE_CUT, FWHM_PER_SIGMA, SMOOTHING_CUT, truncated_gaussian
@@ -243,4 +243,4 @@ def anisotropic(dim: int, sigma: Sigma, sigma_across: SigmaAcross, angle: Angle 
 @kernel(diracs=(129, 81, 65), axes=(2, 2))
 def image(dim: int, kernel_image: Picture, radius: Radius) -> Target:
     """The kernel drawn in a picture file, its longer side 2 `radius`, of mass 1."""
-    return picture_target(read_picture(kernel_image), radius)
+    return picture_target(read_light(kernel_image), radius)

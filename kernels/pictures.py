@@ -1,55 +1,38 @@
 """A kernel drawn as a picture: its light, at unit mass, is what a point becomes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from files.inputs import warn
+from files.pictures import read_picture
 from kernels.target import Target
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 # A kernel's picture is reduced to this many pixels a side: far finer than any set of Diracs.
 LARGEST_SIDE = 512
 
 
-def read_picture(path: str | Path) -> np.ndarray:
+def read_light(path: str | Path) -> np.ndarray:
     """The light [H, W] of a picture file: luminance times alpha, not negative.
 
-    Raises FileNotFoundError for a missing file and ValueError for one that is no picture.
+    Prints a warning for what was left out or guessed. Raises FileNotFoundError or ValueError.
     """
-    from PIL import Image, ImageOps
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; check the path of the kernel's picture")
+    picture = read_picture(path)
+    picture.check_complete(Path(path))
+    for note in picture.notes:
+        warn(f"{Path(path).name}: {note}")
     try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(_plain(ImageOps.exif_transpose(picture)))
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as a picture ({type(error).__name__})") from None
-    return light(pixels)
+        return light(picture.values(np.float64)[..., : picture.colours])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _plain(picture: "Image.Image") -> "Image.Image":
-    """Palettes and inks as colours, a palette's transparency as alpha; other pictures as they are."""
-    if picture.mode in ("P", "PA"):
-        return picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
-    return picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV") else picture
-
-
-def light(pixels: np.ndarray) -> np.ndarray:
-    """Pixels [H, W], [H, W, 1 to 4] of any type as light [H, W], largest value 1; raises ValueError without light."""
-    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
-    values = np.asarray(pixels, dtype=np.float64) / top
-    if values.ndim == 2:
-        values = values[..., None]
-    total = values[..., :3] @ np.array(LUMINANCE) if values.shape[-1] >= 3 else values[..., 0]
-    if values.shape[-1] in (2, 4):
-        total = total * values[..., -1]
+def light(colours: np.ndarray) -> np.ndarray:
+    """Grey or RGB [H, W, 1 | 3] as light [H, W], largest value 1; raises ValueError without light."""
+    colours = np.asarray(colours, dtype=np.float64)
+    total = colours @ np.array(LUMINANCE) if colours.shape[-1] == 3 else colours[..., 0]
     if not (np.isfinite(total).all() and total.min() >= 0 and total.max() > 0):
         raise ValueError("a kernel's picture must have finite values, none negative and not all black")
     return total / total.max()

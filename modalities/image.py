@@ -1,44 +1,66 @@
 """Images: values [H, W, C] over (y, x), rows first, both axes filtered.
 
 Integer samples are scaled to [0, 1] and filtered as stored (no gamma is undone); float samples are kept.
-Alpha is the fourth channel and colours are multiplied by it (EXR stores them so already): a filter then weighs
+Alpha is the last channel and the others are multiplied by it (EXR stores them so already): a filter then weighs
 every pixel by its opacity, and the colours of transparent pixels do not bleed. Pictures divide by it again.
+Other bands (near infrared) stand behind the colours: they are filtered, and written but not shown.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from files.pictures import read_picture
 from modalities.display import is_signed, picture, signed_size
 from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
-from modalities.formats.pixels import is_premultiplied, read_pixels, write_exr, write_png
+from modalities.formats.inputs import in_file, warn
+from modalities.formats.pixels import write_exr, write_png
 from modalities.modality import Comparison, Modality, Sample
-from signals import Signal
+from signals import Signal, spacing
 from signals.measures import mse, peak, psnr, snr, ssim
-from signals.metadata import Metadata, check_channels, check_flag, metadata_of
+from signals.metadata import Metadata, check, check_flag, check_numbers, metadata_of
+from signals.units import Ruler
+
+LARGEST_CHANNELS = 256
+# Places of pixels are 32-bit numbers in EXR.
+LARGEST_PLACE = 1 << 30
 
 
 @dataclass(frozen=True)
 class ImageMetadata(Metadata, modality="image", axis_names="yx"):
-    """Whether the last channel is `alpha` and colours are multiplied by it, the file holds floats (`float`), and they
-    are light rather than sRGB (`linear`)."""
+    """Whether the last channel is `alpha` and the others are multiplied by it, the file holds floats (`float`), and its
+    colours are light rather than sRGB (`linear`); data and display `windows` of an EXR file, x and y of the first and
+    last pixel each (empty: both are the picture)."""
 
     alpha: bool = False
     float: bool = False
     linear: bool = False
+    windows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            check_flag(name, value)
+        for name in ("alpha", "float", "linear"):
+            check_flag(name, getattr(self, name))
+        if self.windows != ():
+            check_numbers("windows", self.windows, 8, -LARGEST_PLACE, LARGEST_PLACE)
+            x, y, right, bottom, *_ = self.windows
+            whole = all(type(place) is int for place in self.windows) and x <= right and y <= bottom
+            check("windows", self.windows, whole, "whole numbers, the first pixel before the last")
 
     def check_signal(self, shape: Sequence[int], channels: int) -> None:
-        """Raise ValueError for alpha without its channel and for numbers of channels that no picture has."""
+        """Raise ValueError for alpha without three colours and for numbers of channels that no picture has."""
         super().check_signal(shape, channels)
-        check_channels(channels, (4,) if self.alpha else (1, 3, 4))
+        least = 4 if self.alpha else 1
+        valid = least <= channels <= LARGEST_CHANNELS
+        check("the number of channels", channels, valid, f"{least} or more, at most {LARGEST_CHANNELS}")
+
+    def shown(self, values: np.ndarray) -> np.ndarray:
+        """The channels of values [H, W, C] that pictures show: grey or RGB, and alpha."""
+        count = values.shape[-1] - self.alpha
+        colours = values[..., : 3 if count >= 3 else 1]
+        return np.concatenate([colours, values[..., -1:]], axis=-1) if self.alpha else colours
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:
@@ -54,24 +76,28 @@ class Image(Modality):
     number = 1
     metadata_type = ImageMetadata
     filtered = "yx"
-    extensions = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm", ".hdr", ".exr")
+    extensions = (
+        ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pbm", ".pgm", ".ppm", ".pnm",
+        ".pam", ".pfm", ".hdr", ".exr",
+    )  # fmt: skip
     sample = Sample(
         "images", "astronaut.png", half_size=0.05, margin=0.4,
         filters=tuple((kernel, size) for kernel in ("tent", "gaussian") for size in (0.05, 0.1, 0.2, 0.4)),
     )  # fmt: skip
 
     def load(self, path: str | Path, reach: Sequence[float] = ()) -> Signal:
-        """The image at `path` as float32 [H, W, 1 | 3 | 4] (float64 where the file is); raises as every loader."""
+        """The image at `path` as float32 [H, W, C] (float64 where the file is), alpha last.
+
+        Prints a warning for what was left out or guessed; raises as every loader.
+        """
         path = Path(path)
-        pixels = read_pixels(path)
-        values = scaled(pixels)
-        alpha = values.shape[-1] == 4
-        if alpha and not is_premultiplied(path, pixels):
-            values[..., :3] *= values[..., 3:]
-        floats = bool(np.issubdtype(pixels.dtype, np.floating))
-        metadata = ImageMetadata(alpha, floats, linear=path.suffix.lower() in (".exr", ".hdr"))
+        picture = read_picture(path)
+        picture.check_complete(path)
+        for note in picture.notes:
+            warn(f"{path.name}: {note}")
+        metadata = ImageMetadata(picture.alpha, picture.float, picture.linear, picture.windows)
         with in_file(path):
-            return self.signal(values, metadata, path.name)
+            return self.signal(picture.values(), metadata, path.name)
 
     def from_array(
         self,
@@ -91,10 +117,10 @@ class Image(Modality):
         """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
         where the image came from a float file, output.exr."""
         folder, own = Path(folder), metadata_of(ImageMetadata, metadata)
-        shown = picture(values, own.alpha, own.linear, shown_size(values, own, signed))
+        shown = picture(own.shown(values), own.alpha, own.linear, shown_size(values, own, signed))
         written = [write_png(folder / "output.png", shown), write_values(folder / "output.npy", values)]
         if own.float:
-            written.append(write_exr(folder / "output.exr", values))
+            written.append(write_exr(folder / "output.exr", values, own.alpha, own.windows))
         return written
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
@@ -113,7 +139,7 @@ class Image(Modality):
         figure = new_figure(3.4 * shown.columns, 3.4 * shown.aspect + 0.4)
         axes = figure.subplots(1, shown.columns)
         for panel, (title, values), limit in zip(axes, shown.panels, sizes, strict=False):
-            show_picture(panel, picture(values, own.alpha, own.linear, limit), title)
+            show_picture(panel, picture(own.shown(values), own.alpha, own.linear, limit), title)
         if truth is not None:
             show_error(axes[3], np.abs(after - truth).mean(-1), f"|error|, PSNR {psnr(after, truth):.1f} dB")
         return figure
@@ -121,6 +147,7 @@ class Image(Modality):
 
 def shown_size(values: np.ndarray, metadata: ImageMetadata, signed: bool | None = None) -> float:
     """The largest value of a signed picture (see `display.picture`), 0 for values that are not signed."""
+    values = metadata.shown(values)
     if signed is None:
         signed = is_signed(values)
     return signed_size(values[..., :-1] if metadata.alpha else values) if signed else 0.0

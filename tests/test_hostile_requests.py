@@ -9,7 +9,7 @@ from programs import call, refused
 import eval as eval_program
 import mc_utils
 import train
-from kernels.pictures import read_picture
+from kernels.pictures import read_light
 
 
 def test_palettes_and_inks_of_a_kernels_picture_are_colours(tmp_path):
@@ -17,9 +17,9 @@ def test_palettes_and_inks_of_a_kernels_picture_are_colours(tmp_path):
     shape[2:5, 1:7] = 255
     wanted = shape[..., 3] / 255
     Image.fromarray(shape).quantize(4).save(tmp_path / "palette.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "palette.png"), wanted, atol=1e-6)
+    np.testing.assert_allclose(read_light(tmp_path / "palette.png"), wanted, atol=1e-6)
     Image.fromarray(shape[..., :3]).convert("CMYK").save(tmp_path / "inks.tif")
-    np.testing.assert_allclose(read_picture(tmp_path / "inks.tif"), wanted, atol=0.02)
+    np.testing.assert_allclose(read_light(tmp_path / "inks.tif"), wanted, atol=0.02)
 
 
 def test_a_kernels_picture_is_turned_upright(tmp_path):
@@ -28,7 +28,7 @@ def test_a_kernels_picture_is_turned_upright(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.fromarray(np.rot90(upright)).save(tmp_path / "a.png", exif=turned)
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), upright / 255)
+    np.testing.assert_allclose(read_light(tmp_path / "a.png"), upright / 255)
 
 
 @pytest.mark.parametrize("axis", [-1, 2])

@@ -48,7 +48,7 @@ def test_float_tiff_is_kept_as_it_is(tmp_path, dtype, channels):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_exr_comes_back_exactly(tmp_path, channels):
     values = (20 * noise(7, 5, channels)).astype(np.float32)
-    IMAGE.save(values, tmp_path, ImageMetadata(float=True))
+    IMAGE.save(values, tmp_path, ImageMetadata(alpha=channels == 4, float=True))
     signal = IMAGE.load(tmp_path / "output.exr")
     np.testing.assert_array_equal(signal.values, values)
     assert signal.metadata == ImageMetadata(alpha=channels == 4, float=True, linear=True)
@@ -152,8 +152,8 @@ def test_arrays_are_images():
     signal = IMAGE.from_array(values, alpha=True, linear=True)
     np.testing.assert_array_equal(signal.values, values)
     assert signal.metadata == ImageMetadata(alpha=True, float=True, linear=True)
-    with pytest.raises(ValueError, match="the number of channels must be 1 or 3 or 4, not 2"):
-        IMAGE.from_array(noise(4, 6, 2))
+    with pytest.raises(ValueError, match="the number of channels must be 1 or more, at most 256, not 257"):
+        IMAGE.from_array(noise(2, 2, 257))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -3,6 +3,7 @@
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import tifffile
 
 from kernels import library, pictures
 from kernels.fit import fit_errors
@@ -52,14 +53,34 @@ def test_changed_picture_is_fitted_again(tmp_path):
         (np.array([[[255, 255, 255, 128], [255, 255, 255, 255]]], np.uint8), [[128 / 255, 1]]),
     ],
 )
-def test_light_of_pixels_of_any_type(pixels, expected):
-    np.testing.assert_allclose(pictures.light(pixels), expected, atol=1e-12)
+def test_light_of_pixels_of_any_type(tmp_path, pixels, expected):
+    colours = {2: "minisblack", 3: "rgb", 4: "rgb"}.get(pixels.shape[-1] if pixels.ndim == 3 else 1, "minisblack")
+    alpha = ["unassalpha"] if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) else None
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=colours, planarconfig="contig", extrasamples=alpha)
+    np.testing.assert_allclose(pictures.read_light(tmp_path / "a.tif"), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((3, 3), np.uint8), np.array([[-1.0, 2.0]]), np.full((2, 2), np.nan)])
 def test_pictures_without_light_are_refused(pixels):
     with pytest.raises(ValueError, match="picture"):
-        pictures.light(pixels)
+        pictures.light(pixels[..., None])
+
+
+def test_signals_and_kernels_read_pictures_alike(tmp_path, capsys):
+    """White is zero, planes are separate, a band is no alpha: the light is that of the colours."""
+    pixels = np.random.default_rng(0).integers(0, 65536, (4, 6, 6), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[0], photometric="miniswhite")
+    light = 1 - pixels[0] / 65535
+    np.testing.assert_allclose(pictures.read_light(tmp_path / "a.tif"), light / light.max(), atol=1e-12)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", planarconfig="separate", extrasamples=[0])
+    light = np.tensordot([0.2126, 0.7152, 0.0722], pixels[:3] / 65535, 1)
+    np.testing.assert_allclose(pictures.read_light(tmp_path / "a.tif"), light / light.max(), atol=1e-12)
+    assert "a.tif: its channels 4 are not marked as alpha" in capsys.readouterr().err
+    gap = np.ones((3, 3), np.float32)
+    gap[0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", gap)
+    with pytest.raises(ValueError, match="^1 of 9 pixels of "):
+        pictures.read_light(tmp_path / "a.tif")
 
 
 def test_large_pictures_are_averaged_without_losing_or_moving_light():

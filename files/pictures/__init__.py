@@ -1,0 +1,10 @@
+"""Pictures as files: one reader for image signals, frames of a video and drawn kernels.
+
+Below kernels and modalities, since both read pictures. Libraries are imported inside the functions that use them.
+"""
+
+from files.pictures.picture import ADVICE, LARGEST_PIXELS, Picture
+from files.pictures.reading import read_picture
+from files.pictures.writing import write_exr, write_png
+
+__all__ = ["ADVICE", "LARGEST_PIXELS", "Picture", "read_picture", "write_exr", "write_png"]

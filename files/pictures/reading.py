@@ -1,0 +1,31 @@
+"""Which reader knows which picture: by its first bytes, because extensions are often wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from files.inputs import existing_file
+from files.pictures.exr import read_exr
+from files.pictures.picture import ADVICE, Picture
+from files.pictures.pnm import read_pnm
+from files.pictures.raster import read_raster
+from files.pictures.tiff import read_tiff
+
+READERS: tuple[tuple[tuple[bytes, ...], Callable[[Path], Picture]], ...] = (
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff),
+    ((b"\x76\x2f\x31\x01",), read_exr),
+    (tuple(b"P%c" % kind for kind in b"1234567Ff"), read_pnm),
+)
+
+
+def read_picture(path: str | Path) -> Picture:
+    """The picture in the file `path`; raises FileNotFoundError or ValueError."""
+    path = existing_file(path, "an image", ADVICE)
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    read = next((reader for starts, reader in READERS if head.startswith(starts)), read_raster)
+    picture = read(path)
+    if picture.alpha and not picture.pixels[..., -1].any():
+        note = "it is transparent everywhere: its alpha is 0, and so are all values"
+        picture = replace(picture, notes=(*picture.notes, note))
+    return picture

@@ -1,0 +1,234 @@
+"""TIFF by tifffile: any layout, colours and alpha as the tags say; OpenCV where a codec is missing."""
+
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from files.pictures.picture import Picture, check_size, grey_as_colours, missing_pixels, upright
+from files.pictures.raster import BGR, decode
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
+# Colours of a pixel by PhotometricInterpretation; other channels are ExtraSamples.
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INKS: 4, YCBCR: 3}
+# ExtraSamples: colours multiplied by alpha, or not; anything else is no alpha.
+ASSOCIATED, UNASSOCIATED = 1, 2
+# Codecs that hand out RGB, whatever they store: JPEG of several kinds.
+JPEGS = (6, 7, 34892, 33007)
+GDAL_NODATA, ORIENTATION = 42113, 274
+# What tifffile raises on damaged files.
+READING_ERRORS = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    struct.error,
+    MemoryError,
+)
+LARGEST_PAGES, LARGEST_BANDS = 10_000, 256
+ADVICE = "save it as a plain TIFF or a PNG first"
+
+
+def read_tiff(path: Path) -> Picture:
+    """The first page of a TIFF that is no thumbnail, upright; raises ValueError, which names the tag in the way."""
+    import tifffile
+
+    with _quiet():
+        try:
+            with tifffile.TiffFile(path) as file:
+                page, notes = choose(file)
+                _check_claims(path, page)
+                if obstacle := _obstacle(page):
+                    return replace(_by_opencv(path, page, obstacle), notes=tuple(notes))
+                picture = _coloured(path, page, _samples(page))
+                orientation = _tag(page, ORIENTATION, 1)
+        except READING_ERRORS as error:
+            if str(path) in str(error):
+                raise
+            raise _damaged(path, error) from None
+    return replace(
+        picture,
+        pixels=upright(picture.pixels, orientation),
+        missing=None if picture.missing is None else upright(picture.missing, orientation),
+        notes=(*notes, *picture.notes),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without tifffile's own log, which would only repeat our messages."""
+    logger = logging.getLogger("tifffile")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
+    return ValueError(f"{path} is cut off or damaged ({text}); write it again")
+
+
+def choose(file: "TiffFile") -> tuple["TiffPage", list[str]]:
+    """The first page that is no thumbnail, mask or smaller copy, else a page within one; and what else there is."""
+    pages: list[Any] = [page.aspage() for page, _ in zip(file.pages, range(LARGEST_PAGES), strict=False)]
+    whole = [number for number, page in enumerate(pages) if not _kind(page) & 5]
+    if not whole:
+        inner = [sub.aspage() for page in pages for sub in page.pages or () if not _kind(sub.aspage()) & 5]
+        return (
+            (inner[0], ["its first pages are thumbnails: the picture within them is read"]) if inner else (pages[0], [])
+        )
+    notes = []
+    if whole[0] > 0 or len(whole) > 1:
+        first = f"page {whole[0] + 1} of {len(pages)} is read"
+        notes.append(f"{first}: those before it are thumbnails" if whole[0] else first)
+    return pages[whole[0]], notes
+
+
+def _kind(page: "TiffPage") -> int:
+    """NewSubfileType (1: smaller copy, 4: mask), from the older SubfileType where there is no other."""
+    return _tag(page, 254, 1 if _tag(page, 255, 1) == 2 else 0)
+
+
+def _tag(page: "TiffPage", number: int, default: int) -> int:
+    """A tag that is one whole number."""
+    tag = page.tags.get(number)
+    return tag.value if tag is not None and isinstance(tag.value, int) else default
+
+
+def _check_claims(path: Path, page: "TiffPage") -> None:
+    """Raise ValueError for pages too large, of several kinds of samples, or beyond the end of the file."""
+    check_size(path, page.imagewidth, page.imagelength)
+    if page.samplesperpixel > LARGEST_BANDS or page.imagewidth * page.imagelength * page.samplesperpixel > 1 << 29:
+        raise ValueError(f"{path} has {page.samplesperpixel} samples per pixel (tag 277), too many; {ADVICE}")
+    if page.imagedepth > 1:
+        raise ValueError(f"{path} is a volume, ImageDepth {page.imagedepth} (tag 32997); save one slice first")
+    bits = page.tags.get(258)
+    if bits is not None and isinstance(bits.value, tuple) and len(set(bits.value)) > 1:
+        raise ValueError(f"{path} has BitsPerSample {bits.value} (tag 258), which is not supported; {ADVICE}")
+    ends = [place + size for place, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if not ends or max(ends) > path.stat().st_size:
+        raise ValueError(f"{path} is cut off: its pixels continue beyond the end of the file; copy it again")
+
+
+def _samples(page: "TiffPage") -> np.ndarray:
+    """Samples [H, W, C] as stored, bits as 0 and 1."""
+    samples = page.asarray()
+    # One channel may have no axis of its own; separate planes come first.
+    if "S" in page.axes:
+        samples = np.moveaxis(samples, page.axes.index("S"), -1)
+    samples = samples.reshape(page.imagelength, page.imagewidth, -1)
+    return samples.astype(np.uint8) if samples.dtype == bool else samples
+
+
+def _by_opencv(path: Path, page: "TiffPage", obstacle: str) -> Picture:
+    """The page, upright and in RGB, by OpenCV, where that is right: first page, 8 bit or fewer, no ExtraSamples."""
+    plain = page.photometric in (*COLOURS, CIELAB) and page.photometric != INKS and page.bitspersample <= 8
+    plain = plain and page.index == 0 and page.samplesperpixel <= COLOURS.get(page.photometric, 3)
+    found = decode(path.read_bytes()) if plain else None
+    if found is None or found.dtype != np.uint8 or found.shape[-1] not in (1, 3):
+        raise ValueError(f"{path} has {obstacle}, which is not supported; {ADVICE}")
+    return Picture(found[..., BGR[found.shape[-1]]], largest=255.0)
+
+
+def _obstacle(page: "TiffPage") -> str:
+    """The tag that tifffile lacks something for, or nothing."""
+    from tifffile import TIFF
+
+    if page.photometric not in COLOURS:
+        return f"PhotometricInterpretation {_named(page.photometric)} (tag 262)"
+    if page.compression != 1:
+        try:
+            TIFF.DECOMPRESSORS[page.compression]
+        except KeyError:
+            return f"Compression {_named(page.compression)} (tag 259)"
+    if page.photometric == YCBCR and page.compression not in JPEGS:
+        return "PhotometricInterpretation YCBCR without JPEG (tag 262)"
+    if page.dtype is None or page.dtype.kind not in "biuf":
+        return f"SampleFormat {_named(page.sampleformat)} of {page.bitspersample} bits (tag 339)"
+    if page.predictor not in (1, 2, 3):
+        return f"Predictor {_named(page.predictor)} (tag 317)"
+    return ""
+
+
+def _named(value: Any) -> str:
+    return f"{value.name} ({int(value)})" if hasattr(value, "name") else str(value)
+
+
+def _nodata(page: "TiffPage") -> float | None:
+    """The number that GDAL's tag says is none; tifffile refuses one that only rounds to the file's type."""
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        return None if tag is None else float(str(tag.value).strip().strip("\0"))
+    except ValueError:
+        return None
+
+
+def _coloured(path: Path, page: "TiffPage", samples: np.ndarray) -> Picture:
+    """Stored `samples` [H, W, C] as colours, bands and alpha."""
+    kind = samples.dtype.kind
+    largest = 1.0 if kind == "f" else 2.0 ** (page.bitspersample - (kind == "i")) - 1
+    count = COLOURS[page.photometric]
+    if samples.shape[-1] < count:
+        raise ValueError(f"{path} has SamplesPerPixel {samples.shape[-1]} (tag 277), too few for its colours; {ADVICE}")
+    extra = [*page.extrasamples, *[0] * samples.shape[-1]][: samples.shape[-1] - count]
+    found = [count + number for number, meaning in enumerate(extra) if meaning in (ASSOCIATED, UNASSOCIATED)]
+    alpha = found[:1]
+    bands = [channel for channel in range(count, samples.shape[-1]) if channel not in alpha]
+    notes = _notes(page, bands, count)
+    missing = missing_pixels(samples[..., [*range(count), *bands]], _nodata(page))
+    if missing is not None and alpha:
+        # What nobody sees needs no value.
+        hidden = samples[..., alpha[0]] == 0
+        samples = np.where(hidden[..., None], samples.dtype.type(0), samples)
+        missing = missing & ~hidden if (missing & ~hidden).any() else None
+    colours, scale = _rgb(path, page, samples[..., :count], largest)
+    rest = samples[..., [*bands, *alpha]]
+    if scale != largest:
+        rest = np.round(rest * (scale / largest)).astype(colours.dtype)
+    pixels = np.concatenate([colours, rest], axis=-1)
+    if alpha and colours.shape[-1] == 1:
+        pixels = grey_as_colours(pixels)
+    multiplied = bool(alpha) and extra[alpha[0] - count] == ASSOCIATED
+    return Picture(pixels, bool(alpha), multiplied, scale, missing=missing, notes=tuple(notes))
+
+
+def _notes(page: "TiffPage", bands: list[int], count: int) -> list[str]:
+    """What is said of channels that are neither colour nor alpha, of inks and of strips without data."""
+    notes = []
+    if bands and page.photometric in (RGB, WHITE_IS_ZERO, PALETTE, INKS, YCBCR):
+        numbers = ", ".join(str(band + 1) for band in bands)
+        notes.append(f"its channels {numbers} are not marked as alpha (tag 338) and are kept as bands")
+    if page.photometric == INKS:
+        notes.append("its inks are converted to RGB without their colour profile")
+    if empty := sum(size == 0 for size in page.databytecounts):
+        notes.append(f"{empty} of its {len(page.databytecounts)} strips or tiles are empty, read as 0")
+    return notes
+
+
+def _rgb(path: Path, page: "TiffPage", colours: np.ndarray, largest: float) -> tuple[np.ndarray, float]:
+    """Colours as grey or RGB and the number that means 1."""
+    if page.photometric == WHITE_IS_ZERO:
+        if colours.dtype.kind != "u":
+            raise ValueError(f"{path} is MINISWHITE (tag 262) with samples that have no white (tag 339); {ADVICE}")
+        return (int(largest) - colours).astype(colours.dtype), largest
+    if page.photometric == PALETTE:
+        table = np.asarray(page.colormap).T
+        # Some programs write 8-bit colours into this 16-bit table.
+        return (table * 257 if table.max() < 256 else table).astype(np.uint16)[colours[..., 0]], 65535.0
+    if page.photometric == INKS:
+        light = 1.0 - colours.astype(np.float64) / largest
+        return np.round(65535 * light[..., :3] * light[..., 3:]).astype(np.uint16), 65535.0
+    return colours, largest
