@@ -34,7 +34,7 @@ def filter_grid(
         raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} positive numbers, one for every axis")
     axes = len(field.config.axes)
     if covariance is not None:
-        sigma = np.broadcast_to(np.asarray(covariance, np.float64), (*shape, axes, axes)).reshape(-1, axes, axes)
+        sigma = np.array(np.broadcast_to(covariance, (*shape, axes, axes)), np.float64).reshape(-1, axes, axes)
         values = filter_at(field, kernel, grid_points(shape), None, sigma, settings)
         return values.float().cpu().numpy().reshape(*shape, -1)
     found = sparse_kernel(field, kernel)

@@ -1,8 +1,8 @@
 """Filtering at scattered points: one kernel, its own size at every point, or a Gaussian of its own covariance."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +29,9 @@ def filter_at(
     points = torch.as_tensor(at)
     if points.ndim != 2 or points.shape[1] != field.config.dim:
         raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
+    given = [value for value in (at, scale, covariance) if isinstance(value, Tensor) and value.requires_grad]
+    if settings.precision == "auto" and any(value.dtype == torch.float64 for value in given):
+        settings = replace(settings, precision="64")
     if covariance is not None:
         answer = _covariance_answer(field, kernel, points, scale, torch.as_tensor(covariance).double(), settings)
     else:
@@ -41,26 +44,25 @@ def filter_at(
 
 @dataclass(frozen=True)
 class Answer:
-    """How points are answered: ask(rows, dtype of tables, block, progress) -> [N, c]; `inputs` may need gradients."""
+    """How points are answered: ask(rows, dtype of tables, block, progress) -> [N, c]; `traced` for gradients."""
 
     field: Field
-    inputs: tuple[Tensor, ...]
+    traced: bool
     ask: Callable[[slice | Tensor, torch.dtype, int, Progress | None], Tensor]
 
     def on(self, points: Tensor, settings: Settings) -> Tensor:
-        """The values at all points, in float64 where float32 misses the accuracy or gradients are wanted in it."""
-        traced = [value for value in (points, *self.inputs) if value.requires_grad]
+        """The values at all points, from tables in float64 where float32 misses the accuracy."""
         dtype = torch.float64
-        with torch.set_grad_enabled(bool(traced)):
-            if settings.precision == "32" or (settings.precision == "auto" and self._single(points, traced, settings)):
+        with torch.set_grad_enabled(self.traced):
+            if settings.precision == "32" or (settings.precision == "auto" and self._single(points, settings)):
                 dtype = torch.float32
             return in_smaller_blocks(
                 lambda size: self.ask(slice(None), dtype, size, settings.progress), settings.block, settings.notify
             )
 
-    def _single(self, points: Tensor, traced: Sequence[Tensor], settings: Settings) -> bool:
+    def _single(self, points: Tensor, settings: Settings) -> bool:
         """Whether tables in float32 agree with those in float64, at some of the points, to well above the accuracy."""
-        if not self.field.factored or any(value.dtype == torch.float64 for value in traced):
+        if not self.field.factored:
             return False
         rows = torch.linspace(0, len(points) - 1, min(CHECKED_POINTS, len(points))).long()
         with torch.no_grad():
@@ -93,7 +95,7 @@ def _scale_answer(
         stretch = None if factors is None else factors[rows]
         return convolve_points(field, found, points[rows], stretch, block, progress, dtype, settings.tolerance)
 
-    return Answer(field, () if factors is None else (factors,), ask)
+    return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
 
 
 def _covariance_answer(
@@ -124,4 +126,4 @@ def _covariance_answer(
         some = Covariances(covariances.deviations[rows], covariances.correlations[rows])
         return convolve_covariances(field, points[rows], some, kernels, dtype, block, progress)
 
-    return Answer(field, (sigma,), ask)
+    return Answer(field, points.requires_grad or sigma.requires_grad, ask)

@@ -1,0 +1,87 @@
+"""Gaussians of every correlation on common knots, against the Gaussian itself."""
+
+import numpy as np
+import pytest
+
+from kernels.correlated import (
+    CORRELATIONS,
+    LEVELS,
+    choose_gaussians,
+    correlated_gaussians,
+    full_correlation,
+    half_correlation,
+)
+from kernels.splines import SplineBasis
+
+# Equal weights integrate what vanishes at both ends to rounding.
+X = np.linspace(-8, 8, 801)
+STEP = X[1] - X[0]
+
+
+def gaussian(rho: float) -> np.ndarray:
+    """The Gaussian of unit variances and correlation rho on the grid of X."""
+    square = (X[:, None] ** 2 - 2 * rho * X[:, None] * X + X**2) / (1 - rho**2)
+    return np.exp(-square / 2) / (2 * np.pi * np.sqrt(1 - rho**2))
+
+
+def density(kernels, rho: float) -> np.ndarray:
+    """The kernel of correlation rho on the grid of X, by its splines."""
+    basis = SplineBasis(kernels.positions, kernels.order)
+    functions = basis.values(X) @ np.linalg.lstsq(basis.differences, kernels.weights.T, rcond=None)[0]
+    return functions @ kernels.core(rho) @ functions.T
+
+
+def smooth_error(kernels, rho: float) -> float:
+    """dB of the kernel's error as a signal with a spectrum of 1 / frequency shows it."""
+    spectrum = np.fft.fft2(density(kernels, rho) - gaussian(rho)) * STEP**2
+    frequency = 2 * np.pi * np.fft.fftfreq(len(X), STEP)
+    size = np.hypot(frequency[:, None], frequency)
+    size[0, 0] = np.inf
+    return -20 * np.log10(np.linalg.norm(spectrum / size) / np.linalg.norm(np.fft.fft2(gaussian(rho)) * STEP**2 / size))
+
+
+@pytest.mark.parametrize("rho", [-0.88, 0.0, 0.3, 0.885])
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_mass_variances_and_covariance_are_exact(order, rho):
+    found = correlated_gaussians(order, 0, 0)
+    kernel = found.sparse((1.0, 2.0), rho)
+    assert kernel.order == order and kernel.radius.tolist() == [3.6, 7.2]
+    assert kernel.mass == pytest.approx(1, abs=1e-9)
+    # The integral of x^a y^b g is (-1)^n a! n! / (a + n)! ... of the Diracs, per axis.
+    n = order + 1
+
+    def moment(a: int, b: int) -> float:
+        factor = [np.prod([1.0 / (k + j) for j in range(1, n + 1)]) * (-1) ** n for k in (a, b)]
+        return float(
+            np.prod(factor) * kernel.weights @ (kernel.positions[:, 0] ** (a + n) * kernel.positions[:, 1] ** (b + n))
+        )
+
+    for (a, b), wanted in (((2, 0), 1.0), ((0, 2), 4.0), ((1, 1), 2 * rho), ((1, 0), 0.0), ((0, 1), 0.0)):
+        assert moment(a, b) == pytest.approx(wanted, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    "level, column, decibels", [(0, 0, 36), (0, 1, 26), (1, 0, 48), (1, 1, 37), (2, 0, 60), (2, 2, 32)]
+)
+def test_finer_levels_come_nearer_to_the_gaussian(level, column, decibels):
+    kernels = correlated_gaussians(1, level, column)
+    assert kernels.weights.shape == (LEVELS[level].functions[column], LEVELS[level].knots)
+    largest = CORRELATIONS[column]
+    errors = [smooth_error(kernels, rho) for rho in (0.0, -0.7 * largest, largest)]
+    assert errors[2] > decibels
+    assert errors[0] > errors[1] > errors[2] - 6
+
+
+def test_half_correlations_are_inverted():
+    for rho in (-0.99, -0.3, 0.0, 0.885):
+        assert full_correlation(half_correlation(rho)) == pytest.approx(rho)
+
+
+def test_the_accuracy_chooses_the_level():
+    sizes = [len(choose_gaussians(1, 0.5, accuracy).positions) for accuracy in (60, 76, 77, 90, 91, 200)]
+    assert sizes == [15, 15, 25, 25, 37, 37]
+    assert choose_gaussians(1, 0.9, 69).largest == 0.97
+    with pytest.raises(ValueError, match=r"0\.9950 .*20 times as long as wide.*beyond the 0\.99"):
+        choose_gaussians(1, 0.995, 60)
+    with pytest.raises(ValueError, match=r"beyond the largest, 0\.885"):
+        correlated_gaussians(1, 0, 0).core(-0.9)
