@@ -1,44 +1,63 @@
 """Videos: values [H, W, T, C] over (y, x, t), rows first; filtered in time unless other axes are asked for.
 
-Frames are grey or RGB in [0, 1]; frames with alpha are composited over black. A grid with another number of frames
-covers the same time, so its rate changes with it.
+Frames are grey or RGB in [0, 1]; frames with alpha are composited over black. Uneven frame times are resampled linearly
+to even ones. A grid with another number of frames covers the same time, so its rate changes with it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from modalities.display import is_signed, picture, signed_size
 from modalities.figures import Figure, new_figure, show_error, show_picture
-from modalities.formats.clips import FOLDER_RATE, read_clip, write_clip
+from modalities.formats.clips import read_clip, write_clip
+from modalities.formats.decoding import FOLDER_RATE, Clip
+from modalities.formats.frames import UNSTATED, blended, even_places
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
+from modalities.formats.inputs import bounded, in_file, warn
 from modalities.formats.pixels import write_png
 from modalities.image import scaled
 from modalities.modality import Comparison, LoadOption, Modality, Sample
-from signals import Signal
+from signals import Signal, spacing
 from signals.measures import mse, peak, psnr, snr, ssim
-from signals.metadata import Metadata, check, check_channels, check_number, check_whole_number, metadata_of
+from signals.metadata import (
+    Metadata,
+    check,
+    check_channels,
+    check_number,
+    check_numbers,
+    check_whole_number,
+    metadata_of,
+)
+from signals.units import Ruler
 
 # SSIM is averaged over this many frames, spread evenly: over all of them it would take minutes.
 SSIM_FRAMES = 16
 SHOWN_FRAMES = 3
 # Asking for more frames than there are means all of them.
 LARGEST_OPTION = 1 << 53
+# H.264 states the sides of a pixel in 16 bits.
+LARGEST_SIDE = (1 << 16) - 1
+TIMES = ("resample", "keep")
 
 
 @dataclass(frozen=True)
 class VideoMetadata(Metadata, modality="video", axis_names="yxt"):
     """`fps` frames a second, `frames` of them (None: not known), and how they were read: from number `start` on, at
-    most `max_frames`, scaled to `height` rows."""
+    most `max_frames`, scaled to `height` rows, uneven times resampled or kept (`times`). `pixel_aspect`: width and
+    height of a pixel; `colour`: ITU-T H.273 numbers of the primaries, the transfer curve and the matrix of the file
+    (2: not known)."""
 
     fps: float = FOLDER_RATE
     frames: int | None = None
     start: int = 0
     max_frames: int | None = None
     height: int | None = None
+    times: str = "resample"
+    pixel_aspect: tuple[int, int] = (1, 1)
+    colour: tuple[int, int, int] = UNSTATED
 
     def __post_init__(self) -> None:
         check_number("fps", self.fps, 1e-6, 1e6)
@@ -46,12 +65,23 @@ class VideoMetadata(Metadata, modality="video", axis_names="yxt"):
         for name in ("frames", "max_frames", "height"):
             if getattr(self, name) is not None:
                 check_whole_number(name, getattr(self, name), 1, LARGEST_OPTION)
+        check("times", self.times, self.times in TIMES, " or ".join(TIMES))
+        check_numbers("pixel_aspect", self.pixel_aspect, 2, 1, LARGEST_SIDE)
+        check_numbers("colour", self.colour, 3, 1, 255)
+        for number in (*self.pixel_aspect, *self.colour):
+            check_whole_number("a number of pixel_aspect and colour", number)
 
     def check_signal(self, shape: Sequence[int], channels: int) -> None:
         """Raise ValueError for another number of frames than `frames`, and for other channels than grey or RGB."""
         super().check_signal(shape, channels)
         check("frames", self.frames, self.frames in (None, shape[2]), f"the signal's {shape[2]}")
         check_channels(channels, (1, 3))
+
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Pixels of the frames as they were read; frames and seconds."""
+        space = [Ruler({"px": spacing(count), "sample": spacing(count)}) for count in shape[:2]]
+        frame = spacing(shape[2])
+        return *space, Ruler({"frame": frame, "sample": frame, "s": frame * self.fps})
 
     def rate(self, frames: int) -> float:
         """Frames a second at which `frames` frames last as long as the loaded ones."""
@@ -64,6 +94,7 @@ class Video(Modality):
     number = 3
     metadata_type = VideoMetadata
     filtered = "t"
+    results = (".mp4", ".npy")
     extensions = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
     figure_suffixes = (".png", ".mp4")
     options = (
@@ -71,6 +102,9 @@ class Video(Modality):
         LoadOption("max_frames", int, None, "most frames to read"),
         LoadOption("height", int, None, "rows to scale frames to"),
         LoadOption("fps", float, None, "frames a second, instead of the file's own"),
+        LoadOption(
+            "times", str, "resample", "uneven frame times: resample to even ones, or keep the frames as they are"
+        ),
     )
     sample = Sample(
         "videos", "bigbuckbunny_320x180.mp4", half_size=0.1, margin=0.4, steps=500, training={"core_size": 900_000},
@@ -85,22 +119,23 @@ class Video(Modality):
         max_frames: int | None = None,
         height: int | None = None,
         fps: float | None = None,
+        times: str = "resample",
     ) -> Signal:
         """The video file or folder of frames at `path` as float32 [H, W, T, 1 | 3], from frame `start` on.
 
-        At most `max_frames` frames, scaled to `height` rows; `fps` overrides the file's rate (25 for a folder).
+        At most `max_frames` frames of the file, scaled to `height` rows; `fps` overrides its rate (25 for a folder).
+        Frames at uneven times are resampled linearly to even ones, with a printed warning, unless `times` is "keep".
         Raises FileNotFoundError or ValueError.
         """
         path = Path(path)
-        VideoMetadata(FOLDER_RATE if fps is None else fps, None, start, max_frames, height)  # before hours of decoding
-        frames, rate = read_clip(path, start, max_frames, height)
-        rows, columns, stored = frames[0].shape
-        values = np.empty((rows, columns, len(frames), min(stored, 3)), np.float32)
-        for number, frame in enumerate(frames):
-            colour = scaled(frame)
-            values[:, :, number] = colour[..., :3] * colour[..., 3:] if stored == 4 else colour
+        asked = VideoMetadata(FOLDER_RATE if fps is None else fps, None, start, max_frames, height, times)
+        clip = read_clip(path, start, max_frames, height)
+        places = places_of(clip, path.name) if times == "resample" else None
+        rate = clip.rate if places is None else (len(places) - 1) / clip.duration
+        values = gathered(path, clip, places)
         with in_file(path):
-            metadata = VideoMetadata(float(fps or rate), len(frames), start, max_frames, height)
+            known = {"fps": float(fps or rate), "frames": values.shape[2]}
+            metadata = replace(asked, **known, pixel_aspect=clip.pixel_aspect, colour=clip.colour)
             return self.signal(values, metadata, path.name)
 
     def from_array(
@@ -114,11 +149,16 @@ class Video(Modality):
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""
         folder, own, show = Path(folder), metadata_of(VideoMetadata, metadata), shown_as(values, signed)
-        count = values.shape[2]
-        frames = [show(values[:, :, number]) for number in range(count)]
-        written = [write_png(folder / "frames" / f"{number:04d}.png", frame) for number, frame in enumerate(frames)]
-        written.append(write_clip(folder / "output.mp4", frames, own.rate(count)))
-        return [*written, write_values(folder / "output.npy", values)]
+        written: list[Path] = []
+
+        def frames() -> Iterator[np.ndarray]:
+            for number in range(values.shape[2]):
+                frame = show(values[:, :, number])
+                written.append(write_png(folder / "frames" / f"{number:04d}.png", frame))
+                yield frame
+
+        clip = write_clip(folder / "output.mp4", frames(), own.rate(values.shape[2]), own.pixel_aspect, own.colour)
+        return [*written, clip, write_values(folder / "output.npy", values)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak they refer to, SSIM averaged over up to 16 frames."""
@@ -158,7 +198,38 @@ class Video(Modality):
             for new, old in enumerate(chosen)
         )
         beside = (np.hstack([np.broadcast_to(part, (rows, columns, 3)) for part in pair]) for pair in pairs)
-        return [write_clip(path.with_suffix(".mp4"), beside, metadata_of(VideoMetadata, metadata).rate(count))]
+        own = metadata_of(VideoMetadata, metadata)
+        return [write_clip(path.with_suffix(".mp4"), beside, own.rate(count), own.pixel_aspect, own.colour)]
+
+
+def places_of(clip: Clip, name: str) -> np.ndarray | None:
+    """Places of even times among the frames of a clip, with a printed warning; None where they are even."""
+    if clip.times is None or (places := even_places(clip.times, clip.rounding)) is None:
+        return None
+    step, gap = 1000 * clip.duration / (len(places) - 1), 1000 * float(np.diff(clip.times).max())
+    warn(f"{name} has uneven frame times: its {len(clip.frames)} frames are resampled linearly to {len(places)}, "
+         f"{step:.4g} ms apart; the largest gap is {gap:.4g} ms (--times keep: frames as they are)")  # fmt: skip
+    return places
+
+
+def gathered(path: Path, clip: Clip, places: np.ndarray | None) -> np.ndarray:
+    """The frames of a clip at `places` (None: all) as float32 [H, W, T, 1 | 3], over black; the clip is used up.
+
+    Raises ValueError for more numbers than are supported.
+    """
+    (rows, columns, stored), count = clip.frames[0].shape, len(clip.frames if places is None else places)
+    channels = min(stored, 3)
+    bounded(f"{path} at even frame times", rows * columns * channels * count, "use --times keep, max_frames or height")
+    values = np.empty((rows, columns, count, channels), np.float32)
+    for number, frame in enumerate(blended(clip.frames, places, over_black)):
+        values[:, :, number] = frame
+    return values
+
+
+def over_black(frame: np.ndarray) -> np.ndarray:
+    """A frame [H, W, 1 | 3 | 4] as float32 [H, W, 1 | 3] in [0, 1]."""
+    colours = scaled(frame)
+    return colours[..., :3] * colours[..., 3:] if colours.shape[-1] == 4 else colours
 
 
 def shown_as(video: np.ndarray, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:

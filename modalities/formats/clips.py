@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
@@ -11,53 +12,42 @@ from typing import Any
 import numpy as np
 
 from files import atomic_write
+from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
+from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, is_large
 from modalities.formats.inputs import LARGEST_SAMPLES, existing_file
 from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole
 
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
 FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".exr")
-FOLDER_RATE = 25.0
 # The slowest and fastest frame rates that encoders accept.
 SLOWEST, FASTEST = 1e-3, 1e5
+LIMITED_RANGE = 1
 
 
-def read_clip(
-    path: Path, start: int = 0, max_frames: int | None = None, height: int | None = None
-) -> tuple[list[np.ndarray], float]:
-    """Frames [H, W, C] of a video file or folder, as stored, and their rate in frames a second.
+def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height: int | None = None) -> Clip:
+    """A video file or folder of frames: at most `max_frames` frames from number `start` on, scaled to `height` rows.
 
-    At most `max_frames` frames from number `start` on, scaled to `height` rows. Raises FileNotFoundError or ValueError;
-    stops at a bound on the numbers read, so that memory stays bounded.
+    Raises FileNotFoundError or ValueError; stops at a bound on the numbers read, so that memory stays bounded. Prints
+    warnings where something of the file is ignored or guessed.
     """
-
-    def collect(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
-        last = None if max_frames is None else start + max_frames
-        return _collect(path, (scaled_to(frame, height) for frame in islice(frames, start, last)), start)
-
+    last = None if max_frames is None else start + max_frames
     if path.is_dir():
-        return collect(_folder_frames(path)), FOLDER_RATE
+        found = (scaled_to(frame, height) for frame in islice(_folder_frames(path), start, last))
+        return Clip(_collect(path, found, start), FOLDER_RATE)
     path = existing_file(path, "a video", ADVICE)
     check_whole(path, ADVICE)
     import av
 
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path} has no video stream; {ADVICE}")
-            stream = container.streams.video[0]
-            rate = float(stream.average_rate or stream.guessed_rate or FOLDER_RATE)
-            return collect(_decoded(container, stream)), rate
+            stream = video_stream(path, container, ADVICE)
+            seen = Seen()
+            frames = islice(decoded(container, stream), start, last)
+            kept = _collect(path, (scaled_to(pixels, height) for pixels in seen.pixels(path, frames)), start)
+            return seen.clip(path, kept, stream)
     except (av.error.FFmpegError, OSError):
         raise ValueError(f"{path} is not a readable video, or it is damaged; {ADVICE}") from None
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[np.ndarray]:
-    for frame in container.decode(stream):
-        if frame.width * frame.height > LARGEST_PIXELS:
-            raise ValueError(f"{container.name} has frames of more than {LARGEST_PIXELS} pixels; scale them down first")
-        # Phones store frames as the sensor saw them, and an anticlockwise rotation beside them.
-        yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def _folder_frames(path: Path) -> Iterator[np.ndarray]:
@@ -66,8 +56,9 @@ def _folder_frames(path: Path) -> Iterator[np.ndarray]:
     names = sorted((entry for entry in shown if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
     if not names:
         raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...); {ADVICE}")
+    said: set[str] = set()
     for name in names:
-        yield read_pixels(name)
+        yield read_pixels(name, said)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -75,9 +66,9 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> list[np.ndarray]:
+def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> deque[np.ndarray]:
     """All `frames`, numbered from `start`; raises ValueError where they differ in size, are none or too many."""
-    kept: list[np.ndarray] = []
+    kept: deque[np.ndarray] = deque()
     for number, frame in enumerate(frames, start):
         if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
             raise ValueError(
@@ -110,10 +101,18 @@ def _size(frame: np.ndarray) -> str:
     return f"{frame.shape[1]} x {frame.shape[0]} with {frame.shape[2]} channels of {frame.dtype}"
 
 
-def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
+def write_clip(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    rate: float,
+    pixel_aspect: tuple[int, int] = (1, 1),
+    colour: tuple[int, int, int] = UNSTATED,
+) -> Path:
     """Write uint8 frames [H, W, 1 | 3] as H.264 in MP4, at the valid rate nearest to `rate` a second, atomically.
 
-    4:2:0 colour, which every player supports, requires even sizes: odd frames repeat their last row or column.
+    4:2:0 colour, which every player supports, requires even sizes: odd frames repeat their last row or column. The
+    file states its colours: range limited, primaries and curve as given, and the matrix too, or the one that players
+    take for untagged files of that size.
     """
     import av
 
@@ -125,16 +124,39 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: float) -> Path:
             stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
             for number, frame in enumerate(frames):
                 pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
-                if pixels.shape[-1] == 1:
-                    pixels = np.repeat(pixels, 3, axis=-1)
                 if number == 0:
-                    stream.height, stream.width = pixels.shape[:2]
-                    stream.pix_fmt = "yuv420p"
+                    _set_up(stream, pixels, pixel_aspect, colour)
                     stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-                container.mux(stream.encode(picture))
+                container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
             container.mux(stream.encode())
         data = draft.read_bytes()
     with atomic_write(path) as target:
         target.write(data)
     return path
+
+
+def _set_up(stream: Any, pixels: np.ndarray, pixel_aspect: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    stream.height, stream.width = pixels.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.sample_aspect_ratio = Fraction(*pixel_aspect)
+    context.color_range = LIMITED_RANGE
+    context.color_primaries, context.color_trc, matrix = colour
+    context.colorspace = matrix if matrix in LUMA else BT709 if is_large(*pixels.shape[:2]) else BT601
+
+
+def _encodable(pixels: np.ndarray, matrix: int) -> Any:
+    """Pixels [H, W, 1 | 3] as a frame of limited range in the colour `matrix`."""
+    import av
+    from av.video.reformatter import Interpolation
+
+    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    # PyAV names BT.601 by the first of its two numbers.
+    return picture.reformat(
+        format="yuv420p",
+        dst_colorspace=5 if matrix == BT601 else matrix,
+        src_color_range=FULL_RANGE,
+        dst_color_range=LIMITED_RANGE,
+        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+    )
