@@ -15,12 +15,13 @@ import numpy as np
 from modalities.figures import Figure, new_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, in_file
-from modalities.formats.sounds import read_sound, write_wav
+from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.measures import mse, psnr, snr
 from signals.metadata import LARGEST_SAMPLES, Metadata, check, check_whole_number, metadata_of
+from signals.units import Ruler
 
 WINDOW = 512
 # Spectrograms show this range below their loudest point.
@@ -29,21 +30,25 @@ SHOWN_DECIBELS = 80.0
 LARGEST_RATE = ((1 << 32) - 1) // 4
 # Most channels that libsndfile reads.
 LARGEST_CHANNELS = 1024
+LARGEST_MASK = (1 << len(SPEAKERS)) - 1
 
 
 @dataclass(frozen=True)
 class AudioMetadata(Metadata, modality="audio", axis_names="wt"):
-    """Samples a second (`sample_rate`), how many there are (S, `samples`) and T of a `window`."""
+    """Samples a second (`sample_rate`), how many there are (S, `samples`) and T of a `window`; the speakers of more
+    than two channels as the `channel_mask` of a WAV file (0: not known)."""
 
     sample_rate: int
     samples: int
     window: int
+    channel_mask: int = 0
     obsolete = ("halo",)
 
     def __post_init__(self) -> None:
         check_whole_number("sample_rate", self.sample_rate, 1, LARGEST_RATE)
         check_whole_number("samples", self.samples, 1, LARGEST_SAMPLES)
         check_whole_number("window", self.window, min(self.samples, 2), LARGEST_SAMPLES)
+        check_whole_number("channel_mask", self.channel_mask, 0, LARGEST_MASK)
 
     @property
     def windows(self) -> Windows:
@@ -57,6 +62,14 @@ class AudioMetadata(Metadata, modality="audio", axis_names="wt"):
         check("the shape", tuple(shape), tuple(shape) == own, f"{own[0]} windows of {own[1]} samples")
         check_whole_number("the number of channels", channels, 1, LARGEST_CHANNELS)
         check_rate(self.sample_rate, channels)
+        speakers = self.channel_mask.bit_count()
+        check(
+            "channel_mask", self.channel_mask, speakers in (0, channels), f"one speaker for each of {channels} channels"
+        )
+
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Windows have no length; samples and seconds of time."""
+        return Ruler({}), Ruler({"sample": self.windows.domain_units(1), "s": self.domain_units(1)})
 
     def domain_units(self, seconds: float) -> float:
         """A length of time in domain units of a window."""
@@ -84,7 +97,10 @@ class Audio(Modality):
     metadata_type = AudioMetadata
     filtered = "t"
     counted = "w"
-    extensions = (".wav", ".flac", ".ogg")
+    results = (".wav", ".npy")
+    extensions = (
+        ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aiff", ".aif", ".w64", ".caf", ".au",
+    )  # fmt: skip
     options = (
         LoadOption("window", int, WINDOW, "samples per window (0: one window for the whole recording)"),
         LoadOption("halo", int, None, "samples known beyond either end of a window (if not given, as many as needed)"),
@@ -102,9 +118,11 @@ class Audio(Modality):
     ) -> Signal:
         """The recording at `path` as windows [W, T + 2 halo, c], float32; options and errors of `from_array`."""
         path = Path(path)
-        samples, rate = read_sound(path)
+        samples, rate, mask, _ = read_sound(path)
         with in_file(path):
-            return self.from_array(samples, reach, sample_rate=rate, window=window, halo=halo, name=path.name)
+            return self.from_array(
+                samples, reach, sample_rate=rate, window=window, halo=halo, channel_mask=mask, name=path.name
+            )
 
     def from_array(
         self,
@@ -114,13 +132,14 @@ class Audio(Modality):
         sample_rate: int,
         window: int = WINDOW,
         halo: int | None = None,
+        channel_mask: int = 0,
         name: str = "array",
     ) -> Signal:
         """Samples [S] or [S, c], signed integers scaled to [-1, 1], as windows [W, T + 2 halo, c].
 
         `window` is T in samples (0, or more than there are: one window for all), `halo` the samples known beyond either
         end of a window (None: half a window, or as many as `reach` requires). Raises ValueError for a halo that is too
-        small.
+        small. `channel_mask`: the speakers of more than two channels, as in a WAV file.
         """
         values = np.asarray(values)
         largest = -int(np.iinfo(values.dtype).min) if np.issubdtype(values.dtype, np.signedinteger) else 1
@@ -128,7 +147,8 @@ class Audio(Modality):
         recording = recording[:, None] if recording.ndim == 1 else recording
         samples, channels = recording.shape
         check_whole_number("window", window, 0)
-        metadata = AudioMetadata(sample_rate, samples, samples if window == 0 or window > samples else window)
+        window = samples if window == 0 or window > samples else window
+        metadata = AudioMetadata(sample_rate, samples, window, channel_mask)
         windows = metadata.windows
         beyond = halo_for(windows, reach, halo)
         size = windows.count * (windows.window + 2 * beyond) * channels
@@ -145,7 +165,7 @@ class Audio(Modality):
             raise ValueError("a window of one sample has no duration; use --depth 2 or more")
         recording, rate = joined(values, own)
         check_rate(rate, recording.shape[1])
-        written = write_wav(folder / "output.wav", recording, rate)
+        written = write_wav(folder / "output.wav", recording, rate, own.channel_mask)
         return [written, write_values(folder / "output.npy", recording)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:

@@ -1,42 +1,146 @@
-"""Sound files: WAV, FLAC and OGG in, 32-bit float WAV out."""
+"""Sound files in, by libsndfile and, where it fails, by FFmpeg; 32-bit float WAV out."""
 
-import io
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import bounded, existing_file
+from modalities.formats.inputs import bounded, existing_file, warn
 from modalities.formats.whole import check_whole
 
-ADVICE = "give a WAV, FLAC or OGG file"
+ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
+# A header that states a little more than there is miscounts (its own bytes, the delay of a codec): bytes or samples,
+# and the share of all.
+SLACK, SLACK_SHARE = 4096, 0.1
+# Most samples by which codecs fill up their last block.
+FILLED = 2048
+# Speakers by the bits of a WAV file's channel mask, as FFmpeg abbreviates them.
+SPEAKERS = (
+    "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
+)  # fmt: skip
+PLAIN_FLOATS, EXTENSIBLE = 3, 0xFFFE
+# The rest of the GUID whose first two bytes are PLAIN_FLOATS.
+GUID_END = bytes.fromhex("000000001000800000aa00389b71")
 
 
-def read_sound(path: Path) -> tuple[np.ndarray, int]:
-    """Samples [S, c] (float32) and sample rate of a sound file; raises FileNotFoundError or ValueError."""
+class Sound(NamedTuple):
+    """Samples [S, c] (float32), how many a second, the WAV channel mask (0: not known), and S as the header has it."""
+
+    samples: np.ndarray
+    rate: int
+    channel_mask: int = 0
+    announced: int = 0
+
+
+def read_sound(path: Path) -> Sound:
+    """A sound file; prints a warning where its header is a little wrong.
+
+    Raises FileNotFoundError, or ValueError also for files that are much shorter than their header says.
+    """
+    path = existing_file(path, "a recording", ADVICE)
+    check_whole(path, ADVICE, min(SLACK, int(SLACK_SHARE * path.stat().st_size)))
+    sound = _by_libsndfile(path) or _by_ffmpeg(path)
+    count = len(sound.samples)
+    short = sound.announced - count
+    if count == 0 or short > min(SLACK, SLACK_SHARE * sound.announced):
+        raise ValueError(f"{path} announces {sound.announced} samples and has {count}; copy it again, or {ADVICE}")
+    if short > 0:
+        warn(f"{path.name} announces {sound.announced} samples and has {count}: read up to its end")
+    if not np.isfinite(sound.samples).all():
+        raise ValueError(f"{path} has samples that are NaN, infinite or beyond 32-bit floats; fix the file first")
+    return sound
+
+
+def _by_libsndfile(path: Path) -> Sound | None:
+    """What libsndfile reads; None where it calls a file damaged or empty, or does not know its length."""
     import soundfile
 
-    path = existing_file(path, "a recording", ADVICE)
-    check_whole(path, ADVICE)
     try:
         info = soundfile.info(str(path))
-        bounded(path, info.frames * info.channels, "cut out a shorter piece")
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        if 0 < info.frames < np.iinfo(np.int64).max:
+            bounded(path, info.frames * info.channels, "cut out a shorter piece")
+            # It leaves the channels of Ogg files in Vorbis's own order, and no channel mask is to be had from it.
+            if info.channels > 2 and info.format == "OGG":
+                return None
+            samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+            return Sound(samples, int(rate), _mask(path) if info.channels > 2 else 0, info.frames)
     except soundfile.LibsndfileError:
+        return None
+    warn(f"{path.name} states no length: read up to its end")
+    return None
+
+
+def _by_ffmpeg(path: Path) -> Sound:
+    """What FFmpeg decodes; raises ValueError."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream: Any = container.streams.best("audio")
+            if stream is None:
+                raise ValueError(f"{path} has no sound; {ADVICE}")
+            context = stream.codec_context
+            samples = np.concatenate([np.zeros((0, context.channels), np.float32), *_blocks(path, container, stream)])
+            announced = 0
+            if stream.duration is not None and stream.time_base is not None:
+                # Ogg counts the samples before the first, too.
+                announced = round(stream.duration * stream.time_base * context.sample_rate) - context.delay
+            if 0 < announced < len(samples) <= announced + FILLED:
+                samples = samples[:announced]
+            return Sound(samples, context.sample_rate, _mask_of(stream), announced)
+    except (av.error.FFmpegError, OSError):
         raise ValueError(f"{path} is not a readable recording, or it is damaged; {ADVICE}") from None
-    if not 0 < len(samples) >= info.frames:
-        raise ValueError(f"{path} announces {info.frames} samples and has {len(samples)}; copy it again, or {ADVICE}")
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path} has samples that are NaN, infinite or beyond 32-bit floats; fix the file first")
-    return samples, int(rate)
 
 
-def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
-    """Write samples [S, c] as 32-bit float WAV, so that nothing is clipped or rounded, atomically."""
-    from scipy.io import wavfile
+def _blocks(path: Path, container: Any, stream: Any) -> Iterator[np.ndarray]:
+    """Decoded samples [n, c] as float32; raises ValueError for too many of them."""
+    import av
 
-    data = io.BytesIO()
-    wavfile.write(data, rate, samples.astype(np.float32))
+    total = 0
+    resampler = av.AudioResampler(format="flt")
+    for frame in container.decode(stream):
+        for part in resampler.resample(frame):
+            block = part.to_ndarray().reshape(part.samples, -1)
+            total += block.size
+            bounded(path, total, "cut out a shorter piece")
+            yield block
+
+
+def _mask(path: Path) -> int:
+    """The channel mask of a file that libsndfile reads, from FFmpeg; 0 where it does not know."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return _mask_of(container.streams.best("audio"))
+    except (av.error.FFmpegError, OSError):
+        return 0
+
+
+def _mask_of(stream: Any) -> int:
+    """The channel mask of a stream; 0 where its channels are not known, or not in the order of the mask's bits."""
+    names = [channel.name for channel in stream.layout.channels] if stream is not None else []
+    bits = [SPEAKERS.index(name) for name in names if name in SPEAKERS]
+    ordered = len(bits) == len(names) > 2 and bits == sorted(set(bits))
+    return sum(1 << bit for bit in bits) if ordered else 0
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int, channel_mask: int = 0) -> Path:
+    """Write samples [S, c] as 32-bit float WAV, so that nothing is clipped or rounded, atomically.
+
+    More than two channels are written as WAVE_FORMAT_EXTENSIBLE with their mask (Microsoft, mmreg.h).
+    """
+    count, channels = samples.shape
+    extended = channels > 2
+    form = struct.pack(
+        "<HHIIHH", EXTENSIBLE if extended else PLAIN_FLOATS, channels, rate, 4 * rate * channels, 4 * channels, 32
+    )
+    form += struct.pack("<HHIH", 22, 32, channel_mask, PLAIN_FLOATS) + GUID_END if extended else struct.pack("<H", 0)
+    chunks = {b"fmt ": form, b"fact": struct.pack("<I", count), b"data": samples.astype("<f4").tobytes()}
+    body = b"".join(struct.pack("<4sI", name, len(chunk)) + chunk for name, chunk in chunks.items())
     with atomic_write(path) as stream:
-        stream.write(data.getvalue())
+        stream.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body), b"WAVE") + body)
     return path

@@ -5,29 +5,46 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from modalities.formats.inputs import warn
+
 # Placeholder sizes (0x7ffff000, 0xffffffff), written while the length is not known yet.
 STREAMED = 0x7FFF_F000
 SEGMENT = b"\x18\x53\x80\x67"
 
 
-def check_whole(path: Path, advice: str) -> None:
+def check_whole(path: Path, advice: str, slack: int = 0) -> None:
     """Raise ValueError, with `advice`, for a container that claims to continue beyond the end of its file.
 
     Knows PNG, GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never
-    filled in, are left to the decoder.
+    filled in, are left to the decoder. RIFF files may lack up to `slack` bytes: recorders count their own header; a
+    warning is printed then, and also for a WAV file that continues behind the length it states.
     """
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = next((end for at, magic, end in CONTAINERS if data[at : at + len(magic)] == magic), None)
         if found is None:
             return
         try:
-            whole = found(data) <= len(data)
+            missing = found(data) - len(data)
         except (IndexError, struct.error):  # it ends inside a length
-            whole = False
-    if not whole:
+            missing = len(data)
+        unread = 0 if found is not _riff_end or missing >= 0 else _unread(data, len(data) + missing)
+    if missing > (slack if found is _riff_end else 0):
         raise ValueError(
             f"{path} is cut off: its container continues beyond the end of the file; copy it again, or {advice}"
         )
+    if missing > 0:
+        warn(f"{path.name} states {missing} bytes more than it has: read up to its end")
+    if unread:
+        warn(f"{path.name} continues for {unread} bytes behind the length it states: they are not read")
+
+
+def _unread(data: mmap.mmap, end: int) -> int:
+    """Bytes of a WAV file behind its samples that are no chunk (whose name would be four letters, or padding)."""
+    stated = end > 0 and data[8:12] == b"WAVE" and data[end - 8 : end - 4] != b"data"
+    end += end % 2
+    name = bytes(data[end : end + 4])
+    is_chunk = len(name) < 4 or all(32 <= letter < 127 for letter in name) or not any(name)
+    return 0 if is_chunk or not stated else len(data) - end
 
 
 def _png_end(data: mmap.mmap) -> int:
