@@ -5,6 +5,8 @@ import numpy as np
 # Stands for 'equal': no decibel figure is larger, none is infinite.
 MOST_DECIBELS = 300.0
 BLOCK = 1 << 22
+# What varies by no more than a few float32 roundings of its size is a constant.
+CONSTANT = 4 * float(np.finfo(np.float32).eps)
 
 
 def mse(values: np.ndarray, truth: np.ndarray) -> float:
@@ -42,9 +44,14 @@ def psnr(values: np.ndarray, truth: np.ndarray) -> float:
 
 
 def snr(values: np.ndarray, truth: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB; the signal's power is its variance about each channel's mean."""
+    """Signal-to-noise ratio in dB; the signal's power is its variance about each channel's mean.
+
+    Silence and constants have no such power: errors are then related to the peak, as `psnr` does.
+    """
     over = tuple(range(truth.ndim - 1))
-    return decibels(float(np.mean(np.var(truth, axis=over, dtype=np.float64))), mse(values, truth))
+    power = float(np.mean(np.var(truth, axis=over, dtype=np.float64)))
+    rounding = CONSTANT * max(abs(float(truth.min())), abs(float(truth.max())))
+    return decibels(power if power > rounding**2 else peak(truth) ** 2, mse(values, truth))
 
 
 def ssim(values: np.ndarray, truth: np.ndarray) -> float | None:
