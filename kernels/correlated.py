@@ -12,8 +12,10 @@ Projections are nearest in the metric exp(-|x - y| / 3), not in L2: signals show
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import combinations
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -56,16 +58,41 @@ LEVELS = (
 
 @dataclass(frozen=True, eq=False)
 class CorrelatedGaussians:
-    """Gaussians of unit variances for |rho| <= `largest`: knots t [K], weights W [B, K] and samples of c [CORES, B, B].
+    """Gaussians of unit variances for |rho| <= `largest`, as sums of products of B functions of one coordinate.
 
-    Lengths in standard deviations; `order` is the polynomial degree in each axis. The samples are at even steps of s.
+    functions [B, S] are coefficients of the splines of `order` on the knots t [K], of which `even` [B] are even;
+    samples [CORES, P] are the entries `kept` [P, 2] of c, those not 0 by symmetry, at even steps of s. In three axes
+    they are [CORES, CORES, CORES, P] and [P, 3] (`kernels.correlated3`). Lengths in standard deviations.
     """
 
     order: int
     positions: np.ndarray
-    weights: np.ndarray
+    functions: np.ndarray
+    even: np.ndarray
     samples: np.ndarray
+    kept: np.ndarray
     largest: float
+
+    @property
+    def basis(self) -> SplineBasis:
+        """The splines on the knots."""
+        return SplineBasis(self.positions, self.order)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """W [B, K], the Dirac weights of the functions."""
+        return self.functions @ self.basis.differences.T
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """[B, 3], the integrals of 1, x and x^2 times each function."""
+        return self.functions @ np.stack([self.basis.moments(k) for k in range(3)], axis=1)
+
+    def smoothed(self, x: np.ndarray) -> np.ndarray:
+        """The functions seen through the metric at x [M] -> [M, B]: their inner product with a kernel is its core."""
+        nodes, weights = _quadrature(self.basis)
+        splines = self.basis.values(nodes) * weights[:, None]
+        return np.exp(-np.abs(x[:, None] - nodes) / SMOOTHNESS) @ splines @ self.functions.T
 
     @property
     def radius(self) -> float:
@@ -76,9 +103,10 @@ class CorrelatedGaussians:
         """c [B, B] at a correlation; raises ValueError beyond the largest."""
         if abs(rho) > self.largest:
             raise ValueError(f"a correlation of {abs(rho):.4g} is beyond the largest, {self.largest:.4g}")
-        low = half_correlation(self.largest)
+        low, core = half_correlation(self.largest), np.zeros((len(self.even),) * 2)
         spline = make_interp_spline(np.linspace(-low, low, len(self.samples)), self.samples)
-        return spline(half_correlation(rho))
+        core[tuple(self.kept.T)] = spline(half_correlation(rho))
+        return core
 
     def sparse(self, deviations: tuple[float, float], rho: float) -> SparseKernel:
         """The kernel of two axes with these standard deviations and correlation, as Diracs on a K x K grid."""
@@ -97,8 +125,8 @@ def full_correlation(s: np.ndarray) -> np.ndarray:
     return 2.0 * s / (1.0 + s * s)
 
 
-def choose_gaussians(order: int, largest: float, accuracy: float) -> CorrelatedGaussians:
-    """The fewest common kernels that reach `accuracy` dB for correlations up to `largest`, or the best there are.
+def choose_level(largest: float, accuracy: float) -> tuple[int, int]:
+    """Which of LEVELS and CORRELATIONS reach `accuracy` dB for correlations up to `largest`, or come nearest to it.
 
     Raises ValueError for a correlation beyond all tables.
     """
@@ -108,7 +136,7 @@ def choose_gaussians(order: int, largest: float, accuracy: float) -> CorrelatedG
         raise ValueError(f"a correlation of {largest:.4f} (a Gaussian {ratio:.0f} times as long as wide, diagonal) is "
                          f"beyond the {CORRELATIONS[-1]} there are kernels for: use rounder Gaussians")  # fmt: skip
     level = next((i for i, level in enumerate(LEVELS) if level.quality[column] >= accuracy), len(LEVELS) - 1)
-    return correlated_gaussians(order, level, column)
+    return level, column
 
 
 @lru_cache(maxsize=32)
@@ -122,10 +150,10 @@ def correlated_gaussians(order: int, level: int, column: int) -> CorrelatedGauss
     powers = full_correlation(s)[:, None] ** np.arange(dual.shape[1])
     fits = np.einsum("in,sn,jn->sij", dual, powers, dual)
     rows, even = _leading(gram, fits, chosen.functions[column])
-    cores = np.einsum("ai,sij,bj->sab", rows @ gram, fits, rows @ gram) * (even[:, None] == even)
-    moments = rows @ np.stack([basis.moments(k) for k in range(3)], axis=1)
-    cores = _with_moments(cores, moments, even[:, None] == even, full_correlation(s))
-    return CorrelatedGaussians(order, basis.knots, rows @ basis.differences.T, cores, largest)
+    kept = np.argwhere(even[:, None] == even)
+    cores = np.einsum("ai,sij,bj->sab", rows @ gram, fits, rows @ gram)[:, kept[:, 0], kept[:, 1]]
+    found = CorrelatedGaussians(order, basis.knots, rows, even, cores, kept, largest)
+    return replace(found, samples=with_moments(found, [full_correlation(s)]))
 
 
 def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +162,7 @@ def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
     Mehler (1866): g_rho(x, y) = sum_n rho^n h_n(x) h_n(y) with h_n = He_n(x) phi(x) / sqrt(n!), so that the projection
     of g_rho is dual @ diag(rho^n) @ dual.T.
     """
-    edges = np.union1d(np.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, 181), basis.knots)
-    nodes, shares = np.polynomial.legendre.leggauss(8)
-    half = np.diff(edges)[:, None] / 2
-    x, w = (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * shares).ravel()
+    x, w = _quadrature(basis)
     splines = basis.values(x) * w[:, None]
     smoothed = np.exp(-np.abs(x[:, None] - x) / SMOOTHNESS) @ splines
     gram = splines.T @ smoothed
@@ -147,6 +172,14 @@ def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
     for n in range(1, SERIES - 1):
         hermite[n + 1] = (x * hermite[n] - np.sqrt(n) * hermite[n - 1]) / np.sqrt(n + 1)
     return (gram + gram.T) / 2, solve(gram, smoothed.T @ (hermite * w).T, assume_a="pos")
+
+
+def _quadrature(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights between the knots and beyond, as far as a Gaussian reaches."""
+    edges = np.union1d(np.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, 181), basis.knots)
+    nodes, shares = np.polynomial.legendre.leggauss(8)
+    half = np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * shares).ravel()
 
 
 def _leading(gram: np.ndarray, fits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,13 +201,17 @@ def _leading(gram: np.ndarray, fits: np.ndarray, count: int) -> tuple[np.ndarray
     return np.array([function for _, _, function in kept]), np.array([even for _, even, _ in kept])
 
 
-def _with_moments(cores: np.ndarray, moments: np.ndarray, alike: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """The cores [N, B, B] nearest to `cores` whose kernels have mass 1, variances 1 and covariance rho [N].
+def with_moments(kernels: CorrelatedGaussians, covariances: Sequence[np.ndarray]) -> np.ndarray:
+    """The samples nearest to those of `kernels` whose Gaussians have mass 1, variances 1 and `covariances` exactly.
 
-    moments [B, 3] are the integrals of 1, x and x^2 of each function; entries that are not `alike` stay 0.
+    covariances: of every pair of axes, in the order (0, 1), (0, 2), (1, 2), arrays of the samples' shape.
     """
-    kept = [(0, 0), (2, 0), (0, 2), (1, 1)]
-    rows = np.stack([(np.outer(moments[:, a], moments[:, b]) * alike).ravel() for a, b in kept])
-    wanted = np.stack([np.ones_like(rho)] * 3 + [rho], axis=-1)
-    flat = cores.reshape(len(cores), -1)
-    return (flat + (wanted - flat @ rows.T) @ np.linalg.pinv(rows).T).reshape(cores.shape)
+    dim = kernels.kept.shape[1]
+    powers = np.concatenate([np.zeros((1, dim), int), 2 * np.eye(dim, dtype=int)])
+    pairs = [np.eye(dim, dtype=int)[i] + np.eye(dim, dtype=int)[j] for i, j in combinations(range(dim), 2)]
+    factors = [
+        [kernels.moments[kernels.kept[:, axis], k] for axis, k in enumerate(power)] for power in [*powers, *pairs]
+    ]
+    rows = np.stack([np.prod(factor, axis=0) for factor in factors])
+    wanted = np.stack([*[np.ones_like(covariances[0])] * (1 + dim), *covariances], axis=-1)
+    return kernels.samples + (wanted - kernels.samples @ rows.T) @ np.linalg.pinv(rows).T

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels import SparseKernel
-from kernels.correlated import choose_gaussians
+from kernels import SparseKernel, minimal_kernel
+from kernels.correlated import choose_level, correlated_gaussians
+from kernels.correlated3 import correlated_gaussians_3d
 from kernels.library import Kernel, gaussian
 from models.convolution import KernelError, convolve_points
 from models.covariance import Covariances, convolve_covariances
@@ -110,20 +111,20 @@ def _covariance_answer(
     sigma = sigma.expand(len(points), axes, axes)
     if axes == 1:
         return _scale_answer(field, gaussian(sigma=1.0), points, sigma[:, :, 0].sqrt(), settings)
-    if axes != field.config.dim or axes != 2:
-        raise KernelError(f"a covariance requires two filtered axes and no others, not {axes} of {field.config.dim}")
+    if axes != field.config.dim or axes > 3:
+        raise KernelError(f"a covariance requires one to three axes, all filtered, not {axes} of {field.config.dim}")
     covariances = Covariances.of(sigma)
-    kernels = choose_gaussians(field.config.order, covariances.largest, settings.accuracy)
+    make = correlated_gaussians if axes == 2 else correlated_gaussians_3d
+    kernels = make(field.config.order, *choose_level(covariances.largest, settings.accuracy))
     extent = covariances.deviations.detach().amax(dim=0) * kernels.radius
     check_radius(field, extent.tolist(), settings.notify)
     thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
     if thinnest < trained * (1 - 1e-6):
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
                         f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
-    field = in_precision(field, kernels.sparse((covariances.thinnest,) * 2, 0.0), settings)
+    field = in_precision(field, minimal_kernel(field.config.order, [covariances.thinnest] * axes, axes), settings)
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
-        some = Covariances(covariances.deviations[rows], covariances.correlations[rows])
-        return convolve_covariances(field, points[rows], some, kernels, dtype, block, progress)
+        return convolve_covariances(field, points[rows], covariances[rows], kernels, dtype, block, progress)
 
     return Answer(field, points.requires_grad or sigma.requires_grad, ask)

@@ -6,7 +6,7 @@ import pytest
 from kernels.correlated import (
     CORRELATIONS,
     LEVELS,
-    choose_gaussians,
+    choose_level,
     correlated_gaussians,
     full_correlation,
     half_correlation,
@@ -78,10 +78,10 @@ def test_half_correlations_are_inverted():
 
 
 def test_the_accuracy_chooses_the_level():
-    sizes = [len(choose_gaussians(1, 0.5, accuracy).positions) for accuracy in (60, 76, 77, 90, 91, 200)]
-    assert sizes == [15, 15, 25, 25, 37, 37]
-    assert choose_gaussians(1, 0.9, 69).largest == 0.97
+    levels = [choose_level(0.5, accuracy) for accuracy in (60, 76, 77, 90, 91, 200)]
+    assert levels == [(0, 0), (0, 0), (1, 0), (1, 0), (2, 0), (2, 0)]
+    assert choose_level(0.9, 69) == (1, 1) and choose_level(0.885, 69) == (0, 0)
     with pytest.raises(ValueError, match=r"0\.9950 .*20 times as long as wide.*beyond the 0\.99"):
-        choose_gaussians(1, 0.995, 60)
+        choose_level(0.995, 60)
     with pytest.raises(ValueError, match=r"beyond the largest, 0\.885"):
         correlated_gaussians(1, 0, 0).core(-0.9)
