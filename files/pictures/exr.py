@@ -45,6 +45,9 @@ def read_exr(path: Path) -> Picture:
     header = headers[choice.part]
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
+            # OpenEXR leaves out parts that it cannot read.
+            if len(file.parts) != len(headers):
+                raise ValueError("parts are missing")
             stored = file.parts[choice.part].channels
             planes = {what: np.array(stored[name].pixels) for what, name in choice.names.items()}
     except (RuntimeError, KeyError, TypeError, ValueError):

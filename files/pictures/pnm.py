@@ -39,6 +39,8 @@ def read_pnm(path: Path) -> Picture:
             return _floats(body, shape, float(found[3]))
         return _integers(body, shape, int(found[3]), kind in b"23")
     except (ValueError, OverflowError) as error:
+        if str(path) in str(error):
+            raise
         raise ValueError(f"{path} is cut off or damaged ({error}); write it again") from None
 
 

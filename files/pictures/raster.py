@@ -39,9 +39,8 @@ def read_raster(path: Path) -> Picture:
     if see_through is not None and pixels.shape[-1] == 1:
         alpha = np.where(pixels == see_through, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
         pixels = np.concatenate([np.repeat(pixels, 3, axis=-1), alpha], axis=-1)
-    if data[:2] == b"BM" and pixels.shape[-1] == 4 and not pixels[..., 3].any():
-        pixels = pixels[..., :3]
-        notes.append("it is transparent everywhere, as programs without alpha write 32-bit BMP: read as opaque")
+    if data[:2] == b"BM":
+        pixels = _opaque_bitmap(data, pixels, notes)
     whole = np.issubdtype(pixels.dtype, np.integer)
     return Picture(
         upright(pixels, orientation),
@@ -51,6 +50,20 @@ def read_raster(path: Path) -> Picture:
         missing=None if whole else missing_pixels(upright(pixels, orientation)),
         notes=tuple(notes),
     )
+
+
+def _opaque_bitmap(data: bytes, pixels: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The pixels of a BMP without alpha where it is 0 everywhere, and in `notes` what became of the fourth byte."""
+    start, bits = struct.unpack("<I", data[10:14])[0], struct.unpack("<H", data[28:30])[0]
+    fourth = pixels[..., 3] if pixels.shape[-1] == 4 else np.frombuffer(data, np.uint8)[start + 3 :: 4]
+    if bits != 32 or fourth.size == 0:
+        return pixels
+    if not fourth.any():
+        notes.append("its alpha is 0 everywhere, as programs without alpha write 32-bit BMP: read as opaque")
+        return pixels[..., :3]
+    if pixels.shape[-1] == 3 and fourth.min() < 255:
+        notes.append("its fourth channel is left out: the header names no alpha")
+    return pixels
 
 
 def decode(data: bytes) -> np.ndarray | None:

@@ -24,6 +24,8 @@ ASSOCIATED, UNASSOCIATED = 1, 2
 # Codecs that hand out RGB, whatever they store: JPEG of several kinds.
 JPEGS = (6, 7, 34892, 33007)
 GDAL_NODATA, ORIENTATION = 42113, 274
+# None, CCITT, LZW, JPEG, Deflate, PackBits, NeXT, ThunderScan: OpenCV fills pictures of others with black.
+OPENCV_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32766, 32809)
 # What tifffile raises on damaged files.
 READING_ERRORS = (
     ValueError,
@@ -137,6 +139,7 @@ def _by_opencv(path: Path, page: "TiffPage", obstacle: str) -> Picture:
     """The page, upright and in RGB, by OpenCV, where that is right: first page, 8 bit or fewer, no ExtraSamples."""
     plain = page.photometric in (*COLOURS, CIELAB) and page.photometric != INKS and page.bitspersample <= 8
     plain = plain and page.index == 0 and page.samplesperpixel <= COLOURS.get(page.photometric, 3)
+    plain = plain and page.compression in OPENCV_CODECS
     found = decode(path.read_bytes()) if plain else None
     if found is None or found.dtype != np.uint8 or found.shape[-1] not in (1, 3):
         raise ValueError(f"{path} has {obstacle}, which is not supported; {ADVICE}")
@@ -210,7 +213,7 @@ def _notes(page: "TiffPage", bands: list[int], count: int) -> list[str]:
     notes = []
     if bands and page.photometric in (RGB, WHITE_IS_ZERO, PALETTE, INKS, YCBCR):
         numbers = ", ".join(str(band + 1) for band in bands)
-        notes.append(f"its channels {numbers} are not marked as alpha (tag 338) and are kept as bands")
+        notes.append(f"it has channels not marked as alpha (tag 338), kept as bands: {numbers}")
     if page.photometric == INKS:
         notes.append("its inks are converted to RGB without their colour profile")
     if empty := sum(size == 0 for size in page.databytecounts):
@@ -226,8 +229,12 @@ def _rgb(path: Path, page: "TiffPage", colours: np.ndarray, largest: float) -> t
         return (int(largest) - colours).astype(colours.dtype), largest
     if page.photometric == PALETTE:
         table = np.asarray(page.colormap).T
-        # Some programs write 8-bit colours into this 16-bit table.
-        return (table * 257 if table.max() < 256 else table).astype(np.uint16)[colours[..., 0]], 65535.0
+        # Some programs write 8-bit colours into this 16-bit table, as low bytes or as high ones.
+        if table.max() < 256:
+            table = table * 257
+        elif not (table % 256).any():
+            table = table // 256 * 257
+        return table.astype(np.uint16)[colours[..., 0]], 65535.0
     if page.photometric == INKS:
         light = 1.0 - colours.astype(np.float64) / largest
         return np.round(65535 * light[..., :3] * light[..., 3:]).astype(np.uint16), 65535.0
