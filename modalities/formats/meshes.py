@@ -1,27 +1,25 @@
-"""Triangle meshes in OBJ, PLY, OFF and STL files."""
+"""Triangle meshes in OBJ, PLY, OFF, STL and glTF files."""
 
-import io
-import logging
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import existing_file
-from modalities.formats.winding import consistent_faces
+from modalities.formats.doubles import single_faces
+from modalities.formats.inputs import existing_file, warn
+from modalities.formats.meshtext import parse_obj, parse_off, parse_stl
+from modalities.formats.ply import parse_ply
+from modalities.formats.polygons import Polygons, check_corners, triangulated
+from modalities.formats.scenes import parse_scene
+from modalities.formats.text import MARKS, decode_text
+from modalities.formats.winding import oriented_faces
 
-MESH_EXTENSIONS = (".obj", ".ply", ".off", ".stl")
-ADVICE = "give a mesh (OBJ, PLY, OFF, STL) or a grid of signed distances (.npy, .npz)"
-# What trimesh's parsers raise for a damaged file; ImportError where they lack an optional package.
-PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, NameError, ArithmeticError, EOFError, OSError,
-                NotImplementedError, ImportError)  # fmt: skip
+MESH_EXTENSIONS = (".obj", ".ply", ".off", ".stl", ".glb", ".gltf")
+ADVICE = "give a mesh (OBJ, PLY, OFF, STL, glTF) or a grid of signed distances (.npy, .npz)"
 # A binary STL: a header, the number of triangles, and so many bytes for each.
-STL_HEADER, STL_TRIANGLE = 80, 50
-# What trimesh logs, tracebacks among it, would only surround our own sentence.
-logging.getLogger("trimesh").addHandler(logging.NullHandler())
+STL_HEADER = 80
+STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 @dataclass(frozen=True)
@@ -32,17 +30,7 @@ class Mesh:
     faces: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.vertices.ndim != 2 or self.vertices.shape[-1] != 3 or self.faces.ndim != 2 or not len(self.faces):
-            raise ValueError("has no triangles")
-        if self.faces.min() < 0 or self.faces.max() >= len(self.vertices):
-            raise ValueError("has faces whose vertices are missing")
-        used = self.vertices[np.unique(self.faces)]
-        if not np.isfinite(used).all():
-            raise ValueError("has vertices that are NaN or infinite")
-        with np.errstate(over="ignore"):
-            size = np.ptp(used, axis=0).max()
-        if not 0 < size < np.inf:
-            raise ValueError("has all its vertices in one point" if size == 0 else "is larger than numbers are")
+        check_corners(self.vertices, self.faces)
 
     def frame(self, extent: float) -> tuple[np.ndarray, float]:
         """Centre [3] and scale (mesh units per domain unit) that fit the box of the used vertices into `extent`."""
@@ -54,57 +42,64 @@ class Mesh:
 def read_mesh(path: Path) -> Mesh:
     """The triangles of a mesh file, all bodies of a scene together; raises FileNotFoundError or ValueError.
 
-    Faces oriented against the rest of their body are flipped.
+    Faces that are there twice are left out, those oriented against the rest of their body are flipped, and bodies that
+    are not inside others are oriented outwards.
     """
-    import trimesh
-
     path = existing_file(path, "a mesh", ADVICE)
-    data, kind = path.read_bytes(), path.suffix.lower()[1:]
-    if kind == "stl":
-        _check_stl(path, data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid numbers are reported below
-            # Unprocessed: merging and dropping faces would change the winding number.
-            stream = io.BytesIO(_readable(data, kind))
-            loaded: Any = trimesh.load(stream, file_type=kind, force="mesh", process=False, skip_materials=True)
-        vertices, faces = np.array(loaded.vertices, np.float64), np.array(loaded.faces, np.int64)
-    except PARSE_ERRORS:
-        raise ValueError(f"{path} is not a readable mesh, or it is damaged; {ADVICE}") from None
+        polygons = _parse(path, path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} {error}; {ADVICE}") from None
     try:
-        mesh = Mesh(vertices, faces)
+        return _surface(path, polygons)
     except ValueError as error:
         raise ValueError(f"{path} {error}; give a mesh of a closed or nearly closed surface") from None
-    return replace(mesh, faces=consistent_faces(vertices, faces))
 
 
-def _readable(data: bytes, kind: str) -> bytes:
-    """A mesh file with its text (of a binary PLY the header) in UTF-8; other text is read as Latin-1."""
-    if kind == "stl" and b"\0" in data:
-        return data
-    text, mark, numbers = data.partition(b"end_header") if kind == "ply" else (data, b"", b"")
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        text = text.decode("latin-1").encode()
-    return text + mark + numbers
+def _parse(path: Path, data: bytes) -> Polygons:
+    """The faces of a file as they are in it; raises ValueError with the rest of a sentence about the file."""
+    kind = path.suffix.lower()
+    if kind == ".ply":
+        return parse_ply(data)
+    if kind in (".glb", ".gltf"):
+        return parse_scene(path, data)
+    if kind == ".stl":
+        return _parse_stl(path, data)
+    return {".obj": parse_obj, ".off": parse_off}[kind](decode_text(data)[0])
 
 
-def _check_stl(path: Path, data: bytes) -> None:
-    """Raise ValueError for an STL file that is cut off, and for a file that is no STL."""
+def _parse_stl(path: Path, data: bytes) -> Polygons:
+    """The triangles of an STL file, text or binary; raises ValueError."""
     count = int.from_bytes(data[STL_HEADER : STL_HEADER + 4], "little")
-    expected = STL_HEADER + 4 + STL_TRIANGLE * count
-    if len(data) == expected:
-        return
-    if b"\0" in data:  # never in text, nearly always in binary triangles
-        raise ValueError(
-            f"{path} is cut off or not an STL: {count} triangles take {expected} bytes, it has {len(data)}; {ADVICE}"
-        )
-    text = data.lower()
-    if b"facet" not in text:
-        raise ValueError(f"{path} is text, but not an STL; {ADVICE}")
-    if text.rfind(b"endsolid") <= text.rfind(b"endloop"):
-        raise ValueError(f"{path} is cut off: there is no endsolid behind its last facet; {ADVICE}")
+    expected = STL_HEADER + 4 + STL_TRIANGLE.itemsize * count
+    marked = data.startswith(tuple(mark for mark, _ in MARKS))
+    # Zeros are never in text but behind its end, and nearly always in binary triangles.
+    if len(data) != expected and (marked or b"\0" not in data.rstrip(b"\0\x1a \r\n")):
+        return parse_stl(decode_text(data)[0])
+    if len(data) < expected:
+        raise ValueError(f"is cut off or not an STL: {count} triangles take {expected} bytes, it has {len(data)}")
+    if len(data) > expected:
+        warn(f"{path} has {len(data) - expected} bytes behind its {count} triangles, which were ignored")
+    corners = np.frombuffer(data, STL_TRIANGLE, count, STL_HEADER + 4)["corners"]
+    return Polygons(corners.reshape(-1, 3).astype(np.float64), np.arange(3 * count), np.full(count, 3))
+
+
+def _surface(path: Path, polygons: Polygons) -> Mesh:
+    """The surface of what a file holds; raises ValueError, and warns of what was left out."""
+    check_corners(polygons.points, polygons.corners)
+    faces, crossed = triangulated(polygons)
+    if crossed:
+        warn(f"{path} has faces that cross themselves ({crossed}); what these cover is a guess")
+    if few := int((polygons.sizes < 3).sum()):
+        warn(f"{path} has faces with fewer than three corners ({few}), which were ignored")
+    check_corners(polygons.points, faces)
+    corners = np.unique(polygons.points, axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    kept = single_faces(corners)
+    whole = int((corners != np.roll(corners, 1, axis=1)).all(axis=1).sum())
+    if len(kept) < whole:
+        warn(f"{path} has faces twice; {whole - len(kept)} of {whole} were left out")
+    check_corners(polygons.points, faces[kept])
+    return Mesh(polygons.points, oriented_faces(polygons.points, corners[kept], faces[kept]))
 
 
 def write_mesh(path: Path, mesh: Mesh) -> Path:

@@ -1,0 +1,32 @@
+"""Text files whose encoding nobody states."""
+
+import codecs
+
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# Ctrl-Z ended files under DOS; recorders pad with zeros.
+PADDING = "\x00\x1a"
+
+
+def decode_text(data: bytes) -> tuple[str, str]:
+    """The text of a file, line ends as '\\n', without a byte-order mark and padding, and the encoding to write it in.
+
+    UTF-8, UTF-16 with or without a mark (to be written as UTF-8), and Latin-1, which gives any bytes back as they were.
+    """
+    mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", ""))
+    data = data[len(mark) :]
+    encoding = encoding or _unmarked(data)
+    try:
+        text = data.decode(encoding, "replace" if encoding.startswith("utf-16") else "strict")
+    except UnicodeDecodeError:
+        text, encoding = data.decode("latin-1"), "latin-1"
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip(PADDING + " \t\n")
+    return text, "latin-1" if encoding == "latin-1" else "utf-8"
+
+
+def _unmarked(data: bytes) -> str:
+    """The encoding of text without a mark: UTF-16 where every second byte of the beginning is zero."""
+    start = data[:64]
+    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(start) > 3 and not any(start[first::2]) and all(start[1 - first :: 2]):
+            return name
+    return "utf-8"
