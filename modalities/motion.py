@@ -32,7 +32,7 @@ LARGEST_SIZE = 1e100
 @dataclass(frozen=True)
 class MotionMetadata(Metadata, modality="motion", axis_names="t"):
     """The skeleton's text (`hierarchy`) and its bytes' `encoding`, the seconds per frame, how many `frames` there were
-    (T), and `offset` and `scale` of each number [C]."""
+    (T), `offset` and `scale` of each number [C], and all channels of the `first` frame [N] (none in older files)."""
 
     hierarchy: str
     frame_time: float
@@ -40,6 +40,7 @@ class MotionMetadata(Metadata, modality="motion", axis_names="t"):
     offset: tuple[float, ...]
     scale: tuple[float, ...]
     encoding: str = "utf-8"
+    first: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check("encoding", self.encoding, self.encoding in ENCODINGS, " or ".join(ENCODINGS))
@@ -52,6 +53,8 @@ class MotionMetadata(Metadata, modality="motion", axis_names="t"):
         check_whole_number("frames", self.frames)
         check_numbers("offset", self.offset, self.width, -LARGEST_SIZE, LARGEST_SIZE)
         check_numbers("scale", self.scale, self.width, 1 / LARGEST_SIZE, LARGEST_SIZE)
+        if self.first != ():
+            check_numbers("first", self.first, self.skeleton.channels, -LARGEST_SIZE, LARGEST_SIZE)
 
     @cached_property
     def skeleton(self) -> Skeleton:
@@ -81,15 +84,16 @@ class MotionMetadata(Metadata, modality="motion", axis_names="t"):
     def motion(self, values: np.ndarray, near: Bvh | None = None) -> Bvh:
         """The motion of values [T', C], over the same time as the loaded one.
 
-        Its angles are continuous, or as near as possible to those of `near`, so that curves may be laid over each
-        other. Raises ValueError for another number of values.
+        Its angles are continuous from the first frame's as it was loaded, or as near as possible to those of `near`, so
+        that curves may be laid over each other. Raises ValueError for another number of values.
         """
         if values.ndim != 2 or values.shape[1] != self.width:
             raise ValueError(f"values {list(values.shape)} are not a motion of {self.width} numbers a frame")
         followed = None
         if near is not None:
             followed = near.frames[np.linspace(0, len(near.frames) - 1, len(values)).round().astype(int)]
-        frames = decode(self.numbers(values), self.parts, self.skeleton.channels, followed)
+        first = np.array(self.first) if self.first else None
+        frames = decode(self.numbers(values), self.parts, self.skeleton.channels, followed, first)
         steps = max(len(values) - 1, 1)
         return Bvh(self.skeleton, frames, self.frame_time * max(self.frames - 1, 1) / steps)
 
@@ -125,7 +129,8 @@ class Motion(Modality):
         offset = numbers.mean(axis=0)
         scale = common_scales(numbers - offset, parts)
         sizes = tuple(offset.tolist()), tuple(scale.tolist())
-        metadata = MotionMetadata(skeleton.text, motion.frame_time, len(numbers), *sizes, skeleton.encoding)
+        first = tuple(motion.frames[0].tolist())
+        metadata = MotionMetadata(skeleton.text, motion.frame_time, len(numbers), *sizes, skeleton.encoding, first)
         return self.signal(((numbers - offset) / scale).astype(np.float32), metadata, name)
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:

@@ -9,6 +9,7 @@ T frames, N channels of the file, C numbers here.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,23 +69,31 @@ def encode(frames: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def decode(numbers: np.ndarray, parts: tuple[Part, ...], channels: int, near: np.ndarray | None = None) -> np.ndarray:
+def decode(
+    numbers: np.ndarray,
+    parts: tuple[Part, ...],
+    channels: int,
+    near: np.ndarray | None = None,
+    first: np.ndarray | None = None,
+) -> np.ndarray:
     """Numbers [T, C] as channels [T, N] (degrees): of the Euler angles of one rotation those nearest to `near` [T, N],
-    or, without it, to the frame before."""
+    or, without it, to the frame before, and in the first frame to `first` [N] where it is known."""
     frames = np.zeros((len(numbers), channels))
     for part in parts:
         values = numbers[:, part.first : part.first + part.width]
         if part.kind == "rotation":
             frames[:, list(part.sources)] = _euler(matrices_of(values), part.axes)
         elif part.kind == "angle":
-            angles = np.degrees(np.arctan2(values[:, 1], values[:, 0]))
-            last = None if near is None else near[:, part.sources[0]]
-            frames[:, part.sources[0]] = np.unwrap(angles, period=360) if last is None else _turned(angles, last)
+            frames[:, part.sources[0]] = np.degrees(np.arctan2(values[:, 1], values[:, 0]))
         else:
             frames[:, part.sources[0]] = values[:, 0]
-    turns = np.array([part.sources for part in parts if part.kind == "rotation"], int)
-    if len(turns):
-        frames[:, turns] = _continuous(frames[:, turns]) if near is None else _nearest(frames[:, turns], near[:, turns])
+    for kind, nearest, size in (("rotation", _nearest, 3), ("angle", _turned, 1)):
+        turns = np.array([part.sources for part in parts if part.kind == kind], int).reshape(-1, size)
+        if near is not None:
+            frames[:, turns] = nearest(frames[:, turns], near[:, turns])
+        elif turns.size:
+            before = frames[0] if first is None else first
+            frames[:, turns] = _continuous(frames[:, turns], before[turns], nearest)
     return frames
 
 
@@ -130,11 +139,11 @@ def _nearest(angles: np.ndarray, near: np.ndarray) -> np.ndarray:
     return np.where(nearer[..., None], other, one)
 
 
-def _continuous(angles: np.ndarray) -> np.ndarray:
-    """Euler angles [T, J, 3] in degrees, every frame's nearest to the frame before."""
+def _continuous(angles: np.ndarray, before: np.ndarray, nearest: Callable) -> np.ndarray:
+    """Angles [T, ...] in degrees, every frame's `nearest` to the frame before, the first one's to `before` [...]."""
     angles = angles.copy()
-    for i in range(1, len(angles)):
-        angles[i] = _nearest(angles[i], angles[i - 1])
+    for frame in angles:
+        frame[:] = before = nearest(frame, before)
     return angles
 
 

@@ -38,7 +38,7 @@ WRONG = {
         "offset": [None, 5, {}, "x", [0.0], ["x"] * 15, [None] * 15, [INF] * 15, [HUGE] * 15, [1e300] * 15, "x" * 15],
         "scale": [None, 5, {}, [0.0] * 15, [-1.0] * 15, ["1"] * 15, {str(i): 1.0 for i in range(15)}, [1e300] * 15],
         "frames": [None, [], INF, 0, HUGE, 19, 20.0], "frame_time": [None, 0, -1, HUGE, INF, NAN, 1e300, 1e-300, "x"],
-        "encoding": [None, "zip", 5, []],
+        "encoding": [None, "zip", 5, []], "first": [None, 5, "x", [0.0], [INF] * 9],
     },
     "series": {
         "start": [None, NAN, "0"], "step": [0, -1, INF, 1e101], "samples": [29, 31, 30.0, 0],

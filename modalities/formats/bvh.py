@@ -12,6 +12,7 @@ import numpy as np
 
 from files import atomic_write
 from modalities.formats.inputs import LARGEST_TEXT, bounded, existing_file
+from modalities.formats.text import decode_text
 
 ADVICE = "give a BVH file with HIERARCHY and MOTION"
 LARGEST_JOINTS = 4096
@@ -59,13 +60,9 @@ class Bvh:
 def read_bvh(path: Path) -> Bvh:
     """The skeleton and motion of a BVH file; raises FileNotFoundError, or BvhError that names file and line."""
     path = existing_file(path, "a motion capture", ADVICE, LARGEST_TEXT)
-    data = path.read_bytes()
-    try:
-        text, encoding = data.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        text, encoding = data.decode("latin-1"), "latin-1"  # gives any bytes back as they were
+    text, encoding = decode_text(path.read_bytes())
     # Not splitlines, which also breaks at bytes that are letters in Latin-1.
-    lines = re.split(r"\r\n|\r|\n", text)
+    lines = text.split("\x1a", 1)[0].split("\n")
     start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     try:
         if start is None:
@@ -81,12 +78,22 @@ class _Words:
 
     def __init__(self, text: str) -> None:
         lines = text.replace("{", " { ").replace("}", " } ").split("\n")
-        self._words = iter([(number, word) for number, line in enumerate(lines, 1) for word in line.split()])
+        self._words = [(number, word) for number, line in enumerate(lines, 1) for word in line.split()][::-1]
         self.line = 0
 
     def next(self) -> str:
-        self.line, word = next(self._words, (self.line, ""))
+        self.line, word = self._words.pop() if self._words else (self.line, "")
         return word
+
+    def peek(self) -> str:
+        return self._words[-1][1] if self._words else ""
+
+    def name(self) -> str:
+        """The words before an opening brace, which is passed as well."""
+        parts = []
+        while (word := self.next()) not in ("{", ""):
+            parts.append(word)
+        return " ".join(parts)
 
     def error(self, problem: str) -> BvhError:
         return BvhError(f"line {self.line}: {problem}")
@@ -124,7 +131,7 @@ def parse_skeleton(text: str, encoding: str = "utf-8") -> Skeleton:
             depth += 1
         elif keyword == "END" and depth:
             words.expect("SITE")
-            words.expect("{")
+            words.name()  # of no use, and not always there
             _parse_offset(words)
             words.expect("}")
         else:
@@ -143,16 +150,16 @@ def _parse_offset(words: _Words) -> None:
 
 def _parse_joint(words: _Words) -> Joint:
     """A joint from its name to its channels; its children follow."""
-    parts: list[str] = []
-    while (word := words.next()) not in ("{", ""):
-        parts.append(word)
+    name = words.name()
     _parse_offset(words)
+    if words.peek().upper() != "CHANNELS":  # a joint that never moves
+        return Joint(name, ())
     words.expect("CHANNELS")
     count = words.number()
     names = [words.next().lower() for _ in range(int(count))] if count in range(7) else ["?"]
     if not set(names) <= set(KNOWN) or len(set(names)) != count:
         raise words.error(f"{' '.join(names)[:80]!r} are not 0 to 6 channels, each named once")
-    return Joint(" ".join(parts), tuple(KNOWN[name] for name in names))
+    return Joint(name, tuple(KNOWN[name] for name in names))
 
 
 def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np.ndarray, float]:
@@ -162,16 +169,31 @@ def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tu
     count, frame_time = (_number(label[1]) if label else math.nan for label in [*labels, None, None][:2])
     if not (1 <= count < math.inf and 0 < frame_time < math.inf):
         raise BvhError(f"line {start + 1}: 'Frames:' with a count and 'Frame Time:' with seconds are missing")
-    if len(rows) - 2 != count:
+    if count > len(rows) - 2 or count % 1:
         raise BvhError(f"line {rows[0][0]}: {count:g} frames are announced and {len(rows) - 2} follow")
     bounded(path, int(count) * channels, "cut it into shorter pieces")
-    frames = np.empty((int(count), channels))
-    for frame, (number, row) in zip(frames, rows[2:], strict=True):
-        values = [_number(word) for word in row.split()]
-        if len(values) != channels or not np.isfinite(values).all():
-            raise BvhError(f"line {number}: a frame of this skeleton has {channels} finite numbers")
-        frame[:] = values
-    return frames, frame_time
+    return _parse_frames(rows[2:], int(count), channels), frame_time
+
+
+def _parse_frames(rows: list[tuple[int, str]], count: int, channels: int) -> np.ndarray:
+    """Frames [count, channels] from numbered lines; each frame begins a line and may go on over several."""
+    frames = np.empty((count, channels))
+    values: list[float] = []
+    complete = begin = 0
+    for number, row in rows:
+        begin = begin if values else number
+        values += [_number(word) for word in row.split()]
+        if len(values) > channels or not np.isfinite(values).all():
+            where = f"line {number}" if begin == number else f"lines {begin} to {number}"
+            raise BvhError(f"{where}: a frame of this skeleton has {channels} finite numbers")
+        if len(values) == channels:
+            if complete < count:
+                frames[complete] = values
+            complete, values = complete + 1, []
+    if complete != count or values:
+        short = f", the last of {len(values)} numbers instead of {channels}" if values else ""
+        raise BvhError(f"line {rows[-1][0]}: {count} frames are announced and {complete + bool(values)} follow{short}")
+    return frames
 
 
 def write_bvh(path: Path, motion: Bvh) -> Path:
