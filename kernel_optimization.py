@@ -94,7 +94,7 @@ def compare(kernel: Kernel, dim: int, files: dict[str, Path]) -> None:
 @click.option("--sweep", "sweeping", is_flag=True, help="Plot the error against the number of Diracs, orders 0 to 2.")
 @click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Where to write, without a suffix.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@kernel_options
+@kernel_options()
 @clear_errors
 def main(kernel: str, order: int, dim: int | None, count: int | None, error: float | None, unit: bool,
          sweeping: bool, save_path: Path, overwrite: bool, **parameters: Any) -> None:  # fmt: skip

@@ -3,6 +3,8 @@
 python mc_utils.py --path data/raw/images/astronaut.png --save_path data/GTs/images --half_size 0.05 --order 1
 """
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ import click
 
 from files.folders import refuse_existing, writable_folder
 from kernels.sparse import LARGEST_ORDER
-from modalities import find, for_path
+from modalities import kind_of
+from modalities.measured import load_measured
 from modalities.modality import Modality
-from signals import make_ground_truth, spacing
+from signals import Signal, make_ground_truth, spacing
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES
 from utils import clear_errors, load_options
@@ -21,11 +24,12 @@ from utils import clear_errors, load_options
 SMALLEST_HALF_SIZE, LARGEST_HALF_SIZE = 1e-6, 1.0
 
 
-def ground_truth_file(save_path: Path, stem: str, order: int, half_size: float, how: str) -> Path:
+def ground_truth_file(save_path: Path, stem: str, order: int, half_size: float | str, how: str) -> Path:
     """`save_path` itself if it names an `.npz` file, else a file in that folder named after how it is made."""
     if save_path.suffix == ".npz":
         return save_path
-    return save_path / f"{stem}_order_{order}_{half_size:g}_{how}.npz"
+    parts = [f"{float(part):g}" if is_plain(part) else "".join(part.split()) for part in str(half_size).split(",")]
+    return save_path / f"{stem}_order_{order}_{'_'.join(parts)}_{how}.npz"
 
 
 def preview_files(preview: Path | None, kind: Modality) -> list[Path]:
@@ -35,13 +39,25 @@ def preview_files(preview: Path | None, kind: Modality) -> list[Path]:
     return [preview.with_suffix(suffix) for suffix in kind.figure_suffixes] if preview else []
 
 
-def check_request(order: int, half_size: float, samples: int, method: str, backend: str) -> None:
+def is_plain(size: str) -> bool:
+    """Whether a size is in domain units, one number or several."""
+    with contextlib.suppress(ValueError):
+        return bool([float(part) for part in size.split(",")])
+    return False
+
+
+def check_half_size(sizes: Sequence[float]) -> None:
+    """Raise ValueError for half sizes that no ground truth is made with."""
+    if not all(SMALLEST_HALF_SIZE <= size <= LARGEST_HALF_SIZE for size in sizes):
+        shown = ", ".join(f"{size:g}" for size in dict.fromkeys(sizes))
+        raise ValueError(f"--half_size must lie in {SMALLEST_HALF_SIZE:g}..{LARGEST_HALF_SIZE:g} domain units "
+                         f"(the signal spans 2), not {shown}")  # fmt: skip
+
+
+def check_request(order: int, samples: int, method: str, backend: str) -> None:
     """Raise ValueError for numbers no ground truth can be made with, before anything is read."""
     if not 0 <= order <= LARGEST_ORDER:
         raise ValueError(f"--order must be a whole number from 0 to {LARGEST_ORDER}, not {order}")
-    if not SMALLEST_HALF_SIZE <= half_size <= LARGEST_HALF_SIZE:
-        raise ValueError(f"--half_size must lie in {SMALLEST_HALF_SIZE:g}..{LARGEST_HALF_SIZE:g} domain units "
-                         f"(the signal spans 2), not {half_size:g}")  # fmt: skip
     if samples < 1:
         raise ValueError(f"--sample_number must be at least 1, not {samples}")
     if method == "exact" and backend == "cupy":
@@ -52,7 +68,12 @@ def check_request(order: int, half_size: float, samples: int, method: str, backe
 @click.command()
 @click.option("--path", required=True, type=click.Path(path_type=Path), help="Signal: image, mesh, video, sound, ...")
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder, or the .npz file to write.")
-@click.option("--half_size", default=0.05, show_default=True, help="Half size of the minimal kernel, domain units.")
+@click.option(
+    "--half_size",
+    default="0.05",
+    show_default=True,
+    help="Half size of the minimal kernel: domain units, 13px, 5ms, 200Hz (its -3 dB), 3mm; per axis: 13px,5px.",
+)
 @click.option("--order", default=1, show_default=True, help="Polynomial order: box 0, tent 1, quadratic 2, ...")
 @click.option(
     "--method",
@@ -63,42 +84,55 @@ def check_request(order: int, half_size: float, samples: int, method: str, backe
 @click.option("--sample_number", type=int, default=None, help="Monte Carlo samples per point (100).")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="lattice", show_default=True, help="Monte Carlo draws.")
 @click.option("--boundary", type=click.Choice(list(BOUNDARIES)), default="clamp", show_default=True)
-@click.option("--margin", default=0.4, show_default=True, help="What is covered beyond [-1, 1], domain units.")
+@click.option(
+    "--margin", default="0.4", show_default=True, help="What is covered beyond [-1, 1], domain units or as --half_size."
+)
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True)
 @click.option("--backend", type=click.Choice(["numpy", "cupy"]), default="numpy", show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--modality", default=None, help="Name or number; default: by the file's extension.")
-@click.option("--axes", default=None, help="Letters of the axes to filter, e.g. yx, xyz, t; default: the modality's.")
+@click.option("--axes", default=None, help="Axes to filter: yx, Y,X, rows,columns, time; default: the modality's.")
 @click.option("--preview", type=click.Path(path_type=Path), default=None, help="PNG of signal and ground truth.")
-@load_options
+@load_options()
 @clear_errors
-def main(path: Path, save_path: Path, order: int, half_size: float, method: str | None, sample_number: int | None,
-         sampler: str, boundary: str, margin: float, seed: int, backend: str, dtype: str, modality: str | None,
+def main(path: Path, save_path: Path, order: int, half_size: str, method: str | None, sample_number: int | None,
+         sampler: str, boundary: str, margin: str, seed: int, backend: str, dtype: str, modality: str | None,
          axes: str | None, preview: Path | None, **loader: Any) -> None:  # fmt: skip
     """Convolve a signal with the minimal kernel and write it as the ground truth a field is trained on."""
     # The authors' program knows Monte Carlo alone: a number of samples asks for it.
     method = method or ("exact" if sample_number is None else "monte_carlo")
     samples = 100 if sample_number is None else sample_number
-    check_request(order, half_size, samples, method, backend)
-    kind = find(modality) if modality else for_path(path)
+    check_request(order, samples, method, backend)
+    if is_plain(half_size):
+        check_half_size([float(part) for part in half_size.split(",")])
+    kind = kind_of(path, modality)
     kind.check_boundary(boundary)
     how = "exact" if method == "exact" else f"samples_{samples}"
     file = ground_truth_file(save_path, path.stem, order, half_size, how)
     refuse_existing(file, *preview_files(preview, kind))
     chosen = kind.axes_of(axes)
-    signal = replace(kind.load(path, (margin, half_size), **kind.given(loader)), axes=chosen)
-    coarsest = max(spacing(signal.shape[axis]) for axis in signal.axes)
-    if half_size < coarsest < 2:
-        click.echo(f"warning: the samples are {coarsest:.3g} apart, more than the half size {half_size:g}: between "
-                   "them a field cannot learn what such a kernel sees", err=True)  # fmt: skip
+    options = kind.given(loader)
+
+    def load(reach: Sequence[float]) -> Signal:
+        return replace(kind.load(path, reach, **options), axes=chosen)
+
+    signal, sizes, beyond = load_measured(load, order, half_size, margin)
+    check_half_size(sizes)
+    for axis, size in zip(signal.axes, sizes, strict=True):
+        step = spacing(signal.shape[axis])
+        if size < step < 2:
+            click.echo(f"warning: the samples are {step:.3g} apart, more than the half size {size:.3g}: between them "
+                       "a field cannot learn what such a kernel sees", err=True)  # fmt: skip
+            break
     # Hours of sampling do not begin for a place that cannot be written to.
     with writable_folder(file.parent):
         truth = make_ground_truth(
-            signal, order, half_size, margin, boundary, method, samples, seed, sampler, backend, dtype
+            signal, order, sizes, beyond, boundary, method, samples, seed, sampler, backend, dtype
         )
         truth.save(file)
+    shown = ", ".join(f"{size:.6g}" for size in dict.fromkeys(sizes))
     click.echo(f"{file}: {' x '.join(map(str, truth.shape))} samples of {truth.channels}, order {order}, "
-               f"half size {half_size:g}, margin {truth.margin:.3f}")  # fmt: skip
+               f"half size {shown}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
         kind.save_figure(signal.core, truth.core, None, preview, signal.metadata, ("signal", "ground truth"))

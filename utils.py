@@ -4,7 +4,7 @@ PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,20 +64,38 @@ def load_montecarlo_gt(path: str | Path) -> np.ndarray:
     return load_ground_truth(path, 0 if Path(path).suffix == ".npy" else None).core
 
 
-def kernel_options(command: Command) -> Command:
-    """One click option for every parameter of the library's kernels; none has a default."""
-    for name, (parameter, kernels) in reversed(parameters().items()):
-        text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({', '.join(kernels)})."
-        command = click.option(f"--{name}", type=parameter.type, default=None, help=text)(command)
-    return command
+def kernel_options(units: bool = False) -> Callable[[Command], Command]:
+    """One click option for every parameter of the library's kernels; none has a default.
+
+    With `units`, sizes stay text: 0.05, 13px, 5ms or 3mm, one for all axes or one for each.
+    """
+
+    def decorate(command: Command) -> Command:
+        for name, (parameter, kernels) in reversed(parameters().items()):
+            text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({', '.join(kernels)})."
+            kind = str if units and parameter.kind in ("length", "frequency") else parameter.type
+            command = click.option(f"--{name}", type=kind, default=None, help=text)(command)
+        return command
+
+    return decorate
 
 
-def load_options(command: Command) -> Command:
+def loader_names(without: Sequence[str] = ()) -> list[str]:
+    """Names of the options of the modalities' loaders."""
+    names = {option.name: None for modality in MODALITIES.values() for option in modality.options}
+    return [name for name in names if name not in without]
+
+
+def load_options(without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """One click option for every option of the modalities' loaders."""
-    options = {option.name: option for modality in MODALITIES.values() for option in modality.options}
-    for name, option in options.items():
-        command = click.option(f"--{name}", type=option.type, default=None, help=option.help)(command)
-    return command
+
+    def decorate(command: Command) -> Command:
+        options = {option.name: option for modality in MODALITIES.values() for option in modality.options}
+        for name in loader_names(without):
+            command = click.option(f"--{name}", type=options[name].type, default=None, help=options[name].help)(command)
+        return command
+
+    return decorate
 
 
 def progress_bar(console: Console) -> Progress:

@@ -5,6 +5,7 @@ A new modality is one file with one class, and one entry in MODALITIES.
 
 from pathlib import Path
 
+from files.inputs import warn
 from modalities.audio import Audio
 from modalities.figures import figure_pixels, write_figure
 from modalities.geometry import Geometry
@@ -29,6 +30,7 @@ __all__ = [
     "figure_pixels",
     "find",
     "for_path",
+    "kind_of",
     "write_figure",
 ]
 
@@ -53,4 +55,18 @@ def for_path(path: str | Path) -> Modality:
         if path.suffix.lower() in entry.extensions:
             return entry
     known = ", ".join(extension for entry in MODALITIES.values() for extension in entry.extensions)
-    raise ValueError(f"{path}: no modality reads {path.suffix or 'a file without extension'!r}; known are {known}")
+    raise ValueError(f"{path}: no modality reads {path.suffix or 'a file without extension'!r}; name its --modality to "
+                     f"have it tried, or give one of {known}")  # fmt: skip
+
+
+def kind_of(path: str | Path, name: str | int | None = None) -> Modality:
+    """The modality that is named, else the one that reads `path`; raises ValueError.
+
+    A named one is tried with any extension, with a printed warning where that is not one of its own.
+    """
+    if name is None:
+        return for_path(path)
+    kind, suffix = find(name), Path(path).suffix
+    if Path(path).is_file() and suffix.lower() not in kind.extensions:
+        warn(f"{path}: {suffix or 'no extension'} is not one of {kind.name}; trying it as one")
+    return kind

@@ -18,7 +18,7 @@ from modalities.formats.pixels import write_png
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
-from signals import Signal
+from signals import Signal, spacing
 from signals.measures import mse, psnr
 from signals.metadata import (
     LARGEST_NUMBER,
@@ -30,27 +30,42 @@ from signals.metadata import (
     check_whole_number,
     metadata_of,
 )
+from signals.units import Ruler, find_unit
 
 EXTENT = 1.6
 RESOLUTION = 128
+# Formats whose coordinates have a unit (glTF 2.0, section 3.4).
+FILE_UNITS = {".glb": "m", ".gltf": "m"}
 # Share of points with an unclear winding number that is no cause for a warning: a ball with a hole of a fifth its size.
 UNCLEAR_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class GeometryMetadata(Metadata, modality="geometry", axis_names="xyz"):
-    """Where a shape lies in its mesh, mesh point = `centre` + `scale` * domain point, and the `resolution` it was
-    sampled at (None: a grid's own)."""
+    """Where a shape lies in its mesh, mesh point = `centre` + `scale` * domain point, the `resolution` it was sampled
+    at (None: a grid's own), and the `unit` of its coordinates ("": not stated)."""
 
     centre: tuple[float, ...] = (0.0, 0.0, 0.0)
     scale: float = 1.0
     resolution: int | None = None
+    unit: str = ""
 
     def __post_init__(self) -> None:
         check_numbers("centre", self.centre, 3)
         check_number("scale", self.scale, 1 / LARGEST_NUMBER)
         if self.resolution is not None:
             check_whole_number("resolution", self.resolution, 4)
+        known = not self.unit or (isinstance(self.unit, str) and (find_unit(self.unit) or ("",))[0] == "m")
+        check("unit", self.unit, known, "a length, such as mm, cm, m or in")
+
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Samples, units of the mesh and, where they are known, metres."""
+        unit = find_unit(self.unit)
+        metres = {} if unit is None else {"m": 1.0 / (self.scale * unit[1])}
+        return tuple(
+            Ruler({"vox": spacing(n), "sample": spacing(n), "u": 1.0 / self.scale, **metres}, unit is None)
+            for n in shape
+        )
 
     def check_signal(self, shape: Sequence[int], channels: int) -> None:
         """Raise ValueError for more than a distance per point, and for an axis of a single point."""
@@ -65,14 +80,22 @@ class Geometry(Modality):
     number = 2
     metadata_type = GeometryMetadata
     filtered = "xyz"
+    results = (".ply", ".png", ".npy")
     extensions = MESH_EXTENSIONS + GRID_EXTENSIONS
-    options = (LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),)
+    options = (
+        LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),
+        LoadOption(
+            "unit", str, "", "unit of a mesh's coordinates, e.g. mm or m (if not given, the file's, or unknown)"
+        ),
+    )
     sample = Sample(
         "geometry", "armadillo.off", half_size=0.05, margin=0.25, steps=500, training={"core_size": 200_000},
         filters=(("tent", 0.05), ("tent", 0.1), ("tent", 0.2), ("gaussian", 0.2)),
     )  # fmt: skip
 
-    def load(self, path: str | Path, reach: Sequence[float] = (), resolution: int = RESOLUTION) -> Signal:
+    def load(
+        self, path: str | Path, reach: Sequence[float] = (), resolution: int = RESOLUTION, unit: str = ""
+    ) -> Signal:
         """The shape at `path` as signed distances [N, N, N, 1], N = `resolution`, or [Nx, Ny, Nz, 1] of a grid file.
 
         Raises FileNotFoundError or ValueError.
@@ -82,7 +105,8 @@ class Geometry(Modality):
             values = read_grid(path)
             with in_file(path):
                 return self.from_array(values, name=path.name)
-        metadata = GeometryMetadata(resolution=resolution)
+        unit = unit or FILE_UNITS.get(path.suffix.lower(), "")
+        metadata = GeometryMetadata(resolution=resolution, unit=unit)
         bounded(path, resolution**3, "choose a smaller resolution")
         mesh = read_mesh(path)
         centre, scale = mesh.frame(EXTENT)
@@ -91,7 +115,7 @@ class Geometry(Modality):
             warn(f"{path} does not enclose its inside clearly: at {unclear:.0%} of the points there the winding number "
                  "is neither near 0 nor near 1, and the sign is a guess")  # fmt: skip
         with in_file(path):
-            metadata = GeometryMetadata(tuple(float(value) for value in centre), scale, resolution)
+            metadata = GeometryMetadata(tuple(float(value) for value in centre), scale, resolution, unit)
             return self._shape(values, metadata, path.name, "it is too thin for this resolution, or too open")
 
     def from_array(

@@ -56,6 +56,10 @@ class ImageMetadata(Metadata, modality="image", axis_names="yx"):
         valid = least <= channels <= LARGEST_CHANNELS
         check("the number of channels", channels, valid, f"{least} or more, at most {LARGEST_CHANNELS}")
 
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Pixels."""
+        return tuple(Ruler({"px": spacing(count), "sample": spacing(count)}) for count in shape)
+
     def shown(self, values: np.ndarray) -> np.ndarray:
         """The channels of values [H, W, C] that pictures show: grey or RGB, and alpha."""
         count = values.shape[-1] - self.alpha
@@ -76,6 +80,7 @@ class Image(Modality):
     number = 1
     metadata_type = ImageMetadata
     filtered = "yx"
+    results = (".png", ".npy", ".exr")
     extensions = (
         ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pbm", ".pgm", ".ppm", ".pnm",
         ".pam", ".pfm", ".hdr", ".exr",

@@ -1,5 +1,6 @@
 """What a modality is: one class per kind of signal that loads, writes, measures and draws it."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,12 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from files.folders import refuse_existing
 from modalities.figures import Figure, write_figure
 from signals import Signal
 from signals.metadata import Metadata
 
 # What figures call the signal and the result, unless a caller names them otherwise.
 CAPTIONS = ("signal", "filtered by the field")
+
+# Which option sizes which axis; depth is time in a video, as in the authors' program.
+SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
+# What people call axes; rows and columns are those of pictures alone.
+AXIS_WORDS = {"t": ("time", "times", "frame", "frames"), "z": ("depth",), "w": ("window", "windows")}
+PICTURE_WORDS = {"y": ("row", "rows", "height", "vertical"), "x": ("col", "column", "columns", "width", "horizontal")}
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ class Modality:
     """Base class; every subclass has one instance in `modalities.MODALITIES`.
 
     `filtered` are the letters of the axes filtered by default, `counted` of those that number pieces and are never
-    filtered. `options` are the keywords that `load` accepts beside a path and `reach`.
+    filtered. `results` are the suffixes of single files that `save` writes. `options` are the keywords that `load`
+    accepts beside a path and `reach`.
 
     load(path, reach=(), **options) -> Signal. `reach` are lengths in domain units (a margin, a kernel's radius) that
     add up: signals cut into pieces know that much of their neighbours. Raises FileNotFoundError or ValueError.
@@ -94,6 +103,7 @@ class Modality:
     counted: ClassVar[str] = ""
     options: ClassVar[tuple[LoadOption, ...]] = ()
     figure_suffixes: ClassVar[tuple[str, ...]] = (".png",)
+    results: ClassVar[tuple[str, ...]] = (".npy",)
 
     load: Callable[..., Signal]
     from_array: Callable[..., Signal]
@@ -101,6 +111,22 @@ class Modality:
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write values [N_1, ..., N_d, c], at any size, to files in `folder`; `signed`: differences about zero."""
         raise NotImplementedError
+
+    def save_as(self, values: np.ndarray, path: Path, metadata: Metadata, signed: bool | None = None) -> Path:
+        """Write the one file of `save` with the suffix of `path` to that path, whole, never over another.
+
+        Raises ValueError where the signal has no such file.
+        """
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}_") as folder:
+            written = self.save(values, Path(folder), metadata, signed)
+            suffix = path.suffix.lower()
+            found = [file for file in written if file.suffix == suffix and file.parent == Path(folder)]
+            if not found:
+                known = ", ".join(sorted({file.suffix for file in written}))
+                raise ValueError(f"this {self.name} is not written as {suffix}: name a file with {known}, or a folder")
+            refuse_existing(path)
+            found[0].rename(path)
+        return path
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`."""
@@ -178,9 +204,22 @@ class Modality:
         if self.counted and boundary != "clamp":
             raise ValueError(f"{self.name} is cut into pieces that continue in their neighbours; use --boundary clamp")
 
+    @property
+    def size_flags(self) -> tuple[str, ...]:
+        """The option that sizes each axis of a result: width, height, depth, or none."""
+        return tuple(SIZE_FLAGS.get(letter, "") for letter in self.axis_names)
+
+    def _letters(self, names: str) -> str:
+        """Letters of axes given as letters, as names, or as either with commas or spaces in between."""
+        words = names.lower().replace(",", " ").split()
+        table = AXIS_WORDS | (PICTURE_WORDS if self.axis_names.startswith("yx") else {})
+        known = {name: letter for letter, group in table.items() if letter in self.axis_names for name in group}
+        return "".join(known.get(word, word) for word in words)
+
     def axes_of(self, letters: str | None) -> tuple[int, ...]:
-        """Axis numbers of letters such as 't' or 'xyt' (None: `filtered`); raises ValueError for others."""
-        letters = letters or self.filtered
+        """Axis numbers of letters such as 't' or 'xyt', or of names such as 'rows, columns' or 'time', in any case
+        (None: `filtered`); raises ValueError for others."""
+        letters = self._letters(letters) if letters else self.filtered
         if counted := sorted(set(letters) & set(self.counted)):
             raise ValueError(f"{', '.join(counted)} only numbers the pieces of {self.name}; leave it out of --axes")
         if unknown := sorted(set(letters) - set(self.axis_names)):

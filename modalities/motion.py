@@ -18,9 +18,10 @@ from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file
 from modalities.modality import Comparison, Modality, Sample
 from modalities.rotations import Part, angle_errors, decode, encode, parts_of
-from signals import Signal
+from signals import Signal, spacing
 from signals.measures import mse, snr
 from signals.metadata import Metadata, check, check_number, check_numbers, check_whole_number, metadata_of
+from signals.units import Ruler
 
 SHOWN_CHANNELS = 4
 # A file may name only these two codecs: others are not encodings of text.
@@ -55,6 +56,11 @@ class MotionMetadata(Metadata, modality="motion", axis_names="t"):
         check_numbers("scale", self.scale, self.width, 1 / LARGEST_SIZE, LARGEST_SIZE)
         if self.first != ():
             check_numbers("first", self.first, self.skeleton.channels, -LARGEST_SIZE, LARGEST_SIZE)
+
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Frames and seconds."""
+        frame = spacing(shape[0])
+        return (Ruler({"frame": frame, "sample": frame, "s": frame / self.frame_time}),)
 
     @cached_property
     def skeleton(self) -> Skeleton:
@@ -104,6 +110,7 @@ class Motion(Modality):
     number = 5
     metadata_type = MotionMetadata
     filtered = "t"
+    results = (".bvh", ".npy")
     extensions = (".bvh",)
     sample = Sample(
         "motion", "01_01.bvh", half_size=0.01, margin=0.1, steps=1, training={"factor": "spline"},

@@ -5,6 +5,7 @@ common size, where they do). Uneven times are resampled linearly to even ones.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, existing_file, in_file, warn
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
 from modalities.modality import Comparison, LoadOption, Modality, Sample
-from signals import Signal
+from signals import Signal, spacing
 from signals.measures import mse, psnr, snr
 from signals.metadata import Metadata, check, check_number, check_numbers, check_whole_number, metadata_of
+from signals.units import Ruler, find_unit
 
+# The unit at the end of a column's name.
+TIME_UNIT = re.compile(r"(?:^|[\W_])([^\W\d_]+)[\s\])}]*$")
 SCALINGS = ("column", "common")
 SHOWN_COLUMNS = 4
 # Sizes that may be squared and summed.
@@ -61,6 +65,16 @@ class SeriesMetadata(Metadata, modality="series", axis_names="t"):
         check("samples", self.samples, (self.samples,) == tuple(shape), f"the signal's {shape[0]}")
         check("the number of channels", channels, channels == len(self.scale), f"its {len(self.scale)} columns")
 
+    def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
+        """Samples, units of the column of times, and seconds, where its name ends in its unit: `t [ms]`, `time_s`."""
+        sample, unit = spacing(shape[0]), None
+        if self.columns and (named := TIME_UNIT.search(self.columns[0].strip())):
+            unit = find_unit(named[1])
+        stated = unit is not None and unit[0] == "s"
+        second = 1.0 / (unit[1] if unit is not None and stated else 1.0)
+        own = sample / self.step
+        return (Ruler({"sample": sample, "u": own, "s": own * second}, not stated),)
+
     def times(self, count: int) -> np.ndarray:
         """Times [count] of that many samples over the duration of the loaded ones."""
         return self.start + np.linspace(0.0, self.step * (self.samples - 1), count)
@@ -78,6 +92,7 @@ class Series(Modality):
     number = 6
     metadata_type = SeriesMetadata
     filtered = "t"
+    results = (".csv", ".npy")
     extensions = (".csv", ".tsv")
     options = (
         LoadOption("scaling", str, "column", "divide each column by its own size (column) or all by one (common)"),

@@ -10,35 +10,43 @@ import numpy as np
 import released
 from files import ArchiveError
 from kernels import SparseKernel
-from modalities import find, for_path
+from modalities import MODALITIES, find, kind_of
+from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
 from models.device import pick_device
 from signals import GroundTruth, Signal, make_ground_truth
 from training import train
 
+# What a folder given as a model stands for.
+MODEL_NAMES = ("model_final.pth", "model.pth")
+
 
 def fit(
     signal: Any,
-    half_size: float | Sequence[float] = 0.05,
+    half_size: Size = 0.05,
     order: int = 1,
-    margin: float = 0.4,
+    margin: float | str = 0.4,
     boundary: str = "clamp",
     *,
     modality: str | None = None,
     device: str = "auto",
     **options: Any,
 ) -> Field:
-    """A field of a signal, trained through the minimal kernel of `order` and `half_size` (domain units).
+    """A field of a signal, trained through the minimal kernel of `order` and `half_size`: domain units, one number or
+    one per filtered axis, or text with units such as "13px", "5ms", "200Hz" or "3mm", as for `margin`.
 
     signal: an array [H, W, C] or [H, W] of an image, or of another `modality` as its grid has it; the path of a file;
     or a `Signal`. Kernels may reach `margin` + `half_size` over the border, where `boundary` continues the signal.
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
-    reach = (margin, float(np.max(half_size)))
-    found = signal if isinstance(signal, Signal) else read(signal, modality, reach=reach)
-    truth = make_ground_truth(found, order, half_size, margin, boundary)
+
+    def load_signal(reach: Sequence[float]) -> Signal:
+        return signal if isinstance(signal, Signal) else read(signal, modality, reach=reach)
+
+    found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
+    truth = make_ground_truth(found, order, sizes, beyond, boundary)
     return train(truth, signal=found, device=pick_device(device), **options)
 
 
@@ -51,7 +59,7 @@ def read(
     are those of the modality's loader (height=180, window=512). Raises FileNotFoundError or ValueError.
     """
     if isinstance(source, str | Path):
-        kind = find(modality) if modality else for_path(Path(source))
+        kind = kind_of(source, modality)
         signal = kind.load(source, reach, **options)
     else:
         kind = find(modality or "image")
@@ -62,8 +70,11 @@ def read(
 def load(path: str | Path) -> Field:
     """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
 
-    Raises FileNotFoundError, or ArchiveError for any other file.
+    A folder stands for the model_final.pth or model.pth in it. Raises FileNotFoundError, or ArchiveError for any other
+    file.
     """
+    path = model_file(Path(path))
+    refuse_signal(path, "a model: give it as --signal")
     try:
         return load_checkpoint(path)[0]
     except ArchiveError as error:
@@ -71,6 +82,23 @@ def load(path: str | Path) -> Field:
             return released.read_field(path)
         except released.OtherKindError:
             raise error from None
+
+
+def model_file(path: Path) -> Path:
+    """The model that a folder stands for, or `path` itself; raises FileNotFoundError where a folder has none."""
+    if not path.is_dir():
+        return path
+    for name in MODEL_NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(f"the folder {path} has no {' or '.join(MODEL_NAMES)}: give the file of the model")
+
+
+def refuse_signal(path: Path, advice: str) -> None:
+    """Raise ArchiveError for a file that some modality reads, by its extension, where another kind is expected."""
+    kinds = [kind for kind in MODALITIES.values() if path.suffix.lower() in kind.extensions]
+    if kinds and path.is_file() and path.suffix.lower() != ".npz":
+        raise ArchiveError(f"{path} is a file of {kinds[0].name}, not {advice}")
 
 
 def load_kernel(
@@ -82,6 +110,7 @@ def load_kernel(
     takes the nearest that do not. Raises FileNotFoundError or ArchiveError.
     """
     path = Path(path)
+    refuse_signal(path, f"a saved kernel: use --kernel image --kernel_image {path.name} --radius R for a drawn one")
     saved = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
     if saved.is_file() or not path.is_file():
         return SparseKernel.load(saved)

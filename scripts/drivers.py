@@ -123,9 +123,29 @@ class Driver:
         name = unused(ROOT / "logs" / f"shipped_{self.folder}").name
         made, results = self.train("--experiment_name", name)
         sample = self.sample
-        run("scripts.ship_model", "--run", made, "--results", results, "--save_path", ROOT / "trained_models" / self.folder,
+        place = ROOT / "trained_models" / self.folder
+        run("scripts.ship_model", "--run", made, "--results", results, "--save_path", place,
             "--command", f"sh scripts/train_all.sh {self.kind.name}", "--signal", self.raw.relative_to(ROOT),
             "--order", sample.order, "--half_size", sample.half_size, "--margin", sample.margin)  # fmt: skip
+
+
+def without_lacking(kind: Modality, action: str, words: Sequence[str]) -> tuple[str, ...]:
+    """`words` without those options, and their values, that some other modality has and `kind` lacks; says so."""
+    if action == "eval":
+        own, known = {*kind.size_flags, "depth"}, {flag for each in MODALITIES.values() for flag in each.size_flags}
+    else:
+        own, known = {o.name for o in kind.options}, {o.name for each in MODALITIES.values() for o in each.options}
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word.startswith("--") and (name := word[2:].partition("=")[0]) in known - own:
+            click.echo(f"--{name} is no option of {kind.name}: skipped there")
+            skip = "=" not in word
+        else:
+            kept.append(word)
+    return tuple(kept)
 
 
 def chosen(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -149,7 +169,9 @@ def main(action: str, words: tuple[str, ...]) -> None:
         drivers = [Driver(find(name)) for name in names]
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    given = options
     for driver in drivers:
+        options = without_lacking(driver.kind, action, given) if len(drivers) > 1 and action != "train" else given
         match action:
             case "generate":
                 preview = unused(driver.ground_truth.with_name("preview.png"))

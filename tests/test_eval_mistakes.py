@@ -71,7 +71,7 @@ EVAL_MISTAKES = {
     "filters without a size": ("half size in --filters", {"filters": "tent", "kernel_scale": None}),
     "no such device": ("--device", {"device": "abacus"}),
     "full folder": ("not empty", {"save_path": "full"}),
-    "a file": ("not empty", {"save_path": "picture.png"}),
+    "a file": ("never overwritten", {"save_path": "picture.png"}),
     "below a file": ("", {"save_path": "picture.png/out"}),
     "no folder can be made": ("", {"save_path": "/proc/nowhere/out"}),
 }

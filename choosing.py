@@ -1,0 +1,179 @@
+"""The kernels that a command line asks for, in the units it asks in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+import nfconv
+from files import load_array
+from files.inputs import warn
+from kernels.library import KERNELS, Kernel, kernel_from_options, parameters
+from kernels.sparse import SparseKernel
+from kernels.width import cutoff, profile
+from modalities import find
+from modalities.measured import units_of
+from models import Field
+from models.filtering import sparse_kernel
+from models.varying import Filter
+from signals.units import Ruler, Units, has_unit
+
+SHIPPED_KERNELS = Path(__file__).resolve().parent / "trained_models" / "kernels"
+
+
+class Request(NamedTuple):
+    """Where one result goes and which kernel makes it: a saved one ("": the minimal one), its size as --kernel_scale
+    has it (1 / half size, or with a unit the half size), or as --filters has it."""
+
+    folder: Path
+    path: str = ""
+    scale: str | None = None
+    half_size: str | None = None
+
+
+def numbers(text: str, count: int, what: str) -> list[float]:
+    """One positive number, or `count` of them with commas in between, as `count` numbers; raises ValueError."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, count) or not all(np.isfinite(v) and v > 0 for v in values):
+        raise ValueError(f"{what} must be one positive number or {count} of them with commas, not {text!r}")
+    return values * count if len(values) == 1 else values
+
+
+def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
+    """A map in [0, 1], [M_1, ..., M_d, 1 or `axes`]: a picture's lightness, or an `.npy` array; raises ValueError."""
+    if path.suffix == ".npy":
+        values = load_array(path).astype(np.float64)
+        values = values[..., None] if values.ndim == dim else values
+    else:
+        values = find("image").load(path).values[..., :3].mean(axis=-1, keepdims=True)
+    if values.ndim != dim + 1 or values.shape[-1] not in (1, axes) or values.size == 0:
+        raise ValueError(f"{path} has shape {values.shape}: a map requires {dim} axes, and 1 or {axes} channels")
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ValueError(f"{path} must hold finite numbers from 0 to 1: scale it first")
+    return values
+
+
+def field_units(field: Field) -> Units:
+    """The units of the signal that a field was trained on; those of the authors' are not known."""
+    units = units_of(field.origin.metadata, field.origin.shape, field.config.axes)
+    return Units([Ruler({})] * len(units.rulers), units.names, warn) if field.origin.released else units
+
+
+def named_kernel(named: Mapping[str, Any], units: Units) -> Kernel | None:
+    """The kernel that --kernel and its parameters (text, with units) ask for; None without a name. Raises ValueError.
+
+    Sizes that differ along the axes, as those of pixels do, stretch it.
+    """
+    given = {name: str(named[name]) for name in parameters() if named.get(name) is not None}
+    kernel = named.get("kernel")
+    if kernel is None:
+        kernel_from_options(named)
+        return None
+    known = {name: KERNELS[kernel].parameters[name].kind for name in given if name in KERNELS[kernel].parameters}
+    plain = {name: text for name, text in given.items() if known.get(name) not in ("length", "frequency")}
+    sizes = {}
+    for name, text in given.items():
+        if known.get(name) == "length":
+            sizes[name] = np.array(units.lengths(text, f"--{name}", _cutoff_of(kernel, name, given)))
+        elif known.get(name) == "frequency":
+            sizes[name] = 1 / np.array(units.frequencies(text, f"--{name}"))
+    ratios = [size / size[0] for size in sizes.values()]
+    if any(not np.allclose(ratio, ratios[0], rtol=1e-9) for ratio in ratios):
+        raise ValueError(f"{' and '.join(f'--{name}' for name in sizes)} stretch {kernel} differently along the axes: "
+                         "give them in one unit")  # fmt: skip
+    first = {name: float(size[0] if known[name] == "length" else 1 / size[0]) for name, size in sizes.items()}
+    stretch = tuple(ratios[0].tolist()) if ratios and not np.allclose(ratios[0], 1, rtol=1e-12) else None
+    return Kernel(kernel, plain | first, stretch=stretch)
+
+
+def _cutoff_of(kernel: str, name: str, given: Mapping[str, str]) -> Callable[[int], float]:
+    """The cutoff along any axis of a kernel of the library whose length `name` is 1."""
+
+    def found(_: int) -> float:
+        entry = KERNELS[kernel]
+        if len(entry.names("length", "frequency")) > 1 or entry.axes[0] > 1:
+            raise ValueError(f"{kernel} has no cutoff along one axis: give --{name} in another unit than Hz")
+        return cutoff(Kernel(kernel, {**given, name: 1.0}).target(1))
+
+    return found
+
+
+def choose_kernel(
+    field: Field,
+    path: str,
+    scale: str | None,
+    named: Mapping[str, Any],
+    weights: str,
+    half_size: str | None = None,
+) -> Kernel | SparseKernel:
+    """The kernel that --kernel and its parameters, or --kernel_path and --kernel_scale, or --filters, ask for.
+
+    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / `scale` of their size, one number
+    or one per filtered axis, the `half_size`, or the training kernel's size. Raises ValueError.
+    """
+    units, config = field_units(field), field.config
+    kernel = named_kernel(named, units)
+    if kernel is not None:
+        if path or scale or half_size:
+            raise ValueError("--kernel has its size in its own parameters: leave --kernel_path and --kernel_scale out")
+        return kernel
+    saved = nfconv.minimal_kernel(config.order, 1.0)
+    if path:
+        if weights == "auto":
+            weights = "stored" if field.origin.released else "corrected"
+        saved = nfconv.load_kernel(path, weights, click.echo)
+    saved = sparse_kernel(field, saved)
+    if half_size or (scale and has_unit(scale)):
+        what = "the half size in --filters" if half_size else "--kernel_scale"
+        sizes = units.lengths(half_size or scale or "", what, lambda axis: cutoff(profile(saved, config.axes[axis])))
+    elif scale:
+        sizes = [1.0 / value for value in numbers(scale, len(config.axes), "--kernel_scale")]
+    else:
+        sizes = list(field.origin.half_size)
+    return saved.scaled(sizes)
+
+
+def make_filter(
+    field: Field, kernel: Kernel | SparseKernel, scale_map: Path | None, scale_range: str, angle_map: Path | None,
+    angles: int,
+) -> Filter:  # fmt: skip
+    """One kernel, one of varying size (--scale_map), or several of varying angle (--angle_map); raises ValueError."""
+    config = field.config
+    if scale_map and angle_map:
+        raise ValueError("--scale_map and --angle_map do not go together: choose one")
+    if angle_map:
+        given = dict(kernel.parameters) if isinstance(kernel, Kernel) else {}
+        if not isinstance(kernel, Kernel) or "angle" not in kernel.type.parameters or given.get("angle"):
+            raise ValueError("--angle_map turns a --kernel that has an angle: name one, and give no --angle of its own")
+        turned = [replace(kernel, parameters={**given, "angle": 180.0 * k / angles}) for k in range(angles)]
+        return Filter(tuple(sparse_kernel(field, k) for k in turned), angles=read_map(angle_map, config.dim, 1))
+    found = sparse_kernel(field, kernel)
+    if scale_map is None:
+        return Filter((found,))
+    least, most = numbers(scale_range, 2, "--scale_range")
+    values = read_map(scale_map, config.dim, len(config.axes))
+    return Filter((found,), factors=least + (most - least) * values)
+
+
+def requests(save_path: Path, kernel_path: str, kernel_scale: str | None, filters: str | None) -> list[Request]:
+    """Every filter that is asked for: one, or those of --filters; raises ValueError."""
+    if filters is None:
+        return [Request(save_path, kernel_path, kernel_scale)]
+    if kernel_path or kernel_scale:
+        raise ValueError("--filters names kernels and sizes: leave --kernel_path and --kernel_scale out")
+    found = []
+    for entry in filters.split(","):
+        name, _, size = entry.strip().rpartition(":")
+        if not has_unit(size):
+            numbers(size, 1, "the half size in --filters")
+        path = "" if name in ("", "tent") else str(SHIPPED_KERNELS / name) if Path(name).name == name else name
+        found.append(Request(save_path / f"{Path(name or 'tent').stem}_{size}", path, half_size=size))
+    if len({request.folder for request in found}) < len(found):
+        raise ValueError("--filters puts two results in one folder: rename a kernel, or leave one out")
+    return found

@@ -1,0 +1,66 @@
+"""A signal read together with the half size and margin asked for, which may be in units that only it knows."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from files.inputs import warn
+from kernels.library import Kernel
+from kernels.width import cutoff
+from modalities import find
+from signals import Signal
+from signals.metadata import Metadata
+from signals.units import Units, has_unit
+
+Size = float | str | Sequence[float]
+
+
+def units_of(metadata: Metadata, shape: Sequence[int], axes: Sequence[int]) -> Units:
+    """What lengths along the filtered axes of a signal may be given in; what is assumed of it is a printed warning."""
+    rulers, names = metadata.rulers(shape), metadata.axis_names or [str(axis) for axis in range(len(shape))]
+    return Units([rulers[axis] for axis in axes], [names[axis] for axis in axes], warn)
+
+
+def as_text(size: Size) -> str:
+    """A size as it would be typed."""
+    return size if isinstance(size, str) else ",".join(repr(float(part)) for part in np.atleast_1d(size))
+
+
+def half_sizes(units: Units, text: str, order: int) -> list[float]:
+    """Half sizes per filtered axis of the minimal kernel of `order`, in domain units; raises ValueError."""
+
+    def passed(_: int) -> float:
+        return cutoff(Kernel("bspline", {"half_size": 1.0, "degree": order}).target(1))
+
+    return units.lengths(text, "half_size", passed)
+
+
+def margin_of(units: Units, text: str) -> float:
+    """A margin in domain units, the largest of those of the filtered axes; raises ValueError."""
+    if has_unit(text) or "," in text:
+        return max(units.lengths(text, "margin"))
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"margin must be a number, not {text!r}") from None
+
+
+def load_measured(
+    load: Callable[[Sequence[float]], Signal], order: int, half_size: Size, margin: Size
+) -> tuple[Signal, list[float], float]:
+    """The signal that `load` gives for a reach (see `Modality`), half sizes per filtered axis and the margin in domain
+    units; raises ValueError as `load` does.
+
+    One in pieces, with halos as large as these sizes, is read again where only itself knows how large they are.
+    """
+    size, beyond = as_text(half_size), as_text(margin)
+    reach: tuple[float, ...] = ()
+    with contextlib.suppress(ValueError):
+        reach = float(beyond), max(float(part) for part in size.split(","))
+    signal = load(reach)
+    units = units_of(signal.metadata, signal.shape, signal.axes)
+    sizes, covered = half_sizes(units, size, order), margin_of(units, beyond)
+    if not reach and signal.modality and find(signal.modality).counted:
+        signal = load((covered, max(sizes)))
+    return signal, sizes, covered

@@ -1,0 +1,82 @@
+"""A field for one command: solved in closed form, as fine and as wide as the kernels asked for require."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import nfconv
+from choosing import Request, choose_kernel
+from kernels.library import Kernel
+from kernels.minimal import knot_spacing
+from kernels.sparse import SparseKernel
+from kernels.width import relative_width
+from modalities import Modality
+from models import Field, build_field
+from models.config import FieldConfig, Origin
+from models.filtering import sparse_kernel
+from signals import Signal, spacing
+from signals.ground_truth import LARGEST_MARGIN
+
+ORDER = 1
+# The training kernel's width, of that of the thinnest kernel asked for.
+SHARE = 0.5
+# Samples that a training kernel reaches to either side, at least, and half the domain, at most.
+FEWEST_SAMPLES, LARGEST = 2.0, 1.0
+
+
+def unfitted(signal: Signal) -> Field:
+    """The smallest field of the signal's kind, which answers nothing but what kernels must fit."""
+    config = FieldConfig("mlp", signal.dim, signal.channels, signal.axes, ORDER, num_channels=1, num_layers=1)
+    facts = (signal.shape, signal.modality, signal.name, "", signal.metadata)
+    return build_field(config, Origin((LARGEST,) * len(signal.axes), LARGEST_MARGIN, "clamp", *facts))
+
+
+def training_size(
+    signal: Signal, kernels: Sequence[Kernel | SparseKernel], scales: tuple[float, float] = (1.0, 1.0)
+) -> tuple[list[float], list[float]]:
+    """Half size of the training kernel and largest radius per filtered axis, in domain units, for kernels that are
+    stretched between the `scales`."""
+    field = unfitted(signal)
+    sizes, radii = [], []
+    for kernel in kernels:
+        sparse = sparse_kernel(field, kernel)
+        radius = sparse.radius[list(signal.axes)]
+        exact = kernel.target(signal.dim, signal.axes) if isinstance(kernel, Kernel) else sparse
+        width = SHARE * relative_width(exact, ORDER, radius.tolist())
+        sizes.append(min(width, 1.0) * radius * scales[0])
+        radii.append(radius * scales[1])
+    steps = np.array([spacing(signal.shape[axis]) for axis in signal.axes])
+    size = np.clip(np.min(sizes, axis=0), np.minimum(FEWEST_SAMPLES * steps, LARGEST), LARGEST)
+    return size.tolist(), np.max(radii, axis=0).tolist()
+
+
+def fit_for(
+    path: Path, kind: Modality, signal: Signal, asked: Sequence[Request], named: Mapping[str, Any],
+    scales: tuple[float, float], device: str, **options: Any,
+) -> Field:  # fmt: skip
+    """A spline field of `signal`, read from `path`, for the kernels that are asked for; says so. Raises ValueError."""
+    if named.get("kernel") is None and not any(request.path or request.scale or request.half_size for request in asked):
+        raise ValueError(
+            "--model_path names a trained field; without one, name a kernel: --kernel gaussian --sigma 5px"
+        )
+    field = unfitted(signal)
+    kernels = [choose_kernel(field, *request[1:3], named, "corrected", request.half_size) for request in asked]
+    sizes, radii = training_size(signal, kernels, scales)
+    # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
+    reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
+    margin = max(0.0, *reaches)
+    if margin > LARGEST_MARGIN:
+        raise ValueError(
+            f"the kernel has radius {max(radii):.4g}, more than a field is ever trained for: use a smaller one"
+        )
+    if kind.counted:
+        signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
+    shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))
+    click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
+               err=True)  # fmt: skip
+    training = dict(kind.sample.training) | {"factor": "spline"}
+    return nfconv.fit(signal, sizes, ORDER, margin, device=device, **training)
