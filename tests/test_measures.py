@@ -17,6 +17,17 @@ def test_measures_against_their_formulas():
     assert psnr(TRUTH, TRUTH) == snr(TRUTH, TRUTH) == MOST_DECIBELS
 
 
+def test_constants_have_no_power_of_their_own_so_that_errors_are_related_to_the_peak():
+    constant = np.full((50, 2), (0.3, -7.0), np.float32)
+    rounded = constant * (1 + np.float32(1e-7) * np.sign(np.arange(50) % 2 - 0.5)[:, None]).astype(np.float32)
+    for truth in (np.zeros((50, 2)), constant, rounded):
+        assert snr(truth, truth) == MOST_DECIBELS
+        values = truth + 1e-3
+        assert snr(values, truth) == psnr(values, truth) > 50
+    faint = 1e-9 * TRUTH
+    assert snr(1.1 * faint, faint) == pytest.approx(snr(1.1 * TRUTH, TRUTH))
+
+
 def test_mse_in_blocks_is_that_of_the_whole(monkeypatch):
     values = TRUTH.astype(np.float32) + np.linspace(0, 1, 12, dtype=np.float32)[:, None, None]
     monkeypatch.setattr("signals.measures.BLOCK", 60)
