@@ -56,9 +56,7 @@ def _integers(body: bytes, shape: tuple[int, ...], largest: int, text: bool = Fa
         pixels = pixels.astype(kind.newbyteorder("="))
     else:
         pixels = np.frombuffer(body[: count * kind.itemsize], kind).astype(kind.newbyteorder("="))
-    notes = (
-        ("it has samples above its maximum: they are brighter than white",) if pixels.max(initial=0) > largest else ()
-    )
+    notes = ("it has samples above its maximum, brighter than white",) if pixels.max(initial=0) > largest else ()
     return Picture(_shaped(pixels, shape), largest=largest, notes=notes)
 
 
