@@ -75,7 +75,7 @@ def test_signals_and_kernels_read_pictures_alike(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", planarconfig="separate", extrasamples=[0])
     light = np.tensordot([0.2126, 0.7152, 0.0722], pixels[:3] / 65535, 1)
     np.testing.assert_allclose(pictures.read_light(tmp_path / "a.tif"), light / light.max(), atol=1e-12)
-    assert "a.tif: its channels 4 are not marked as alpha" in capsys.readouterr().err
+    assert "a.tif: it has channels not marked as alpha (tag 338), kept as bands: 4" in capsys.readouterr().err
     gap = np.ones((3, 3), np.float32)
     gap[0, 0] = np.nan
     tifffile.imwrite(tmp_path / "a.tif", gap)

@@ -32,11 +32,11 @@ def read_exr(path: Path) -> Picture:
         with OpenEXR.File(str(path), header_only=True) as file:
             headers = [dict(part.header) for part in file.parts]
             sizes = [_size(header) for header in headers]
+            names = [[channel.name for channel in header["channels"]] for header in headers]
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
     for width, height in sizes:
         check_size(path, width, height)
-    names = [[channel.name for channel in header["channels"]] for header in headers]
     if sum(w * h * len(part) for (w, h), part in zip(sizes, names, strict=True)) > LARGEST_SAMPLES:
         raise ValueError(f"{path} claims more than the {LARGEST_SAMPLES} samples supported; write the colours alone")
     choice = choose(headers)

@@ -119,7 +119,7 @@ def _check_claims(path: Path, page: "TiffPage") -> None:
         raise ValueError(f"{path} is a volume, ImageDepth {page.imagedepth} (tag 32997); save one slice first")
     bits = page.tags.get(258)
     if bits is not None and isinstance(bits.value, tuple) and len(set(bits.value)) > 1:
-        raise ValueError(f"{path} has BitsPerSample {bits.value} (tag 258), which is not supported; {ADVICE}")
+        raise ValueError(f"{path} has BitsPerSample {str(bits.value)[:60]} (tag 258), which is not supported; {ADVICE}")
     ends = [place + size for place, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if not ends or max(ends) > path.stat().st_size:
         raise ValueError(f"{path} is cut off: its pixels continue beyond the end of the file; copy it again")
