@@ -105,6 +105,49 @@ def test_other_uncompressed_files(tmp_path, name):
     np.testing.assert_array_equal(loaded(tmp_path / name), NOISE / np.float32(32768))
 
 
+@pytest.mark.parametrize("name", ["a.aiff", "a.w64", "a.caf", "a.au"])
+def test_other_uncompressed_files_that_are_cut(tmp_path, capsys, name):
+    soundfile.write(tmp_path / name, NOISE, 8000, format=name[2:].upper(), subtype="PCM_16")
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[:-100])
+    assert len(loaded(tmp_path / name)) >= 2940
+    assert f"{name} states " in capsys.readouterr().err
+    for share in (0.5, 0.8):
+        (tmp_path / name).write_bytes(data[: int(share * len(data))])
+        with pytest.raises(ValueError, match=rf"{name} is cut off"):
+            AUDIO.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk", "offset", "length"),
+    [("a.au", b".snd", 8, 4), ("a.caf", b"data", 4, 8), ("a.aiff", b"SSND", 4, 4)],
+)
+def test_other_streams_that_never_knew_their_length(tmp_path, name, chunk, offset, length):
+    soundfile.write(tmp_path / name, NOISE, 8000, format=name[2:].upper(), subtype="PCM_16")
+    data = bytearray((tmp_path / name).read_bytes())
+    place = data.index(chunk) + offset
+    data[place : place + length] = b"\xff" * length
+    (tmp_path / name).write_bytes(bytes(data))
+    np.testing.assert_array_equal(loaded(tmp_path / name)[:2990], (NOISE / np.float32(32768))[:2990])
+
+
+def test_a_damaged_block_is_refused(tmp_path):
+    samples = np.random.default_rng(0).integers(-9999, 9999, (60000, 1)).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 8000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    (tmp_path / "a.flac").write_bytes(bytes(data))
+    with pytest.raises(ValueError, match="announces 60000 samples and has 55904"):
+        AUDIO.load(tmp_path / "a.flac")
+
+
+def test_an_mp3_that_lacks_its_last_bytes_is_warned_of(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.mp3", np.tile(NOISE, (10, 1)), 48000)
+    (tmp_path / "a.mp3").write_bytes((tmp_path / "a.mp3").read_bytes()[:-10])
+    assert 30000 - 1152 <= len(loaded(tmp_path / "a.mp3")) < 30000
+    assert "a.mp3 announces 30000 samples and has 2" in capsys.readouterr().err
+
+
 def test_alac_in_m4a_is_exact(tmp_path, capsys):
     path = encoded(tmp_path / "a.m4a", NOISE, "alac")
     np.testing.assert_array_equal(read_sound(path).samples, NOISE / np.float32(32768))

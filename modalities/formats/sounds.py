@@ -12,9 +12,9 @@ from modalities.formats.inputs import bounded, existing_file, warn
 from modalities.formats.whole import check_whole
 
 ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
-# A header that states a little more than there is miscounts (its own bytes, the delay of a codec): bytes or samples,
-# and the share of all.
-SLACK, SLACK_SHARE = 4096, 0.1
+# A header that states a little more than there is miscounts (its own bytes, the delay of a codec): up to two blocks of
+# MP3, fewer than one of FLAC, in bytes or samples, and this share of all.
+SLACK, SLACK_SHARE = 2304, 0.1
 # Most samples by which codecs fill up their last block.
 FILLED = 2048
 # Speakers by the bits of a WAV file's channel mask, as FFmpeg abbreviates them.
@@ -48,7 +48,7 @@ def read_sound(path: Path) -> Sound:
     if count == 0 or short > min(SLACK, SLACK_SHARE * sound.announced):
         raise ValueError(f"{path} announces {sound.announced} samples and has {count}; copy it again, or {ADVICE}")
     if short > 0:
-        warn(f"{path.name} announces {sound.announced} samples and has {count}: read up to its end")
+        warn(f"{path.name} announces {sound.announced} samples and has {count}, which are read")
     if not np.isfinite(sound.samples).all():
         raise ValueError(f"{path} has samples that are NaN, infinite or beyond 32-bit floats; fix the file first")
     return sound

@@ -15,9 +15,10 @@ SEGMENT = b"\x18\x53\x80\x67"
 def check_whole(path: Path, advice: str, slack: int = 0) -> None:
     """Raise ValueError, with `advice`, for a container that claims to continue beyond the end of its file.
 
-    Knows PNG, GIF, RIFF and RF64 (WAV, AVI), Ogg, Matroska and WebM, and MP4; others, and lengths that were never
-    filled in, are left to the decoder. RIFF files may lack up to `slack` bytes: recorders count their own header; a
-    warning is printed then, and also for a WAV file that continues behind the length it states.
+    Knows PNG, GIF, RIFF and RF64 (WAV, AVI), AIFF, W64, CAF, AU, Ogg, Matroska and WebM, and MP4; others, and lengths
+    that were never filled in, are left to the decoder. All but the pictures and the last three may lack up to `slack`
+    bytes: recorders count their own header; a warning is printed then, and also for a WAV file that continues behind
+    the length it states.
     """
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = next((end for at, magic, end in CONTAINERS if data[at : at + len(magic)] == magic), None)
@@ -28,7 +29,7 @@ def check_whole(path: Path, advice: str, slack: int = 0) -> None:
         except (IndexError, struct.error):  # it ends inside a length
             missing = len(data)
         unread = 0 if found is not _riff_end or missing >= 0 else _unread(data, len(data) + missing)
-    if missing > (slack if found is _riff_end else 0):
+    if missing > (slack if found in (_riff_end, _w64_end, _caf_end, _au_end) else 0):
         raise ValueError(
             f"{path} is cut off: its container continues beyond the end of the file; copy it again, or {advice}"
         )
@@ -80,9 +81,9 @@ def _table_size(flags: int) -> int:
 
 
 def _riff_end(data: mmap.mmap) -> int:
-    """The end of the samples of a WAV (in RF64 their length is kept apart) or of the lists of an AVI."""
-    watched = {b"WAVE": b"data", b"AVI ": b"LIST"}.get(data[8:12])
-    order = ">" if data[:4] == b"RIFX" else "<"
+    """The end of the samples of a WAV (in RF64 their length is kept apart) or AIFF, or of the lists of an AVI."""
+    watched = {b"WAVE": b"data", b"AVI ": b"LIST", b"AIFF": b"SSND", b"AIFC": b"SSND"}.get(data[8:12])
+    order = ">" if data[:4] in (b"RIFX", b"FORM") else "<"
     place, end, apart = 12, 0, 0
     while place + 8 <= len(data):
         name, size = struct.unpack(f"{order}4sI", data[place : place + 8])
@@ -92,10 +93,38 @@ def _riff_end(data: mmap.mmap) -> int:
             if size >= STREAMED:
                 return place + 8 + apart if apart else end
             end = place + 8 + size
-            if name == b"data" or size == 0:
+            if name != b"LIST" or size == 0:
                 return end
         place += 8 + size + size % 2
     return end
+
+
+def _w64_end(data: mmap.mmap) -> int:
+    """The end of the samples of a W64, whose chunks are named by 16 bytes and count themselves."""
+    place = 40
+    while place + 24 <= len(data):
+        name, size = struct.unpack("<4s12xq", data[place : place + 24])
+        if name == b"data" or size < 24:
+            return place + max(size, 0)
+        place += (size + 7) // 8 * 8
+    return place
+
+
+def _caf_end(data: mmap.mmap) -> int:
+    """The end of the samples of a CAF; 0 where their length was never filled in (-1)."""
+    place = 8
+    while place + 12 <= len(data):
+        name, size = struct.unpack(">4sq", data[place : place + 12])
+        if name == b"data" or size < 0:
+            return place + 12 + size if size >= 0 else 0
+        place += 12 + size
+    return place
+
+
+def _au_end(data: mmap.mmap) -> int:
+    """The end of the samples of an AU; 0 where their length was never filled in."""
+    start, size = struct.unpack(">II", data[4:12])
+    return start + size if size < STREAMED else 0
 
 
 def _matroska_end(data: mmap.mmap) -> int:
@@ -150,6 +179,11 @@ CONTAINERS: tuple[tuple[int, bytes, Callable[[mmap.mmap], int]], ...] = (
     (0, b"RIFF", _riff_end),
     (0, b"RIFX", _riff_end),
     (0, b"RF64", _riff_end),
+    (8, b"AIFF", _riff_end),
+    (8, b"AIFC", _riff_end),
+    (0, b"riff\x2e\x91\xcf\x11", _w64_end),
+    (0, b"caff", _caf_end),
+    (0, b".snd", _au_end),
     (0, b"OggS", _ogg_end),
     (0, b"\x1a\x45\xdf\xa3", _matroska_end),
     (4, b"ftyp", _boxes_end),
