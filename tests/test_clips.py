@@ -37,6 +37,14 @@ def film(path, frames, codec="libx264", pixels="yuv420p", form="rgb24", rate=25,
     return path
 
 
+def turn(path, a: float, b: float, c: float, d: float) -> None:
+    """Write this display matrix into the only track of an MP4."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 44
+    data[place : place + 20] = struct.pack(">5i", *(round(number * 65536) for number in (a, b, 0, c, d)))
+    path.write_bytes(bytes(data))
+
+
 def shown(path) -> np.ndarray:
     """Frames [T, H, W, 3] in [0, 1] as PyAV decodes the first stream that is H.264."""
     with av.open(str(path)) as container:
@@ -135,6 +143,19 @@ def test_delays_of_a_gif_are_times(tmp_path):
     np.testing.assert_allclose(255 * signal.values[3, 3, :, 0], [0, 100, 200, 162.5, 125, 87.5, 50], atol=0.01)
 
 
+def test_avi_knows_no_times(tmp_path, capsys):
+    path = film(tmp_path / "a.avi", flat(LEVELS), rate=12, max_b_frames=2)
+    signal = VIDEO.load(path)
+    assert (signal.metadata.fps, capsys.readouterr().err) == (12, "")
+    np.testing.assert_allclose(255 * signal.values[5, 5, :, 0], LEVELS, atol=3)
+
+
+def test_interlaced_frames_are_said(tmp_path, capsys):
+    film(tmp_path / "a.mkv", flat(LEVELS), "mpeg2video", flags=av.codec.context.Flags.interlaced_dct)
+    VIDEO.load(tmp_path / "a.mkv", max_frames=4)
+    assert "a.mkv has 4 interlaced frames of 4" in capsys.readouterr().err
+
+
 def test_more_numbers_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
     stamps = [0, 1, 2, 5000]
     path = film(tmp_path / "a.mkv", flat(LEVELS[:4]), rate=1000, stamps=stamps, unit=MILLISECONDS)
@@ -155,10 +176,7 @@ def test_every_turn_and_reflection_of_the_display_matrix(tmp_path, matrix):
     film(tmp_path / "a.mp4", frames, sample_aspect_ratio=Fraction(3, 2))
     plain = VIDEO.load(tmp_path / "a.mp4").values
     a, b, c, d = matrix
-    data = bytearray((tmp_path / "a.mp4").read_bytes())
-    place = data.index(b"tkhd") + 44
-    data[place : place + 20] = struct.pack(">5i", *(number << 16 for number in (a, b, 0, c, d)))
-    (tmp_path / "a.mp4").write_bytes(bytes(data))
+    turn(tmp_path / "a.mp4", *matrix)
     signal = VIDEO.load(tmp_path / "a.mp4")
     y, x = np.mgrid[: plain.shape[0], : plain.shape[1]]
     across, down = a * x + c * y, b * x + d * y
@@ -170,10 +188,7 @@ def test_every_turn_and_reflection_of_the_display_matrix(tmp_path, matrix):
 
 def test_other_angles_are_said(tmp_path, capsys):
     film(tmp_path / "a.mp4", flat([10, 200]))
-    data = bytearray((tmp_path / "a.mp4").read_bytes())
-    place = data.index(b"tkhd") + 44
-    data[place : place + 20] = struct.pack(">5i", *(round(number * 65536) for number in (0.8, 0.6, 0, -0.6, 0.8)))
-    (tmp_path / "a.mp4").write_bytes(bytes(data))
+    turn(tmp_path / "a.mp4", 0.8, 0.6, -0.6, 0.8)
     assert VIDEO.load(tmp_path / "a.mp4").shape == (32, 48, 2)
     assert "to be shown at an angle" in capsys.readouterr().err
 
@@ -228,17 +243,6 @@ def test_written_clips_state_colours_and_pixels(tmp_path, primaries, curve, matr
             assert (frame.colorspace, frame.color_range) == (matrix, 1)
             found = frame.to_ndarray(format="rgb24")[10, 10] / 255
         np.testing.assert_allclose(found, signal.values[10, 10, 1], atol=3 / 255)
-
-
-@pytest.mark.parametrize(("rows", "columns", "matrix"), [(576, 720, 6), (578, 720, 1), (720, 1280, 1)])
-def test_colours_that_no_file_stated_are_written_as_players_take_them(tmp_path, rows, columns, matrix):
-    values = np.empty((rows, columns, 1, 3), np.float32)
-    values[:] = (0.8, 0.2, 0.4)
-    VIDEO.save(values, tmp_path, VideoMetadata(25.0, 1))
-    with av.open(str(tmp_path / "output.mp4")) as container:
-        frame = next(container.decode(video=0))
-    assert frame.colorspace == matrix
-    np.testing.assert_allclose(frame.to_ndarray(format="rgb24")[9, 9] / 255, [0.8, 0.2, 0.4], atol=3 / 255)
 
 
 def test_a_large_video_of_unknown_matrix_is_warned_of(tmp_path, capsys):

@@ -6,7 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from modalities import find
 from modalities.formats.frames import LUMA, blended, even_places, frame_pixels
+from modalities.video import VideoMetadata
 
 
 def stored(form: str, luma: int, blue: int, red: int, matrix: int, full: bool):
@@ -57,3 +59,14 @@ def test_frames_are_dropped_as_they_are_passed():
     frames = deque(np.full((1, 1, 1), level, np.float32) for level in (0, 10, 30))
     found = [(float(frame[0, 0, 0]), len(frames)) for frame in blended(frames, np.array([0, 0.5, 1, 1.75, 2]), np.copy)]
     assert found == [(0, 3), (5, 3), (10, 2), (25, 2), (30, 1)]
+
+
+@pytest.mark.parametrize(("rows", "columns", "matrix"), [(576, 720, 6), (578, 720, 1), (720, 1280, 1)])
+def test_colours_that_no_file_stated_are_written_as_players_take_them(tmp_path, rows, columns, matrix):
+    values = np.empty((rows, columns, 1, 3), np.float32)
+    values[:] = (0.8, 0.2, 0.4)
+    find("video").save(values, tmp_path, VideoMetadata(25.0, 1))
+    with av.open(str(tmp_path / "output.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert frame.colorspace == matrix
+    np.testing.assert_allclose(frame.to_ndarray(format="rgb24")[9, 9] / 255, [0.8, 0.2, 0.4], atol=3 / 255)
