@@ -92,7 +92,7 @@ class Seen:
         if is_oblique(self.first):
             warn(f"{path.name} is to be shown at an angle: it is turned by the nearest quarter turn")
         colour = _colour(path, self.first, stream)
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = Fraction(stream.sample_aspect_ratio or 1).limit_denominator(1000)
         sides = (aspect.numerator, aspect.denominator)
         sides = sides[::-1] if is_turned(self.first) else sides
         rate = float(stream.average_rate or FOLDER_RATE)
