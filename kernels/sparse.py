@@ -84,19 +84,31 @@ class SparseKernel:
             raise ValueError(f"positions must be 0 in the axes that are not filtered ({idle})")
         for array in (positions, weights):
             array.setflags(write=False)
-        object.__setattr__(self, "positions", positions)
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "order", order)
-        object.__setattr__(self, "axes", axes)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not np.isfinite([np.abs(weights).sum(), self.mass]).all():
-                raise ValueError("a kernel's positions and weights are too large to be added up")
+        for name, value in (("positions", positions), ("weights", weights), ("order", order), ("axes", axes)):
+            object.__setattr__(self, name, value)
+        self._check_size()
         defect = self.moment_defect()
         if defect > self.tolerance:
             raise ValueError(
                 f"the weights break the moment conditions of order {self.order} by {defect:.1e} (relative): "
                 "correct them with kernels.moments.corrected_weights"
             )
+
+    def _check_size(self) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not np.isfinite([np.abs(self.weights).sum(), self.mass]).all():
+                raise ValueError("a kernel's positions and weights are too large to be added up")
+
+    def _changed(self, positions: np.ndarray, weights: np.ndarray, axes: tuple[int, ...]) -> "SparseKernel":
+        """A kernel that meets the moment conditions because this one does: they are not checked again."""
+        made = object.__new__(SparseKernel)
+        for array in (positions, weights):
+            array.setflags(write=False)
+        fields = {"positions": positions, "weights": weights, "order": self.order, "axes": axes}
+        for name, value in (fields | {"tolerance": self.tolerance}).items():
+            object.__setattr__(made, name, value)
+        made._check_size()
+        return made
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -159,13 +171,13 @@ class SparseKernel:
         stretch[list(self.axes)] = factors
         with np.errstate(over="ignore"):
             weights = self.weights / np.prod(factors**self.n)
-        return replace(self, positions=self.positions * stretch, weights=weights)
+        return self._changed(self.positions * stretch, weights, self.axes)
 
     def times(self, factor: float) -> "SparseKernel":
         """The kernel multiplied by a number."""
         with np.errstate(over="ignore"):
             weights = self.weights * factor
-        return replace(self, weights=weights)
+        return self._changed(self.positions, weights, self.axes)
 
     def embedded(self, axes: Sequence[int], dim: int) -> "SparseKernel":
         """The same kernel acting in coordinates `axes` of a `dim`-dimensional domain."""
@@ -173,7 +185,8 @@ class SparseKernel:
             raise ValueError(f"a kernel of {self.dim} coordinates needs {self.dim} axes, not {len(axes)}")
         positions = np.zeros((len(self), dim))
         positions[:, list(axes)] = self.positions
-        return replace(self, positions=positions, axes=tuple(axes[axis] for axis in self.axes))
+        found = checked_axes(tuple(axes[axis] for axis in self.axes), dim)
+        return self._changed(positions, self.weights, found)
 
     def merged(self, tolerance: float = 1e-12) -> "SparseKernel":
         """The kernel with Diracs at the same place added up and weights of 0 dropped."""

@@ -79,9 +79,11 @@ def filter_bundle(
         paired = None if pairing is None else pairing[part]
         factors, powers = [], []
         for axis, table in enumerate(tables):
-            nodes = x[part, axis, None] - scale[part, axis, None] * bundle.positions[axis]
-            size = scale[part, axis, None, None] ** field.config.n[axis]
-            factors.append(_seen(table, nodes, bundle.weights[axis], size))
+            # Points in order ask for rows in order, which are then in the processor's cache.
+            order = x[part, axis].detach().argsort()
+            nodes = (x[part, axis, None] - scale[part, axis, None] * bundle.positions[axis])[order]
+            size = scale[part, axis, None, None][order] ** field.config.n[axis]
+            factors.append(_seen(table, nodes, bundle.weights[axis], size)[order.argsort()])
             powers.append(field.polynomial.seen(axis, x[part, axis], scale[part, axis], moments[axis]))
         core = field.core.to(factors[0].dtype)
         results.append(couple(factors, core, paired) + couple(powers, field.polynomial.coefficients.double(), paired))
@@ -102,15 +104,21 @@ def filter_bundle_grid(
 
     Every axis is read once for all terms; the first axis sums over terms and ranks in one product.
     """
-    ones = [torch.ones_like(x) for x in coordinates]
-    seen, powers = [], []
-    for axis, (table, x, one) in enumerate(zip(tables, coordinates, ones, strict=True)):
-        nodes = x[:, None] - bundle.positions[axis]
-        seen.append(_seen(table, nodes, bundle.weights[axis], one[:, None, None]))
-        moments = bundle.moments(axis, field.config.n[axis] + field.config.poly_degree)
-        powers.append(field.polynomial.seen(axis, x, one, moments))
-    total = contract_grid(powers, field.polynomial.coefficients.double())
-    return total + contract_grid(seen, field.core.to(seen[0].dtype))
+    seen = []
+    for axis, (table, x) in enumerate(zip(tables, coordinates, strict=True)):
+        one, moments = torch.ones_like(x), bundle.moments(axis, field.config.n[axis] + field.config.poly_degree)
+        values = _seen(table, x[:, None] - bundle.positions[axis], bundle.weights[axis], one[:, None, None])
+        seen.append(torch.cat([values, field.polynomial.seen(axis, x, one, moments).to(values)], dim=-1))
+    return contract_grid(seen, field.kept(("whole core", seen[0].dtype), lambda: whole_core(field, seen[0].dtype)))
+
+
+def whole_core(field: "SeparableField", dtype: torch.dtype) -> Tensor:
+    """The core of factors followed by that of the polynomial part, [R_1 + p, ..., R_d + p, c]."""
+    degrees = field.config.poly_degree + 1
+    core = torch.zeros(*[rank + degrees for rank in field.config.ranks], field.config.channels, dtype=dtype)
+    core[tuple(slice(rank) for rank in field.config.ranks)] = field.core.to(core)
+    core[tuple(slice(rank, None) for rank in field.config.ranks)] = field.polynomial.coefficients.to(core)
+    return core.to(field.device)
 
 
 def contract_grid(factors: Sequence[Tensor], core: Tensor) -> Tensor:
@@ -118,16 +126,18 @@ def contract_grid(factors: Sequence[Tensor], core: Tensor) -> Tensor:
     size, shape = max(factor.shape[1] for factor in factors), [len(factor) for factor in factors]
     first = factors[0].expand(-1, size, -1)
     per_term = core.shape[0] * math.prod(shape[1:]) * core.shape[-1]
-    total = core.new_zeros(shape[0], per_term // core.shape[0])
+    total: Tensor | None = None
     for part in torch.arange(size, device=core.device).split(max(1, LARGEST_GRID_PRODUCT // per_term)):
         rest = []
         for b in part.tolist():
+            # [R_1, c, M_2, ..., M_d]
             values = core
             for factor in factors[1:]:
                 values = torch.tensordot(values, factor[:, min(b, factor.shape[1] - 1)], dims=([1], [1]))
-            # [R_1, c, M_2, ..., M_d]
             rest.append(values.flatten(1))
-        total.addmm_(first[:, part].flatten(1), torch.cat(rest))
+        stacked, seen = (rest[0] if len(rest) == 1 else torch.cat(rest)), first[:, part].flatten(1)
+        total = seen @ stacked if total is None else total.addmm_(seen, stacked)
+    assert total is not None
     return total.view(shape[0], core.shape[-1], *shape[1:]).movedim(1, -1)
 
 
