@@ -1,5 +1,6 @@
 """A field for one command: solved in closed form, as fine and as wide as the kernels asked for require."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from signals import Signal, spacing
 from signals.ground_truth import LARGEST_MARGIN
 
 ORDER = 1
+# Fewest and most entries of a core that is not kept: those of the signal, as far as they are solved in a minute.
+CORE_SIZES = 4_000_000, 16_000_000
 # The training kernel's width, of that of the thinnest kernel asked for.
 SHARE = 0.5
 # Samples that a training kernel reaches to either side, at least, and half the domain, at most.
@@ -78,5 +81,5 @@ def fit_for(
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))
     click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
                err=True)  # fmt: skip
-    training = dict(kind.sample.training) | {"factor": "spline"}
-    return nfconv.fit(signal, sizes, ORDER, margin, device=device, **training)
+    core_size = min(max(CORE_SIZES[0], 2 * math.prod(signal.shape)), CORE_SIZES[1])
+    return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline", core_size=core_size)

@@ -189,6 +189,23 @@ def test_shipped_models_filter_their_signals(root, asked, words, names):
         assert f"results: {root / 'output' / driver.folder / 'shipped'}\n" in output
 
 
+def test_options_that_a_modality_lacks_are_skipped_there_where_several_are_named(root, asked):
+    output = drive("eval", "all", "--width", "99", "--height=9", "--block_size", "8")
+    given = {find(name).name: words for name, (_, words) in zip(MODALITIES, asked, strict=True)}
+    assert "--width is no option of audio: skipped there" in output
+    for name in ("image", "video", "geometry"):
+        assert value(given[name], "width") == "99" and "--height=9" in given[name]
+    for name in ("audio", "motion", "series"):
+        assert given[name][-2:] == ["--block_size", "8"] and not {"--width", "99", "--height=9"} & set(given[name])
+    asked.clear()
+    drive("eval", "audio", "--width", "99")
+    assert asked[0][1][-2:] == ["--width", "99"]
+    asked.clear()
+    drive("generate", "image", "audio", "--window", "64", "--order", "2")
+    assert "--window" not in asked[0][1] and value(asked[0][1], "order") == "2"
+    assert value(asked[1][1], "window") == "64"
+
+
 def test_shipping_trains_filters_and_keeps_a_record(root, asked):
     (root / "logs/shipped_images").mkdir(parents=True)
     drive("ship", "image")
