@@ -7,6 +7,7 @@ E_j [K_j, S_j] takes the orthonormal splines of axis j to Dirac weights, W = E_1
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -65,9 +66,10 @@ def _outer_lines(weights: np.ndarray) -> list[np.ndarray] | None:
     """
     top = np.unravel_index(np.argmax(np.abs(weights)), weights.shape)
     peak = weights[top]
-    lines = [
-        weights[(*top[:axis], slice(None), *top[axis + 1 :])] / (peak if axis else 1.0) for axis in range(len(top))
-    ]
+    lines = []
+    for axis in range(weights.ndim):
+        index: tuple[Any, ...] = (*top[:axis], slice(None), *top[axis + 1 :])
+        lines.append(weights[index] / (peak if axis else 1.0))
     rest = np.abs(reduce(np.multiply.outer, lines) - weights).max()
     return lines if rest <= SAME_PRODUCT * abs(peak) else None
 

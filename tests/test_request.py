@@ -118,6 +118,7 @@ def test_usual_numbers_of_diracs_grow_with_order_and_details():
 
 def test_size_is_free_and_fitted_once(monkeypatch):
     fits = []
+    request._fitted.cache_clear()
     real = request.fit_kernel
     monkeypatch.setattr(request, "fit_kernel", lambda *args, **other: fits.append(1) or real(*args, **other))
     for small, large in (
