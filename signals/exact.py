@@ -30,7 +30,7 @@ NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 # Taps of an exact kernel change by less than this share of the largest when twice as many points are taken, or this
 # many points are reached.
 TAP_ACCURACY = 1e-5
-MOST_POINTS = 1 << 25
+MOST_POINTS = 1 << 23
 # Pieces in which a smooth 1-D kernel is integrated, whatever the samples' spacing.
 PIECES = 64
 

@@ -202,3 +202,14 @@ def test_a_kernel_reaches_as_far_as_margin_and_training_kernel():
             KernelError, match=f"answers up to {least}: use a smaller kernel, or train on --margin {margin}$"
         ):
             check_reach(field, minimal_kernel(1, size, 2).radius)
+
+
+def test_only_margins_that_can_be_made_are_advised():
+    field = random_field(field_config("mlp", 2), half_size=(0.1, 0.1), margin=0.3)
+    with pytest.raises(KernelError, match=r"train on --margin 4$"):
+        check_reach(field, [4.05, 0.0])
+    with pytest.raises(KernelError, match=r"use a smaller kernel: no margin lets one of more than 4\.05 through$"):
+        check_reach(field, [4.06, 0.0])
+    # Rounded up, so that a field trained so answers.
+    with pytest.raises(KernelError, match=r"train on --margin 0\.363$"):
+        check_reach(field, [0.41234, 0.0])

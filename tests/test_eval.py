@@ -15,9 +15,10 @@ import eval as eval_program
 import nfconv
 from eval import choose_kernel, output_shape
 from kernels import minimal_kernel
+from kernels.fit import fit_errors
 from modalities import MODALITIES, find
 from signals import make_ground_truth
-from signals.exact import kernel_convolution
+from signals.exact import kernel_convolution, target_convolution
 from signals.signal import Signal
 
 
@@ -186,3 +187,26 @@ def test_one_sample_is_too_few(tmp_path, name, words):
     random_field(config, modality=name, shape=signal.shape, metadata=signal.metadata).save(tmp_path / "model.pth")
     sizes = dict.fromkeys(("width", "height", "depth"), 1) if name == "geometry" else {"depth": 1}
     refused(eval_program, tmp_path, words, model_path=tmp_path / "model.pth", save_path=tmp_path / "out", **sizes)
+
+
+def test_what_a_fit_misses_is_measured_and_said(tmp_path, picture):
+    field = random_field(field_config("separable", 2, 3), shape=(10, 14), half_size=(0.1, 0.1), margin=0.4,
+                         metadata=find("image").load(picture).metadata).float()  # fmt: skip
+    field.save(tmp_path / "model.pth")
+    flags = {"kernel": "anisotropic", "sigma": 0.15, "sigma_across": 0.0015, "angle": 30, "signal": picture}
+    printed = run(tmp_path / "model.pth", tmp_path / "out", **flags)
+    report = report_of(tmp_path / "out")
+    kernel = nfconv.anisotropic(sigma=0.15, sigma_across=0.0015, angle=30.0)
+    sparse, target = kernel.sparse(1, 2), kernel.target(2)
+    assert report["kernel_error"] == pytest.approx(fit_errors(sparse, target).relative_l2)
+    assert report["kernel_error"] > 0.1
+    signal = find("image").load(picture)
+    found, diracs, asked = (np.load(tmp_path / "out" / "output.npy"), kernel_convolution(signal, sparse),
+                            target_convolution(signal, target))  # fmt: skip
+    for part, (values, truth) in {"whole": (found, asked), "field": (found, diracs), "fit": (diracs, asked)}.items():
+        assert report[part]["mse"] == pytest.approx(np.mean((values - truth) ** 2), rel=1e-3)
+    assert "warning: across its thinnest direction" in printed
+    assert f"by {report['kernel_error']:.0%} (relative L2)" in printed
+    # Wide across, it is neither.
+    quiet = run(tmp_path / "model.pth", tmp_path / "wide", **flags | {"sigma_across": 0.1})
+    assert "warning" not in quiet and report_of(tmp_path / "wide")["kernel_error"] < 0.05

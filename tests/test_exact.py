@@ -1,16 +1,18 @@
 """Exact convolutions of grid signals against quadrature of their definition."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from builders import broken_line, lopsided, noise_signal
 from scipy.interpolate import RegularGridInterpolator
 
+import nfconv
 from kernels import SparseKernel, combine, minimal_kernel, outer
 from kernels.target import Target
 from signals import coordinates, exact, spacing
-from signals.exact import kernel_convolution, minimal_convolution, target_convolution
+from signals.exact import kernel_convolution, minimal_convolution, refined_taps, target_convolution
 
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(4)
 
@@ -237,3 +239,17 @@ def test_targets_that_are_no_product_are_integrated_cell_by_cell(boundary):
         wanted = sum(quadrature(signal, [(powers[a], ends[0]), (powers[b], ends[1])], boundary, point)
                      for a, b in ((0, 0), (1, 1), (2, 1)))  # fmt: skip
         np.testing.assert_allclose(found[index], wanted, rtol=0, atol=1e-10)
+
+
+def test_kernels_thinner_than_a_sample_are_integrated_as_finely_as_they_need():
+    sigma, across, step = 0.2, 0.004, spacing(64)
+    target = nfconv.anisotropic(sigma=sigma, sigma_across=across, angle=30.0).target(2)
+    taps = refined_taps(target, [step, step])
+    assert taps.sum() == pytest.approx(1.0, abs=1e-4)
+    # The second moments of a Gaussian cut at an ellipse of 3 sigma, and of hat functions.
+    share = 1 - 4.5 * math.exp(-4.5) / (1 - math.exp(-4.5))
+    c, s = math.cos(math.radians(30)), math.sin(math.radians(30))
+    for axis, wanted in enumerate(((s * sigma) ** 2 + (c * across) ** 2, (c * sigma) ** 2 + (s * across) ** 2)):
+        line = taps.sum(axis=1 - axis)
+        places = step * (np.arange(len(line)) - len(line) // 2)
+        assert line @ places**2 == pytest.approx(share * wanted + step**2 / 6, rel=1e-3)

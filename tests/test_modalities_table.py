@@ -169,3 +169,25 @@ def test_metadata_of_another_modality_is_refused(case, tmp_path):
         with pytest.raises(ValueError, match="requires its metadata"):
             case.modality.save(np.zeros(case.shape, np.float32), tmp_path / "out", Metadata())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name, text, axes", [
+    ("image", "rows,columns", (0, 1)), ("image", "Y,X", (0, 1)), ("image", "XY", (0, 1)), ("image", "Columns", (1,)),
+    ("video", "time", (2,)), ("video", "T, rows", (0, 2)), ("video", "height frames", (0, 2)), ("audio", "TIME", (1,)),
+    ("geometry", "Z,x", (0, 2)), ("geometry", "depth", (2,)),
+])  # fmt: skip
+def test_axes_by_letter_or_name(name, text, axes):
+    assert MODALITIES[name].axes_of(text) == axes
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("image", "time", "has the axes y, x"),
+        ("geometry", "rows", "has the axes"),
+        ("audio", "windows", "only numbers"),
+    ],
+)
+def test_axes_of_others_are_refused(name, text, words):
+    with pytest.raises(ValueError, match=words):
+        MODALITIES[name].axes_of(text)

@@ -48,7 +48,7 @@ def test_wrong_requests_are_refused_at_once(name, values, message):
         (library.bspline(half_size=0.1, degree=9), 1, "bspline needs a whole degree from 0 to 8, not 9.0"),
         (library.bspline(half_size=0.1, degree=-1), 1, "bspline needs a whole degree from 0 to 8, not -1.0"),
         (library.derivative(sigma=0.1, axis=2), 2, "axis 2 is not among the filtered axes (0, 1)"),
-        (library.image(radius=0.1, kernel_image=__file__), 2, f"{__file__} cannot be read as a picture"),
+        (library.image(radius=0.1, kernel_image=__file__), 2, f"{__file__} is not a readable image"),
     ],
 )
 def test_requests_that_do_not_fit_are_refused_where_they_are_used(kernel, dim, message):
@@ -156,3 +156,20 @@ def test_every_parameter_says_what_it_is_and_who_takes_it():
     assert table["ratio"][0].default == 1.6
     for entry in KERNELS.values():
         assert entry.names("length")
+
+
+def test_stretched_kernels_are_longer_along_an_axis_and_derivatives_as_strong():
+    plain = Kernel("gaussian", {"sigma": 0.1})
+    stretched = Kernel("gaussian", {"sigma": 0.1}, stretch=(1.0, 2.5))
+    assert stretched.sparse(1, 3, (0, 2)).radius == pytest.approx([0.3, 0.0, 0.75])
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 2))
+    found, wanted = stretched.target(2), plain.target(2)
+    np.testing.assert_allclose(found.density(points * [1.0, 2.5]), wanted.density(points) / 2.5)
+    tent = Kernel("tent", {"half_size": 0.1}, stretch=(1.0, 2.5)).sparse(1, 2)
+    np.testing.assert_allclose(tent.positions, minimal_kernel(1, (0.1, 0.25), 2).positions)
+    for name, degree in (("derivative", 1), ("second_derivative", 2)):
+        slope = Kernel(name, {"sigma": 0.1, "axis": 1}, stretch=(3.0, 2.5)).target(2)
+        x = np.linspace(-1.2, 1.2, 801)
+        grid = slope.on_grid([x, x])
+        # A ramp of slope 1, and x^2, give 1 and 2, as without the stretch.
+        assert (grid @ (-x) ** degree).sum() * (x[1] - x[0]) ** 2 == pytest.approx(degree, rel=2e-3)
