@@ -117,7 +117,7 @@ def test_options_of_older_files_are_fields():
     assert parse_metadata("audio", entries, (2, 10), 1).window == 10
     entries = {"centre": [1, 2, 3], "scale": 2.0, "load": {"resolution": 9}}
     assert metadata_entries(parse_metadata("geometry", entries, (9, 9, 9), 1)) == {
-        "centre": (1, 2, 3), "scale": 2.0, "resolution": 9
+        "centre": (1, 2, 3), "scale": 2.0, "resolution": 9, "unit": ""
     }  # fmt: skip
 
 
