@@ -22,11 +22,11 @@ def path(tmp_path):
     return tmp_path / "a.tif"
 
 
-def patch(path, tag: int, value: int) -> None:
-    """Overwrite a tag of one short number in a little-endian file."""
+def patch(path, tag: int, value: int, kind: int = 3) -> None:
+    """Overwrite a tag of one number (kind 3: short, 4: long) in a little-endian file."""
     data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", tag, 3, 1)) + 8
-    data[place : place + 2] = struct.pack("<H", value)
+    place = data.index(struct.pack("<HHI", tag, kind, 1)) + 8
+    data[place : place + 4] = struct.pack("<I", value)
     path.write_bytes(data)
 
 
@@ -247,4 +247,42 @@ def test_cut_and_damaged_files_are_one_sentence(path, coded):
         damaged[len(data) * 2 // 3 : len(data) * 2 // 3 + 40] = bytes(40)
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="damaged"):
+            read_picture(path)
+
+
+def test_alpha_beside_inks_is_scaled_with_them(path):
+    stored = (PIXELS[..., :5] >> 8).astype(np.uint8)
+    tifffile.imwrite(path, stored, photometric="separated", extrasamples=[1])
+    picture = read_picture(path)
+    light = 1 - stored / 255
+    np.testing.assert_allclose(picture.values()[..., :3], light[..., :3] * light[..., 3:4], atol=1e-5)
+    np.testing.assert_allclose(picture.values()[..., 3], stored[..., 4] / 255, atol=1e-5)
+
+
+def test_what_nobody_sees_needs_no_value(path):
+    values = np.ones((3, 4, 4), np.float32)
+    values[1, 2] = (np.nan, -1e38, 5, 0)
+    tifffile.imwrite(path, values, photometric="rgb", extrasamples=[1])
+    values[1, 2] = 0
+    np.testing.assert_array_equal(find("image").load(path).values, values)
+
+
+def test_thumbnails_of_the_older_kind(path):
+    with tifffile.TiffWriter(path) as file:
+        file.write(RGB[::2, ::2], photometric="rgb", extratags=[(255, "H", 1, 2, True)])
+        file.write(RGB, photometric="rgb", extratags=[(255, "H", 1, 1, True)])
+    np.testing.assert_array_equal(read_picture(path).pixels, RGB)
+
+
+def test_pages_that_claim_too_much_are_refused(path):
+    tifffile.imwrite(path, np.zeros((2, 2, 257), np.uint8), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(ValueError, match=r"257 samples per pixel \(tag 277\), too many"):
+        read_picture(path)
+    tifffile.imwrite(path, np.zeros((2, 2, 256), np.uint8), photometric="minisblack", planarconfig="contig")
+    assert read_picture(path).pixels.shape == (2, 2, 256)
+    for size in (60_000, 11_586):  # the second is just beyond 2^27 pixels
+        tifffile.imwrite(path, np.zeros((4, 4), np.uint8), photometric="minisblack")
+        patch(path, 256, size, 4)
+        patch(path, 257, size, 4)
+        with pytest.raises(ValueError, match="claims more than the 134217728 pixels supported"):
             read_picture(path)
