@@ -9,7 +9,6 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +40,15 @@ from utils import clear_errors, kernel_options, load_options, loader_names
 __all__ = ["choose_kernel", "make_filter", "numbers", "output_shape", "read_map"]
 
 LARGEST_OUTPUT = 1 << 31
+# Options of loaders that mean something else here.
+OWN_OPTIONS = ("height", "accuracy")
+# Options of loaders whose names mean something else here.
+OWN = ("height", "accuracy")
 
 
 def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) -> tuple[int, ...]:
     """Samples per axis: as asked by --width, --height and --depth, else the signal's own; raises ValueError."""
-    flags = kind.size_flags
+    flags = kind.flags_of(field.origin.metadata)
     # The authors' commands give images a depth, which has no effect there.
     if unused := [flag for flag, size in asked.items() if size is not None and flag not in (*flags, "depth")]:
         raise ValueError(f"--{', --'.join(unused)} sizes no axis of {kind.name}: leave it out")
@@ -115,7 +118,7 @@ def check_model_options(path: Path, kind: Modality, field: Field, options: Mappi
 @click.option("--angles", type=click.IntRange(2, 180), default=12, show_default=True, help="Kernels blended by angle.")
 @click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
 @kernel_options(units=True)
-@load_options(without=("height",))
+@load_options(without=OWN)
 @clear_errors
 def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, kernel_weights: str, filters: str | None,
          save_path: Path, modality: str | None, axes: str | None, block_size: int, signal: Path | None,
@@ -128,7 +131,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     """
     place = pick_device(device)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
-    loader = {name: named.pop(name) for name in loader_names(without=("height",))}
+    loader = {name: named.pop(name) for name in loader_names(without=OWN)}
     raw = None
     if model_path is None:
         if signal is None:
@@ -136,7 +139,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         kind = kind_of(signal, modality)
         check_place(save_path, kind, filters is not None)
         options = kind.given(loader)
-        raw = replace(kind.load(signal, **options), axes=kind.axes_of(axes))
+        raw = kind.with_axes(kind.load(signal, **options), axes)
         scales = numbers(scale_range, 2, "--scale_range") if scale_map else [1.0, 1.0]
         field = fit_for(signal, kind, raw, asked, named, (min(scales), max(scales)), device, **options)
     else:
