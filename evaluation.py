@@ -31,6 +31,8 @@ from utils import progress_bar
 
 # Share of a kernel's L2 norm that its Diracs may miss without a warning: edges as steep ramps miss 5 to 9 %.
 LARGE_ERROR = 0.1
+# Decibels that a fit may limit a result to without a warning.
+FIT_LIMITS = {"psnr": 60.0, "snr": 50.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,21 +109,29 @@ def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field:
 
 def fit_error(kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> dict[str, float]:
     """How far the Diracs are from the kernel of the library that was asked for, relative to its L2 norm, as an entry of
-    metrics.json; warns where they are far. Empty for kernels that are Diracs themselves."""
+    metrics.json; empty for kernels that are Diracs themselves."""
     if not isinstance(kernel, Kernel):
         return {}
-    config, sparse = field.config, chosen.kernels[0]
-    target = kernel.target(config.dim, config.axes)
+    sparse = chosen.kernels[0]
     flat = replace(sparse, positions=sparse.positions[:, sparse.axes], axes=tuple(range(len(sparse.axes))))
-    error = fit_errors(flat, target).relative_l2
-    if error > LARGE_ERROR:
-        warn(f"warning: the {len(sparse)} Diracs differ from the {kernel.name} that was asked for by {error:.0%} "
-             "(relative L2): the result is that of a coarser kernel; ask for one less thin for its length")  # fmt: skip
+    return {"kernel_error": fit_errors(flat, kernel.target(field.config.dim, field.config.axes)).relative_l2}
+
+
+def warn_of_fit(report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> None:
+    """Warn where the Diracs are far from the kernel that was asked for: by what they do to the signal where that is
+    known, else by the kernel itself."""
+    error = report.get("kernel_error", 0.0)
+    if not isinstance(kernel, Kernel) or error <= LARGE_ERROR / 2:
+        return
+    fit = report.get("fit", {})
+    name = next((name for name in ("psnr", "snr") if name in fit), "")
+    if (fit[name] < FIT_LIMITS[name]) if name else error > LARGE_ERROR:
+        limit = f", which limits the result to {fit[name]:.0f} dB" if name else ""
+        warn(f"warning: the {report['diracs']} Diracs differ from the {kernel.name} that was asked for by {error:.0%} "
+             f"(relative L2){limit}: ask for a kernel that is less thin for its length")  # fmt: skip
     # Diracs that miss a thin kernel are wider than it is, and not found thin themselves.
-    sizes = field.origin.half_size
-    if error > LARGE_ERROR / 2 and relative_width(sparse, config.order, sizes) >= THINNEST:
-        warn_of_thin(field, target, warn)
-    return {"kernel_error": error}
+    if relative_width(chosen.kernels[0], field.config.order, field.origin.half_size) >= THINNEST:
+        warn_of_thin(field, kernel.target(field.config.dim, field.config.axes), warn)
 
 
 def evaluate(
@@ -161,6 +171,7 @@ def evaluate(
             if not alone:
                 files += kind.save_figure(before, own, shown_truth(reference), save_path / "comparison.png", metadata,
                                           signed=signed)  # fmt: skip
+        warn_of_fit(report, kernel, chosen, field)
         if not alone:
             files.append(save_path / "metrics.json")
             with atomic_write(files[-1]) as stream:
