@@ -97,7 +97,7 @@ def model_file(path: Path) -> Path:
 def refuse_signal(path: Path, advice: str) -> None:
     """Raise ArchiveError for a file that some modality reads, by its extension, where another kind is expected."""
     kinds = [kind for kind in MODALITIES.values() if path.suffix.lower() in kind.extensions]
-    if kinds and path.is_file() and path.suffix.lower() != ".npz":
+    if kinds and path.is_file() and path.suffix.lower() not in (".npy", ".npz"):
         raise ArchiveError(f"{path} is a signal ({kinds[0].name}), not {advice}")
 
 
