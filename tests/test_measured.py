@@ -43,14 +43,17 @@ def bspline_response(order: int, half_size: float, frequency: float) -> float:
     return float(np.sinc(2 * half_size / (order + 1) * frequency)) ** (order + 1)
 
 
-@pytest.mark.parametrize("name, typed, plain, options", [
-    ("picture.png", ("4px", "6px"), ("0.27586206896551724,0.20512820512820512", "0.41379310344827586"), {}),
-    ("picture.png", ("3px,5px", "0.2"), ("0.20689655172413793,0.2564102564102564", "0.2"), {}),
-    ("sound.wav", ("5ms", "20samples"), ("0.1", "0.4"), {"window": 101}),
-    ("table.csv", ("50ms", "0.1s"), ("0.1", "0.2"), {}),
-    ("box.obj", ("6mm", "9mm"), ("0.16", "0.24"), {"resolution": 16}),
-    ("box.obj", ("6mm", "0.9cm"), ("0.16", "0.24"), {"resolution": 16, "unit": "mm"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, typed, plain, options",
+    [
+        ("picture.png", ("4px", "6px"), ("0.27586206896551724,0.20512820512820512", "0.41379310344827586"), {}),
+        ("picture.png", ("3px,5px", "0.2"), ("0.20689655172413793,0.2564102564102564", "0.2"), {}),
+        ("sound.wav", ("5ms", "20samples"), ("0.1", "0.4"), {"window": 101}),
+        ("table.csv", ("50ms", "0.1s"), ("0.1", "0.2"), {}),
+        ("box.obj", ("6mm", "9mm"), ("0.16", "0.24"), {"resolution": 16}),
+        ("box.obj", ("6mm", "0.9cm"), ("0.16", "0.24"), {"resolution": 16, "unit": "mm"}),
+    ],
+)
 def test_sizes_in_units_are_those_in_domain_units(files, name, typed, plain, options):
     found, wanted = (made(files, name, half_size=h, margin=m, **options) for h, m in (typed, plain))
     np.testing.assert_allclose(found.half_size, wanted.half_size, rtol=1e-12)
@@ -76,15 +79,22 @@ def test_from_python_too(files):
     assert nfconv.fit(signal, "10ms", margin=0.3, **options).origin.half_size == pytest.approx((0.2,))
 
 
-@pytest.mark.parametrize("name, flags, words", [
-    ("picture.png", {"half_size": "5ms"}, "axis y is measured in px, samples, or domain units"),
-    ("sound.wav", {"half_size": "5px"}, "axis t is measured in samples, s, ms, Hz"),
-    ("picture.png", {"half_size": "40px"}, "--half_size must lie in 1e-06..1 domain units (the signal spans 2), not 2.7"),
-    ("picture.png", {"margin": "wide"}, "margin must be a number, not 'wide'"),
-    ("sound.wav", {"margin": "5Hz"}, "margin is a length and not a frequency"),
-    ("box.obj", {"half_size": "6mm,1cm,6mm", "resolution": 8}, "cm and mm have no common measure"),
-    ("box.obj", {"unit": "s"}, "unit must be a length"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, flags, words",
+    [
+        ("picture.png", {"half_size": "5ms"}, "axis y is measured in px, samples, or domain units"),
+        ("sound.wav", {"half_size": "5px"}, "axis t is measured in samples, s, ms, Hz"),
+        (
+            "picture.png",
+            {"half_size": "40px"},
+            "--half_size must lie in 1e-06..1 domain units (the signal spans 2), not 2.7",
+        ),
+        ("picture.png", {"margin": "wide"}, "margin must be a number, not 'wide'"),
+        ("sound.wav", {"margin": "5Hz"}, "margin is a length and not a frequency"),
+        ("box.obj", {"half_size": "6mm,1cm,6mm", "resolution": 8}, "cm and mm have no common measure"),
+        ("box.obj", {"unit": "s"}, "unit must be a length"),
+    ],
+)
 def test_sizes_that_a_signal_does_not_have_are_refused(files, name, flags, words):
     refused(mc_utils, files, words, path=files / name, save_path=files / "out", **flags)
 

@@ -84,26 +84,35 @@ def test_fits_are_as_fine_as_the_thinnest_and_as_wide_as_the_widest_kernel():
     assert sizes == pytest.approx([0.04, 0.02])
 
 
-@pytest.mark.parametrize("flags, words", [
-    ({"save_path": "out.jpg"}, "image is not written as .jpg: name a file with .png, .npy, .exr, or a folder"),
-    ({"save_path": "out.wav"}, "image is not written as .wav"),
-    ({"save_path": "photo.png"}, "photo.png exists and is never overwritten"),
-    ({"save_path": "out.png", "kernel": None, "sigma": None, "filters": "tent:0.1"}, "--filters writes several results"),
-    ({"kernel": None, "sigma": None}, "without one, name a kernel"),
-    ({"signal": None}, "--model_path or --signal is missing"),
-    ({"sigma": "5ms"}, "--sigma 'ms': axis y is measured in px"),
-    ({"sigma": "2"}, "the kernel has radius 6, more than a field is ever trained for"),
-    ({"window": 9}, "image has no option --window"),
-    ({"axes": "time"}, "image has the axes y, x, not"),
-    ({"kernel": "disk", "sigma": None, "radius": "5Hz"}, "axis y is measured in px"),
-    ({"kernel": "anisotropic", "sigma_across": "0.1"}, "stretch anisotropic differently along the axes"),
-    ({"model_path": "model.pth", "axes": "y"}, "keeps how its signal was read: leave --axes out"),
-    ({"model_path": "photo.png"}, "photo.png is a signal (image), not a model: give it as --signal"),
-    ({"model_path": "."}, "the folder . has no model_final.pth or model.pth"),
-    ({"kernel": None, "sigma": None, "kernel_path": "photo.png"}, "photo.png is a signal (image), not a saved kernel"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ({"save_path": "out.jpg"}, "image is not written as .jpg: name a file with .png, .npy, .exr, or a folder"),
+        ({"save_path": "out.wav"}, "image is not written as .wav"),
+        ({"save_path": "photo.png"}, "photo.png exists and is never overwritten"),
+        (
+            {"save_path": "out.png", "kernel": None, "sigma": None, "filters": "tent:0.1"},
+            "--filters writes several results",
+        ),
+        ({"kernel": None, "sigma": None}, "without one, name a kernel"),
+        ({"signal": None}, "--model_path or --signal is missing"),
+        ({"sigma": "5ms"}, "--sigma 'ms': axis y is measured in px"),
+        ({"sigma": "2"}, "the kernel has radius 6, more than a field is ever trained for"),
+        ({"window": 9}, "image has no option --window"),
+        ({"axes": "time"}, "image has the axes y, x, not"),
+        ({"kernel": "disk", "sigma": None, "radius": "5Hz"}, "axis y is measured in px"),
+        ({"kernel": "anisotropic", "sigma_across": "0.1"}, "stretch anisotropic differently along the axes"),
+        ({"model_path": "model.pth", "axes": "y"}, "keeps how its signal was read: leave --axes out"),
+        ({"model_path": "photo.png"}, "photo.png is a signal (image), not a model: give it as --signal"),
+        ({"model_path": "."}, "the folder . has no model_final.pth or model.pth"),
+        (
+            {"kernel": None, "sigma": None, "kernel_path": "photo.png"},
+            "photo.png is a signal (image), not a saved kernel",
+        ),
+    ],
+)
 def test_mistakes_are_one_sentence(photo, model, monkeypatch, flags, words):
-    model.rename(photo.with_name("model.pth" if "." != flags.get("model_path") else "other.pth"))
+    model.rename(photo.with_name("model.pth" if flags.get("model_path") != "." else "other.pth"))
     monkeypatch.chdir(photo.parent)
     given = {"signal": "photo.png", "kernel": "gaussian", "sigma": "5px", "save_path": "out"} | flags
     refused(eval_program, photo.parent, words, **{name: value for name, value in given.items() if value is not None})

@@ -15,18 +15,36 @@ def units(rulers=PIXELS, names="yx") -> tuple[Units, list[str]]:
     return Units(rulers, names, heard.append), heard
 
 
-@pytest.mark.parametrize("text, lengths", [("0.5", [0.5, 0.5]), ("2px", [0.5, 0.25]), (" 2 PX , .5Pixels", [0.5, 0.0625]),
-                                           ("0.1,3e-1", [0.1, 0.3]), ("1e1px,5ms", [2.5, 0.02])])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, lengths",
+    [
+        ("0.5", [0.5, 0.5]),
+        ("2px", [0.5, 0.25]),
+        (" 2 PX , .5Pixels", [0.5, 0.0625]),
+        ("0.1,3e-1", [0.1, 0.3]),
+        ("1e1px,5ms", [2.5, 0.02]),
+    ],
+)
 def test_a_length_per_axis(text, lengths):
     assert units()[0].lengths(text, "sigma") == pytest.approx(lengths, rel=1e-15)
 
 
-@pytest.mark.parametrize("text, words", [("-1px", "sigma must be one positive number or 2 of them with commas, one for each of y, x"),
-                                         ("0", "positive"), ("1,2,3", "positive"), ("wide", "positive"), ("nanpx", "positive"),
-                                         ("1e999px", "positive"), ("5,3px", "gives some numbers a unit and others none"),
-                                         ("5ell", "there is no unit 'ell'; axis y is measured in px, or"),
-                                         ("5s", "axis y is measured in px"), ("5px,5mm", "axis x is measured in px, s, ms, Hz"),
-                                         ("1px,5Hz", "give it in another unit than Hz")])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("-1px", "sigma must be one positive number or 2 of them with commas, one for each of y, x"),
+        ("0", "positive"),
+        ("1,2,3", "positive"),
+        ("wide", "positive"),
+        ("nanpx", "positive"),
+        ("1e999px", "positive"),
+        ("5,3px", "gives some numbers a unit and others none"),
+        ("5ell", "there is no unit 'ell'; axis y is measured in px, or"),
+        ("5s", "axis y is measured in px"),
+        ("5px,5mm", "axis x is measured in px, s, ms, Hz"),
+        ("1px,5Hz", "give it in another unit than Hz"),
+    ],
+)
 def test_what_is_no_length_along_an_axis_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         units()[0].lengths(text, "sigma")
@@ -42,9 +60,20 @@ def test_frequencies_are_cycles_per_domain_unit_or_the_length_they_cut_off():
         time.frequencies("3px", "f")
 
 
-@pytest.mark.parametrize("name, found", [("ms", ("s", 1e-3)), ("MS", ("s", 1e-3)), ("khz", ("Hz", 1e3)), ("mHz", ("Hz", 1e-3)),
-                                         ("MHZ", None), ("Inch", ("m", 0.0254)), ("\u00b5m", ("m", 1e-6)),
-                                         ("\u03bcm", ("m", 1e-6)), ("", None)])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("ms", ("s", 1e-3)),
+        ("MS", ("s", 1e-3)),
+        ("khz", ("Hz", 1e3)),
+        ("mHz", ("Hz", 1e-3)),
+        ("MHZ", None),
+        ("Inch", ("m", 0.0254)),
+        ("\u00b5m", ("m", 1e-6)),
+        ("\u03bcm", ("m", 1e-6)),
+        ("", None),
+    ],
+)
 def test_units_in_any_case_unless_it_matters(name, found):
     assert find_unit(name) == found
 
