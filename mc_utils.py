@@ -5,7 +5,6 @@ python mc_utils.py --path data/raw/images/astronaut.png --save_path data/GTs/ima
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from modalities.measured import load_measured
 from modalities.modality import Modality
 from signals import Signal, make_ground_truth, spacing
 from signals.monte_carlo import SAMPLERS, array_module
-from signals.signal import BOUNDARIES
+from signals.signal import BOUNDARIES, boundary_rules
 from utils import clear_errors, load_options
 
 SMALLEST_HALF_SIZE, LARGEST_HALF_SIZE = 1e-6, 1.0
@@ -66,7 +65,8 @@ def check_request(order: int, samples: int, method: str, backend: str) -> None:
 
 
 @click.command()
-@click.option("--path", required=True, type=click.Path(path_type=Path), help="Signal: image, mesh, video, sound, ...")
+@click.option("--path", required=True, type=click.Path(path_type=Path),
+              help="Signal: image, mesh, video, sound, ..., or a callable, my_field.py:field.")  # fmt: skip
 @click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder, or the .npz file to write.")
 @click.option(
     "--half_size",
@@ -83,7 +83,8 @@ def check_request(order: int, samples: int, method: str, backend: str) -> None:
 )
 @click.option("--sample_number", type=int, default=None, help="Monte Carlo samples per point (100).")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="lattice", show_default=True, help="Monte Carlo draws.")
-@click.option("--boundary", type=click.Choice(list(BOUNDARIES)), default="clamp", show_default=True)
+@click.option("--boundary", default="clamp", show_default=True,
+              help=f"How it goes on beyond [-1, 1]: {', '.join(BOUNDARIES)}; per axis: clamp,periodic.")  # fmt: skip
 @click.option(
     "--margin", default="0.4", show_default=True, help="What is covered beyond [-1, 1], domain units or as --half_size."
 )
@@ -105,22 +106,26 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     check_request(order, samples, method, backend)
     if is_plain(half_size):
         check_half_size([float(part) for part in half_size.split(",")])
+    if unknown := [rule for rule in boundary.split(",") if rule not in BOUNDARIES]:
+        raise ValueError(f"--boundary must be one of {', '.join(BOUNDARIES)}, or one per axis with commas, not "
+                         f"{unknown[0]!r}")  # fmt: skip
     kind = kind_of(path, modality)
     kind.check_boundary(boundary)
     how = "exact" if method == "exact" else f"samples_{samples}"
     file = ground_truth_file(save_path, path.stem, order, half_size, how)
     refuse_existing(file, *preview_files(preview, kind))
-    chosen = kind.axes_of(axes)
+    kind.axes_of(axes)
     options = kind.given(loader)
 
     def load(reach: Sequence[float]) -> Signal:
-        return replace(kind.load(path, reach, **options), axes=chosen)
+        return kind.with_axes(kind.load(path, reach, **options), axes)
 
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)
+    boundary_rules(boundary, signal.axes, signal.dim)
     for axis, size in zip(signal.axes, sizes, strict=True):
         step = spacing(signal.shape[axis])
-        if size < step < 2:
+        if size < step < 2 and signal.function is None:
             click.echo(f"warning: the samples are {step:.3g} apart, more than the half size {size:.3g}: between them "
                        "a field cannot learn what such a kernel sees", err=True)  # fmt: skip
             break

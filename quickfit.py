@@ -52,7 +52,8 @@ def training_size(
         width = SHARE * relative_width(exact, ORDER, radius.tolist())
         sizes.append(min(width, 1.0) * radius * scales[0])
         radii.append(radius * scales[1])
-    steps = np.array([spacing(signal.shape[axis]) for axis in signal.axes])
+    # A callable is sampled as finely as the kernel requires.
+    steps = np.array([0.0 if signal.function else spacing(signal.shape[axis]) for axis in signal.axes])
     size = np.clip(np.min(sizes, axis=0), np.minimum(FEWEST_SAMPLES * steps, LARGEST), LARGEST)
     return size.tolist(), np.max(radii, axis=0).tolist()
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kernels.library import parameters
-from modalities import MODALITIES
+from modalities import CALLABLES, MODALITIES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Characters of an error; a file can bring text of any length.
@@ -82,7 +82,7 @@ def kernel_options(units: bool = False) -> Callable[[Command], Command]:
 
 def loader_names(without: Sequence[str] = ()) -> list[str]:
     """Names of the options of the modalities' loaders."""
-    names = {option.name: None for modality in MODALITIES.values() for option in modality.options}
+    names = {option.name: None for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}
     return [name for name in names if name not in without]
 
 
@@ -90,7 +90,7 @@ def load_options(without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """One click option for every option of the modalities' loaders."""
 
     def decorate(command: Command) -> Command:
-        options = {option.name: option for modality in MODALITIES.values() for option in modality.options}
+        options = {option.name: option for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}
         for name in loader_names(without):
             command = click.option(f"--{name}", type=options[name].type, default=None, help=options[name].help)(command)
         return command

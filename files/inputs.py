@@ -30,6 +30,11 @@ def existing_file(path: str | Path, what: str, advice: str, largest: int = LARGE
         raise ValueError(f"{path} is not readable ({error.strerror}); check its permissions") from None
 
 
+def note(text: str) -> None:
+    """Print what was found out on the terminal."""
+    print(text, file=sys.stderr)
+
+
 def warn(text: str) -> None:
     """Print a warning on the terminal: what of a file was ignored, repaired or guessed."""
     print(f"warning: {text}", file=sys.stderr)

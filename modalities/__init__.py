@@ -7,7 +7,9 @@ from pathlib import Path
 
 from files.inputs import warn
 from modalities.audio import Audio
+from modalities.field import Continuum
 from modalities.figures import figure_pixels, write_figure
+from modalities.formats.programs import is_program, refuse_model
 from modalities.geometry import Geometry
 from modalities.image import Image
 from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
@@ -18,10 +20,13 @@ from modalities.video import Video
 MODALITIES: dict[str, Modality] = {
     entry.name: entry for entry in (Image(), Geometry(), Video(), Audio(), Motion(), Series())
 }
-ALIASES = {"sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
+# Callables are no kind of file that a folder of scripts is written for.
+CALLABLES = Continuum()
+ALIASES = {"callable": "field", "sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
 __all__ = [
     "ALIASES",
+    "CALLABLES",
     "CAPTIONS",
     "MODALITIES",
     "LoadOption",
@@ -39,7 +44,7 @@ def find(name_or_number: str | int) -> Modality:
     """The modality of this name, alias or number ('image', '1' or 1); raises ValueError."""
     wanted = str(name_or_number).strip().lower()
     wanted = ALIASES.get(wanted, wanted)
-    for entry in MODALITIES.values():
+    for entry in (*MODALITIES.values(), CALLABLES):
         if wanted in (entry.name, str(entry.number)):
             return entry
     known = ", ".join(f"{entry.name} ({entry.number})" for entry in MODALITIES.values())
@@ -51,6 +56,9 @@ def for_path(path: str | Path) -> Modality:
     path = Path(path)
     if path.is_dir():
         return find("video")
+    if is_program(path):
+        return CALLABLES
+    refuse_model(path)
     for entry in MODALITIES.values():
         if path.suffix.lower() in entry.extensions:
             return entry

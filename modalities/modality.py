@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -208,6 +208,14 @@ class Modality:
     def size_flags(self) -> tuple[str, ...]:
         """The option that sizes each axis of a result: width, height, depth, or none."""
         return tuple(SIZE_FLAGS.get(letter, "") for letter in self.axis_names)
+
+    def flags_of(self, metadata: Metadata) -> tuple[str, ...]:
+        """`size_flags`, where they depend on the signal."""
+        return self.size_flags
+
+    def with_axes(self, signal: Signal, letters: str | None) -> Signal:
+        """`signal` filtered along the axes of `letters`, as `axes_of` reads them."""
+        return replace(signal, axes=self.axes_of(letters))
 
     def _letters(self, names: str) -> str:
         """Letters of axes given as letters, as names, or as either with commas or spaces in between."""

@@ -8,7 +8,7 @@ from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_DIM, LARGEST_ORDER, checked_axes
 from signals.ground_truth import GroundTruth, check_half_size
 from signals.metadata import Metadata
-from signals.signal import BOUNDARIES
+from signals.signal import boundary_rules
 
 KINDS = ("separable", "siren", "mlp")
 FACTORS = ("swish", "sine", "spline")
@@ -148,8 +148,9 @@ class Origin:
         if not self.shape or not all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in self.shape):
             raise ValueError(f"no signal has the shape {self.shape!r}")
         texts = (self.modality, self.source, self.digest)
-        if self.boundary not in BOUNDARIES or not all(isinstance(text, str) for text in texts):
+        if not all(isinstance(text, str) for text in (*texts, self.boundary)):
             raise ValueError("its boundary rule, modality, source or digest is unknown")
+        boundary_rules(self.boundary, range(len(self.half_size)), len(self.half_size))
 
     @classmethod
     def of(cls, truth: GroundTruth, covered: float | None = None) -> "Origin":

@@ -1,7 +1,6 @@
 """The public functions: a signal becomes a field, and files become signals, fields, kernels and ground truths."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import released
 from files import ArchiveError
 from kernels import SparseKernel
-from modalities import MODALITIES, find, kind_of
+from modalities import CALLABLES, MODALITIES, find, kind_of
 from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
@@ -37,13 +36,20 @@ def fit(
     one per filtered axis, or text with units such as "13px", "5ms", "200Hz" or "3mm", as for `margin`.
 
     signal: an array [H, W, C] or [H, W] of an image, or of another `modality` as its grid has it; the path of a file;
-    or a `Signal`. Kernels may reach `margin` + `half_size` over the border, where `boundary` continues the signal.
+    a `Signal`; or any function of points [N, d] -> [N, c] in NumPy or PyTorch, whose `dim`, `domain`, `coordinates`,
+    `resolution`, `accuracy` and `evaluations` are options too (docs/callables.md). Kernels may reach `margin` +
+    `half_size` over the border, where `boundary` continues the signal: one rule, or one per axis with commas.
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
 
+    asked: dict[str, Any] = {}
+    if is_callable(signal):
+        names = ("dim", *(option.name for option in CALLABLES.options))
+        asked = {name: options.pop(name) for name in names if name in options}
+
     def load_signal(reach: Sequence[float]) -> Signal:
-        return signal if isinstance(signal, Signal) else read(signal, modality, reach=reach)
+        return signal if isinstance(signal, Signal) else read(signal, modality, reach=reach, **asked)
 
     found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
     truth = make_ground_truth(found, order, sizes, beyond, boundary)
@@ -58,13 +64,20 @@ def read(
     `reach`: lengths (domain units) that filters reach beyond [-1, 1], for signals that are cut into pieces; `options`
     are those of the modality's loader (height=180, window=512). Raises FileNotFoundError or ValueError.
     """
+    if callable(source):
+        return CALLABLES.with_axes(CALLABLES.from_callable(source, **options), axes)
     if isinstance(source, str | Path):
         kind = kind_of(source, modality)
         signal = kind.load(source, reach, **options)
     else:
         kind = find(modality or "image")
         signal = kind.from_array(np.asarray(source), reach, **options)
-    return replace(signal, axes=kind.axes_of(axes))
+    return kind.with_axes(signal, axes)
+
+
+def is_callable(signal: Any) -> bool:
+    """Whether a signal is a function, or a path of one, rather than samples."""
+    return callable(signal) or (isinstance(signal, str | Path) and kind_of(signal) is CALLABLES)
 
 
 def load(path: str | Path) -> Field:

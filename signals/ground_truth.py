@@ -7,19 +7,21 @@ on [-1 - m, 1 + m]^d; the margin m and everything else training requires are sto
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from files import ArchiveError, checksum, load_archive, save_archive
+from files.inputs import note, warn
 from kernels import SparseKernel, minimal_kernel
 from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
 from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 from signals.monte_carlo import array_module, monte_carlo_convolution
-from signals.signal import BOUNDARIES, Signal, coordinates, crop, spacing
+from signals.sampling import Request, refined, sample, storing_grid
+from signals.signal import Signal, boundary_rules, coordinates, crop, shared_boundary, spacing
 
 # Far below the distance between any signal's samples; weights of 1 / h^n stay finite.
 SMALLEST_HALF_SIZE = 1e-6
@@ -61,7 +63,8 @@ class GroundTruth:
         if any(pad and axis not in self.axes for axis, pad in enumerate(self.pads)):
             raise ValueError("only filtered axes have a margin")
         check_half_size(self.half_size, self.axes)
-        check_boundary(self.boundary)
+        boundary_rules(self.boundary, self.axes, dim)
+        object.__setattr__(self, "boundary", shared_boundary(self.boundary))
 
     @property
     def dim(self) -> int:
@@ -164,10 +167,24 @@ def check_half_size(half_size: Sequence[float], axes: Sequence[int]) -> None:
         )
 
 
-def check_boundary(boundary: str) -> None:
-    """Raise ValueError for a boundary rule that does not exist."""
-    if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary}")
+def sampled(signal: Signal, request: Request) -> Signal:
+    """The samples of a callable that a request requires, with what that took in the metadata; says so, and warns where
+    the accuracy is not met."""
+    found = sample(signal.function, request)
+    estimate = 0.0 if math.isnan(found.estimate) else found.estimate
+    shape = " x ".join(map(str, found.signal.shape))
+    note(f"{signal.name}: {shape} samples, {found.evaluations} evaluations, estimated {estimate:.1f} dB")
+    wanted = signal.function.settings
+    if not found.met:
+        fixed = any(wanted.resolution)
+        how, more = ("--resolution", "it") if fixed else (f"{wanted.evaluations} evaluations", "--evaluations")
+        warn(f"{signal.name}: {how} ended at an estimated {estimate:.1f} dB, not at {wanted.accuracy:g}: raise {more}, or "
+             "use a larger kernel")  # fmt: skip
+    fine = refined(found.signal, request)
+    facts = {"used": found.evaluations, "estimate": estimate, "resolution": fine.shape}
+    known = {entry.name for entry in fields(signal.metadata)}
+    metadata = replace(signal.metadata, **{name: value for name, value in facts.items() if name in known})
+    return replace(fine, modality=signal.modality, name=signal.name, metadata=metadata)
 
 
 def pads_for(margin: float, shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
@@ -192,14 +209,21 @@ def make_ground_truth(
     """Convolve a signal with the minimal kernel of `order` and `half_size` (domain units, one number or one per
     filtered axis) on its grid and `margin` beyond it, exactly or from Monte Carlo `samples` per point.
 
-    Raises ValueError for numbers out of range and a backend that does not work.
+    `boundary` is one rule, or one per filtered axis with commas in between. A callable is sampled for it first. Raises
+    ValueError for numbers out of range and a backend that does not work.
     """
     checked_order(order)
     sizes = tuple(np.broadcast_to(np.asarray(half_size, float), (len(signal.axes),)).tolist())
     check_half_size(sizes, signal.axes)
-    check_boundary(boundary)
+    boundary = shared_boundary(boundary)
+    boundary_rules(boundary, signal.axes, signal.dim)
     if not 0 <= margin <= LARGEST_MARGIN:
         raise ValueError(f"the margin must lie in 0..{LARGEST_MARGIN:g} domain units, not {margin:g}")
+    if signal.function is not None:
+        request = Request(signal.axes, order, sizes, margin, boundary)
+        signal = sampled(signal, request) if method == "exact" else replace(
+            storing_grid(signal.function, request), modality=signal.modality, name=signal.name, metadata=signal.metadata
+        )  # fmt: skip
     pads = pads_for(margin, signal.shape, signal.axes)
     if method == "exact":
         values, samples = minimal_convolution(signal, order, sizes, boundary, pads, np.dtype(dtype)), 0

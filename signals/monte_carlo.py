@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from kernels.minimal import knot_spacing
-from signals.signal import Signal, coordinates, spacing
+from signals.signal import Signal, boundary_rules, coordinates, spacing
 
 # Points per chunk: bounds memory, and fixes the random streams whatever the machine.
 CHUNK = 1 << 17
@@ -115,6 +115,30 @@ def grid_sampler(signal: Signal, boundary: str, reach: Sequence[float], xp: Modu
     return sample
 
 
+def callable_sampler(signal: Signal, boundary: str) -> Sample:
+    """The callable itself as a function of points [N, d] anywhere, moved into its box as the boundary rules say."""
+    rules = boundary_rules(boundary, signal.axes, signal.dim)
+
+    def sample(points: np.ndarray) -> np.ndarray:
+        return signal.function(within(points, rules))
+
+    return sample
+
+
+def within(points: np.ndarray, rules: Sequence[str]) -> np.ndarray:
+    """Points [N, d] moved to where the rules of their axes find the value for them, in [-1, 1] but for 'extend'."""
+    moved = points.copy()
+    for axis, rule in enumerate(rules):
+        x = moved[:, axis]
+        if rule == "clamp":
+            moved[:, axis] = np.clip(x, -1, 1)
+        elif rule == "periodic":
+            moved[:, axis] = (x + 1) % 2 - 1
+        elif rule == "reflect":
+            moved[:, axis] = 1 - np.abs((x + 1) % 4 - 2)
+    return moved
+
+
 def monte_carlo_convolution(
     signal: Signal,
     order: int,
@@ -141,6 +165,10 @@ def monte_carlo_convolution(
     for axis, size in zip(signal.axes, half_size, strict=True):
         reach[axis] += size
     sample = grid_sampler(signal, boundary, reach, xp)
+    if signal.function is not None:
+        sample = callable_sampler(signal, boundary)
+        if xp is not np:
+            raise ValueError("a callable is asked on the CPU or by itself: use --backend numpy")
     result = np.empty((math.prod(shape), signal.channels), dtype=dtype)
     starts = range(0, len(result), CHUNK)
     for start in track(starts, f"Monte Carlo, {samples} samples", console=Console(stderr=True), transient=True):

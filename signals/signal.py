@@ -5,15 +5,17 @@ Grids include their end points, x_i = -1 + 2 i / (N - 1) ('align corners'), 'ij'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
-# Boundary rules by name, as numpy.pad calls them.
-BOUNDARIES: dict[str, Literal["edge", "reflect"]] = {"clamp": "edge", "reflect": "reflect"}
+# Boundary rules by name, as numpy.pad calls them; a callable is asked beyond its box instead of being extended.
+BOUNDARIES: dict[str, Literal["edge", "reflect", "wrap", "empty"]] = {
+    "clamp": "edge", "reflect": "reflect", "periodic": "wrap", "extend": "empty",
+}  # fmt: skip
 
 
 def spacing(count: int) -> float:
@@ -31,13 +33,30 @@ def crop(values: np.ndarray, pads: Sequence[int]) -> np.ndarray:
     return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]
 
 
+def boundary_rules(boundary: str, axes: Sequence[int], dim: int) -> tuple[str, ...]:
+    """The rule of every axis [dim] ('clamp' where it is not filtered): `boundary` is one rule for all filtered `axes`,
+    or one for each with commas in between. Raises ValueError for others."""
+    rules = boundary.split(",") if isinstance(boundary, str) else [""]
+    if any(rule not in BOUNDARIES for rule in rules) or len(rules) not in (1, len(axes)):
+        each = f", or {len(axes)} of them with commas" if len(axes) > 1 else ""
+        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}{each}, not {boundary}")
+    by_axis = dict(zip(axes, rules * len(axes) if len(rules) == 1 else rules, strict=True))
+    return tuple(by_axis.get(axis, "clamp") for axis in range(dim))
+
+
+def shared_boundary(boundary: str) -> str:
+    """The same rules as one name where all axes share it."""
+    rules = boundary.split(",")
+    return rules[0] if len(set(rules)) == 1 else boundary
+
+
 @dataclass(frozen=True, eq=False)
 class Signal:
     """Samples of f: [-1, 1]^d -> R^c and the metadata its modality requires to write it back.
 
     values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples per axis
-    known beyond [-1, 1] (a window of a longer recording). Raises ValueError for empty or non-finite values and a halo
-    that leaves none.
+    known beyond [-1, 1] (a window of a longer recording); `function` is the callable they are samples of. Raises
+    ValueError for empty or non-finite values and a halo that leaves none.
     """
 
     values: np.ndarray
@@ -46,6 +65,7 @@ class Signal:
     name: str = "signal"
     metadata: Metadata = Metadata()  # noqa: RUF009  # frozen
     halo: tuple[int, ...] = ()
+    function: Any = None
 
     def __post_init__(self) -> None:
         dim = self.values.ndim - 1
@@ -84,7 +104,23 @@ class Signal:
         return crop(self.values, self.halo)
 
     def padded(self, pads: Sequence[int], boundary: str) -> np.ndarray:
-        """The samples with `pads` more per axis on either side: the halo first, the boundary rule beyond it."""
-        inside = crop(self.values, [max(h - p, 0) for h, p in zip(self.halo, pads, strict=True)])
-        beyond = [(max(p - h, 0),) * 2 for h, p in zip(self.halo, pads, strict=True)]
-        return np.pad(inside, [*beyond, (0, 0)], mode=BOUNDARIES[boundary])
+        """The samples with `pads` more per axis on either side: the halo first, the boundary rules beyond it.
+
+        A periodic axis goes on with its first sample after its last: N samples are a period of N steps, which is
+        2 N / (N - 1) domain units. Those of a callable are N - 1, as both ends of its box are the same point. Raises
+        ValueError where only a callable knows more.
+        """
+        rules = boundary_rules(boundary, self.axes, self.dim)
+        values = crop(self.values, [max(h - p, 0) for h, p in zip(self.halo, pads, strict=True)])
+        beyond = [max(p - h, 0) for h, p in zip(self.halo, pads, strict=True)]
+        for rule in dict.fromkeys(rules):
+            wanted = [pad if own == rule else 0 for pad, own in zip(beyond, rules, strict=True)]
+            if rule == "extend" and any(wanted):
+                raise ValueError(f"boundary extend asks a callable beyond its box; {self.name} is samples: use clamp")
+            if rule == "periodic" and self.function is not None:
+                for axis, pad in enumerate(wanted):
+                    index = np.arange(-pad, self.shape[axis] + pad) % (self.shape[axis] - 1)
+                    values = values.take(index, axis=axis) if pad else values
+            elif any(wanted):
+                values = np.pad(values, [*((pad, pad) for pad in wanted), (0, 0)], BOUNDARIES[rule])
+        return values

@@ -75,7 +75,7 @@ def test_monte_carlo_agrees_with_the_exact_method_and_says_what_it_did():
         ({"half_size": (0.1, 2.1)}, "not 0.1, 2.1"),
         ({"margin": -0.1}, "margin must lie in 0..4 domain units, not -0.1"),
         ({"margin": 4.1}, "not 4.1"),
-        ({"boundary": "wrap"}, "boundary must be one of clamp, reflect, not wrap"),
+        ({"boundary": "wrap"}, "boundary must be one of clamp, reflect, periodic, extend, or 2 of them with commas, not wrap"),
         ({"method": "magic"}, "exact or monte_carlo, not 'magic'"),
         ({"method": "monte_carlo", "samples": 0}, "at least 1, not 0"),
         ({"method": "monte_carlo", "sampler": "sobol"}, "--sampler must be one of lattice, independent"),

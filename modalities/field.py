@@ -1,0 +1,143 @@
+"""Continuous signals: any function of points [N, d], of 1 to 4 coordinates, sampled as finely as it requires.
+
+In the plane 1, 3 and 4 channels are shown as a picture, a distance in space as its surface, everything else as curves
+or slices; values are written as .npy in any case.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modalities.display import is_signed, picture, signed_size
+from modalities.figures import Figure, curves_figure, new_figure, show_error, show_picture
+from modalities.formats.grids import write_values
+from modalities.formats.pixels import write_png
+from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
+from modalities.modality import Comparison, LoadOption, Modality
+from modalities.sdf import has_surface
+from signals import Signal
+from signals.callables import FieldMetadata, Settings, continuous, parse_sizes
+from signals.measures import mse, peak, psnr, snr
+from signals.metadata import Metadata, metadata_of
+from signals.sampling import ACCURACY, EVALUATIONS, on_grid
+
+# Samples per axis by which a callable is looked at before it is sampled.
+PREVIEW = {1: 257, 2: 65, 3: 25, 4: 9}
+
+
+class Continuum(Modality):
+    """Functions of points: a network, a procedure, an analytic distance."""
+
+    number = 7
+    metadata_type = FieldMetadata
+    filtered = ""
+    extensions = PROGRAM_EXTENSIONS
+    results = (".npy", ".png")
+    options = (
+        LoadOption("resolution", int, 0, "samples per axis of a callable (0: by itself), or of a mesh's distances"),
+        LoadOption("accuracy", float, ACCURACY, "estimated dB at which a callable is sampled finely enough"),
+        LoadOption("evaluations", int, EVALUATIONS, "points at most that a callable is asked for"),
+        LoadOption("domain", str, "-1,1", "bounds of a callable's box: low,high, or a pair for each coordinate"),
+        LoadOption("coordinates", str, None, "letters of a callable's coordinates, in its order: yx, xy, xyz, ..."),
+    )
+
+    def load(self, path: str | Path, reach: Sequence[float] = (), **options: Any) -> Signal:
+        """The callable in 'my_field.py:field' or a .onnx file, a few samples of it; raises as every loader."""
+        return self.from_callable(read_program(path), name=Path(path).name, **options)
+
+    def from_callable(
+        self, f: Any, *, dim: int | None = None, resolution: int | Sequence[int] = 0, accuracy: float = ACCURACY,
+        evaluations: int = EVALUATIONS, domain: Any = (-1.0, 1.0), coordinates: str | None = None, name: str = "",
+    ) -> Signal:  # fmt: skip
+        """f as a signal that is sampled when it is known what for; raises ValueError for what no field is made of."""
+        if not (np.isfinite(accuracy) and 0 < accuracy <= 200):
+            raise ValueError(f"--accuracy must lie in 0..200 dB, not {accuracy}")
+        if not 1000 <= evaluations <= 1 << 32:
+            raise ValueError(f"--evaluations must be a whole number from 1000 to {1 << 32}, not {evaluations}")
+        found = continuous(f, coordinates, domain, dim, name)
+        settings = Settings(parse_sizes(resolution, found.dim), accuracy, evaluations)
+        found = replace(found, settings=settings)
+        shape = tuple(n or PREVIEW[found.dim] for n in settings.resolution)
+        bounds = tuple(found.domain.ravel().tolist())
+        metadata = FieldMetadata(found.columns, bounds, settings.resolution, accuracy, evaluations)
+        values = on_grid(found, shape).astype(np.float32)
+        return Signal(values, tuple(range(found.dim)), self.name, found.name, metadata, function=found)
+
+    def with_axes(self, signal: Signal, letters: str | None) -> Signal:
+        if not letters:
+            return signal
+        known, wanted = metadata_of(FieldMetadata, signal.metadata).letters, set(letters.replace(",", "").lower())
+        if unknown := sorted(wanted - set(known)):
+            raise ValueError(f"{signal.name} has the axes {', '.join(known)}, not {', '.join(unknown)}")
+        return replace(signal, axes=tuple(sorted(known.index(letter) for letter in wanted)))
+
+    def axes_of(self, letters: str | None) -> tuple[int, ...]:
+        return ()
+
+    def flags_of(self, metadata: Metadata) -> tuple[str, ...]:
+        flags = {"x": "width", "y": "height", "z": "depth"}
+        return tuple(flags.get(letter, "") for letter in metadata_of(FieldMetadata, metadata).letters)
+
+    def load_again(self, path: str | Path, metadata: Metadata, reach: Sequence[float] = ()) -> Signal:
+        """The callable at `path`, read as the one that `metadata` describes, on the grid it was sampled on."""
+        own = metadata_of(FieldMetadata, metadata)
+        bounds = np.array(own.domain).reshape(-1, 2)
+        return self.from_callable(read_program(path), resolution=own.resolution, accuracy=own.accuracy,
+                                  evaluations=own.evaluations, domain=bounds, coordinates=own.coordinates,
+                                  name=Path(path).name)  # fmt: skip
+
+    def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
+        """Write output.npy (float32 values) and, where they are a picture or a surface, output.png and mesh.ply."""
+        folder = Path(folder)
+        if values.ndim == 4 and values.shape[-1] == 1 and has_surface(values) and min(values.shape[:3]) > 1:
+            from modalities.geometry import Geometry
+
+            return Geometry().save(values, folder, Metadata())
+        written = [write_values(folder / "output.npy", values)]
+        if values.ndim > 2:
+            plane = middle_plane(values)
+            written.append(write_png(folder / "output.png", shown(plane, size_of(plane, signed))))
+        return written
+
+    def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
+        """PSNR and SNR in dB, MSE, and the peak of PSNR."""
+        return {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
+
+    def draw(self, shown_: Comparison, metadata: Metadata) -> Figure:
+        """Curves of one coordinate, pictures of two, and of more the middle slices, with the error where known."""
+        if shown_.after.ndim == 2:
+            names = [f"channel {c + 1}" for c in range(min(4, shown_.after.shape[-1]))]
+            curves = [(title, np.linspace(-1, 1, len(v)), v) for title, v in shown_.panels]
+            return curves_figure(names, curves, metadata_of(FieldMetadata, metadata).letters)
+        planes = [(title, middle_plane(values)) for title, values in shown_.panels]
+        best = size_of(middle_plane(shown_.best), shown_.signed)
+        figure = new_figure(3.4 * shown_.columns, 3.8)
+        axes = figure.subplots(1, shown_.columns)
+        for number, (panel, (title, plane)) in enumerate(zip(axes, planes, strict=False)):
+            show_picture(panel, shown(plane, best if number else size_of(plane)), title)
+        if shown_.truth is not None:
+            show_error(axes[3], np.abs(planes[1][1] - planes[2][1]).mean(-1), "|error|")
+        return figure
+
+
+def middle_plane(values: np.ndarray) -> np.ndarray:
+    """The last two axes in the middle of the others, [H, W, 1 | 3 | 4]; other channels as their mean."""
+    while values.ndim > 3:
+        values = values[len(values) // 2]
+    return values if values.shape[-1] in (1, 3, 4) else values.mean(axis=-1, keepdims=True)
+
+
+def size_of(plane: np.ndarray, signed: bool | None = None) -> float:
+    """The largest value of a signed picture, 0 for one that is not."""
+    return signed_size(plane) if (is_signed(plane) if signed is None else signed) else 0.0
+
+
+def shown(plane: np.ndarray, size: float) -> np.ndarray:
+    """A plane as 8-bit pixels, on a scale of its own where it leaves [0, 1]."""
+    if not size and peak(plane) != 1:
+        low, high = float(plane.min()), float(plane.max())
+        plane = (plane - low) / ((high - low) or 1.0)
+    return picture(plane, size=size)
