@@ -47,19 +47,19 @@ def training_options(command: Any) -> Any:
 
 @contextlib.contextmanager
 def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what stops a run into one sentence that says how to go on from its folder with the options `given`."""
+    """Turn what stops a run into one sentence that says how to resume it from its folder with the options `given`."""
     flags = dict(given) | {"summary": folder.parent, "experiment_name": folder.name}
     words = [word for name, value in flags.items() if value is not None for word in (f"--{name}", str(value))]
     command = shlex.join([sys.executable, str(Path(__file__)), *words, "--resume"])
     try:
         yield
     except Interrupted as error:
-        raise click.ClickException(f"{error}; go on with: {command}") from None
+        raise click.ClickException(f"{error}; resume with: {command}") from None
     except DivergedError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         saved = (folder / "current.pth").is_file()
-        again = f"go on with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
+        again = f"resume with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
         named = f"{error.filename or folder}: {error.strerror or error}"
         raise click.ClickException(f"cannot write {named}; fix that and {again}") from None
 
@@ -83,7 +83,7 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
 def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: str, preset: str | None,
          init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, save_seconds: float,
          device: str, **asked: Any) -> None:  # fmt: skip
-    """Train a repeated integral field; the run lives in SUMMARY/EXPERIMENT_NAME and can be resumed."""
+    """Train a repeated integral field; the run is kept in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
     folder, place = summary / experiment_name, pick_device(device)

@@ -165,8 +165,8 @@ def rivals(signal: Signal, kernel: SparseKernel, settings: Settings) -> list[lis
 def ground_truth(settings: Settings) -> str:
     """Exact ground truth against Monte Carlo: errors by samples, and what an accuracy costs."""
     signal, counts = settings.picture(), settings.choose((1, 2, 4, 8, 16, 32, 64), (4, 8))
-    rows, laws = errors(signal, counts, settings)
-    best = min(SAMPLERS, key=lambda sampler: laws[sampler](60))
+    rows, power_laws = errors(signal, counts, settings)
+    best = min(SAMPLERS, key=lambda sampler: power_laws[sampler](60))
     points = torch.rand(settings.choose(1 << 16, 1 << 10), 2)
     network = build_field(FieldConfig("mlp", 2, signal.channels, (0, 1), 1), Origin((1.0,) * 2, 0.0, "clamp", (1, 1)))
     with torch.no_grad():
@@ -178,7 +178,7 @@ def ground_truth(settings: Settings) -> str:
         costs = interleaved(tasks, settings.choose(3, 1))
     reached = []
     for accuracy in DECIBELS:
-        samples = laws[best](accuracy)
+        samples = power_laws[best](accuracy)
         pixels: Cost = costs["samples"] * (samples / counts[-1])
         evaluations = costs["network"] * (samples * math.prod(signal.shape) / len(points))
         faster = f"{pixels.wall / costs['exact'].wall:,.0f} x"
@@ -206,14 +206,14 @@ def errors(
 ) -> tuple[list[list[str]], dict[str, Callable[[float], float]]]:
     """A row per sampler, and for each the samples that a PSNR in dB requires, by the power law through its errors."""
     exact, rows = made(signal, settings), []
-    laws: dict[str, Callable[[float], float]] = {}
+    power_laws: dict[str, Callable[[float], float]] = {}
     for sampler in SAMPLERS:
         found = [made(signal, settings, count, sampler).values - exact.values for count in counts]
         rms = [float(np.sqrt(np.mean(np.square(error, dtype=np.float64)))) for error in found]
         power, start = np.polyfit(np.log(counts), np.log(rms), 1)
         rows.append([sampler, *[f"{error:.2e}" for error in rms], f"{power:.2f}"])
-        laws[sampler] = partial(samples_for, float(power), float(start))
-    return rows, laws
+        power_laws[sampler] = partial(samples_for, float(power), float(start))
+    return rows, power_laws
 
 
 def samples_for(power: float, start: float, decibels: float) -> float:

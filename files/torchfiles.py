@@ -55,7 +55,7 @@ def load_torch(path: str | Path) -> dict[str, Any]:
 
 
 def _checked_copy(stream: Any, size: int) -> io.BytesIO:
-    """The zip file `stream` written anew: torch's own reader might see other entries in it than were checked."""
+    """The zip file `stream` rewritten: torch's own reader might see other entries in it than were checked."""
     copy = io.BytesIO()
     with zipfile.ZipFile(stream) as archive, zipfile.ZipFile(copy, "w") as target:
         check_zip(archive, size, compressed=False)

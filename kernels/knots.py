@@ -31,7 +31,7 @@ Notify = Callable[[str], None]
 
 
 def silent(_: str) -> None:
-    """Notifies nobody."""
+    """Drops a message."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -164,7 +164,7 @@ class Kernel:
             return minimal_kernel(order, values["half_size"], dim, axes).scaled(self.stretch or 1.0)
         size = values[self.type.names("length")[0]]
         unit = Kernel(self.name, self.type.scaled(values, 1.0 / size), self.count, self.error)
-        # A picture may change while the process lives, so its fit is not kept.
+        # A picture may change while the process runs, so its fit is not kept.
         fit = _fitted.__wrapped__ if self.type.names("path") else _fitted
         kernel = fit(unit, order, len(axes), notify)
         kernel = kernel.scaled(size).times(size**-self.type.differentiates)

@@ -34,7 +34,7 @@ Sampled = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 def relative_width(kernel: SparseKernel | Target, order: int, half_size: Sequence[float]) -> float:
     """The width of `kernel` across its thinnest direction, as a share of the minimal kernel's of `order` and
-    `half_size` (domain units, one per filtered axis); infinite where it is too dear to find out."""
+    `half_size` (domain units, one per filtered axis); infinite where it would cost too much to compute."""
     sampled: Sampled
     if isinstance(kernel, SparseKernel):
         if weight_grid(kernel) is None and len(kernel) * CELLS[2][0] ** 2 > LARGEST_WORK:

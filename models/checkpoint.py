@@ -1,4 +1,4 @@
-"""Checkpoints: a field's shape, origin and weights, and what training requires to go on as if never stopped.
+"""Checkpoints: a field's shape, origin and weights, and what training requires to resume as if never stopped.
 
 One dict of tensors and plain values, read by `files.load_torch`: nothing in a file is executed.
 """

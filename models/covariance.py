@@ -1,11 +1,9 @@
 """Gaussians with a covariance per point: variances stretch the axes, correlations mix kernels that all points share.
 
 Sigma = D R D: D the standard deviations, one scale per axis, and R the correlations. A separable field reads the common
-kernels of `kernels.correlated` at every point and pairs them by c(R); a network is asked at the Diracs of W' c(R) W.
-Gaussians are untruncated, as far as their common knots reach.
+kernels of `kernels.correlated` at every point and pairs them by c(R); a network is evaluated at the Diracs of
+W' c(R) W. Gaussians are untruncated, as far as their common knots reach.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -69,7 +67,7 @@ def convolve_covariances(
 ) -> Tensor:
     """The signal filtered by a Gaussian of its own at every point [N, a] -> [N, c], float64.
 
-    A separable field reads tables of `dtype`; a network is asked at most about `block` points at once. Differentiable
+    A separable field reads tables of `dtype`; a network sees at most about `block` points at once. Differentiable
     in points and covariances.
     """
     x, axes = points.to(field.device, torch.float64), points.shape[1]

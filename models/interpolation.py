@@ -36,7 +36,7 @@ def interpolation(place: Tensor, count: int, neighbours: int = NEIGHBOURS) -> tu
 def bspline(place: Tensor, degree: int, count: int) -> tuple[Tensor, Tensor]:
     """(first, local) of the spline of `degree` with `count` coefficients and a knot at every whole place from 0 on.
 
-    Beyond its count - degree intervals the outermost polynomials go on (de Boor 1978, chapter X).
+    Beyond its count - degree intervals the outermost polynomials continue (de Boor 1978, chapter X).
     """
     first = place.floor().clamp(0, count - degree - 1)
     part = place - first

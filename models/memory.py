@@ -35,4 +35,4 @@ def in_smaller_blocks(work: Callable[[int], Result], block: int, notify: Callabl
         block //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        notify(f"out of memory: going on with blocks of {block} points")
+        notify(f"out of memory: continuing with blocks of {block} points")

@@ -12,7 +12,7 @@ class PositionalEncoding(nn.Module):
     """[x, sin(2^k x) / 2^(k e), cos(2^k x) / 2^(k e)] for bands k = 0..bands-1; points [N, d] -> [N, d (1 + 2 bands)].
 
     e is the authors' `norm_exp`: 0 leaves the bands as they are, 1 divides each by its frequency, so that a
-    field starts smooth and its repeated derivative is not drowned by the highest band.
+    field starts smooth and its repeated derivative is not dominated by the highest band.
     """
 
     frequencies: Tensor

@@ -112,7 +112,7 @@ def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarr
     """1-D kernels (positions [K], weights [K] each) at points x [M] from at most `nodes` queries they all share.
 
     Every x - t_k is read off an even lattice by Lagrange interpolation of degree 7, which keeps the moment
-    laws; the queries no longer grow with the number of Diracs.
+    conditions; the queries no longer grow with the number of Diracs.
     """
     targets = x.detach().double()[:, None] - torch.tensor(positions, dtype=torch.float64, device=x.device)
     low, high = float(targets.min()), float(targets.max())

@@ -2,11 +2,13 @@
 
 A scaled kernel has scaled Diracs, so size varies from point to point at no cost: K queries a point, as always
 (Nsampi et al. 2023, section 4.3). Orientation does not: rotating Diracs does not rotate the kernel, so kernels
-of a few angles are filtered with and blended, at the cost of as many filters.
+of a few angles are filtered with and blended, at the cost of as many filters. Gaussians need no blending: they have a
+covariance per point.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,20 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from kernels import SparseKernel
+from kernels.correlated import LEVELS, Level, choose_level
+from kernels.library import gaussian, is_signed
+from models.covariance import Covariances
 from models.exact import exact_at
 from models.field import Field, Progress
 from models.filtering import grid_points
 from signals.exact import kernel_convolution
+from signals.gaussians import gaussian_convolution
 from signals.signal import Signal
 
 # Points of a filter of varying size that are compared with the exact answer, which costs the whole signal at each.
 CHECKED_POINTS = 1024
+# As many Gaussians of a covariance of their own, each of which is integrated densely.
+CHECKED_GAUSSIANS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +57,23 @@ class Filter:
         if self.factors is not None:
             return self.kernels[0].scaled(float(self.factors.max()))
         return max(self.kernels, key=lambda kernel: kernel.radius.max())
+
+    @property
+    def radius(self) -> np.ndarray:
+        """How far the kernel reaches at its largest, [d] in domain units."""
+        return self.widest.radius
+
+    @property
+    def signed(self) -> bool:
+        """Whether the kernel has negative values."""
+        return is_signed(self.kernels[0])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it."""
+        widest = self.widest
+        return {"diracs": len(widest), "kernels": len(self.kernels), "radius": widest.radius.tolist(),
+                "mass": widest.mass, "order": widest.order}  # fmt: skip
 
     def apply(self, field: Field, shape: Sequence[int], progress: Progress | None = None, **options: Any) -> np.ndarray:
         """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; options as Field.filter."""
@@ -83,6 +108,72 @@ class Filter:
         assert self.angles is not None
         weights = blend_weights(resampled_angles(self.angles, shape), len(self.kernels))
         return sum(w[..., None] * filtered(kernel) for w, kernel in zip(weights, self.kernels, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class CovarianceFilter:
+    """The untruncated Gaussian of a covariance of its own at every point, by a map `covariances` [M_1, ..., M_d, d, d]
+    over [-1, 1]^d in square domain units, d 2 or 3, as accurate as `accuracy` (dB) requires. Raises ValueError where
+    one is not positive definite, or longer for its width than there are kernels for."""
+
+    covariances: np.ndarray
+    order: int
+    accuracy: float = 60.0
+
+    fixed = False
+    signed = False
+
+    def __post_init__(self) -> None:
+        assert self.level
+
+    @cached_property
+    def _all(self) -> Covariances:
+        dim = self.covariances.shape[-1]
+        return Covariances.of(torch.as_tensor(self.covariances.reshape(-1, dim, dim)))
+
+    @cached_property
+    def level(self) -> Level:
+        """The common kernels that are used."""
+        return LEVELS[choose_level(self._all.largest, self.accuracy)[0]]
+
+    @property
+    def radius(self) -> np.ndarray:
+        """How far the largest reaches along every axis, [d] in domain units."""
+        return self.level.reach * self._all.deviations.amax(dim=0).numpy()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it."""
+        return {"diracs": self.level.knots ** len(self.radius), "kernels": 1, "radius": self.radius.tolist(),
+                "mass": 1.0, "order": self.order}  # fmt: skip
+
+    def apply(self, field: Field, shape: Sequence[int], **options: Any) -> np.ndarray:
+        """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; options as Field.filter."""
+        return field.filter(gaussian(), shape, covariance=self._on(shape), **options)
+
+    def exact(self, signal: Signal, boundary: str) -> tuple[np.ndarray, np.ndarray]:
+        """Values [P, c] of the untruncated Gaussians at P random outputs on the signal's own grid, and their flat
+        indices [P]."""
+        dim, points = signal.dim, grid_points(signal.shape).numpy()
+        rows = np.random.default_rng(0).permutation(len(points))[:CHECKED_GAUSSIANS]
+        sigmas = self._on(signal.shape).reshape(-1, dim, dim)[rows]
+        return gaussian_convolution(signal, points[rows], sigmas, boundary), rows
+
+    def _on(self, shape: Sequence[int]) -> np.ndarray:
+        """The map on a grid, linear between its samples, which keeps covariances positive definite."""
+        dim = self.covariances.shape[-1]
+        flat = self.covariances.reshape(*self.covariances.shape[:-2], dim * dim)
+        return resampled(flat, shape).reshape(*shape, dim, dim)
+
+
+def turned_covariances(angles: np.ndarray, along: float, across: float, stretch: Sequence[float]) -> np.ndarray:
+    """Covariances [..., 2, 2] of Gaussians with standard deviations `along` a map [...] of angles / 180 degrees, which
+    count from the columns counter-clockwise, and `across` it, stretched along the axes (rows, columns)."""
+    turn = np.pi * angles
+    c, s = np.cos(turn), np.sin(turn)
+    directions = np.stack([np.stack([-s, c], axis=-1), np.stack([c, s], axis=-1)], axis=-1)
+    factor = np.asarray(stretch)[:, None] * directions * np.array([along, across])
+    return factor @ factor.swapaxes(-1, -2)
 
 
 def blend_weights(angles: np.ndarray, count: int) -> np.ndarray:

@@ -33,7 +33,7 @@ def test_blocks_are_halved_until_memory_suffices(shortage):
 
     assert in_smaller_blocks(work, 1024, notes.append) == 256
     assert tried == [1024, 512, 256]
-    assert notes == [f"out of memory: going on with blocks of {block} points" for block in (512, 256)]
+    assert notes == [f"out of memory: continuing with blocks of {block} points" for block in (512, 256)]
 
 
 def test_blocks_are_not_halved_for_ever_nor_for_other_faults():

@@ -170,7 +170,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(training, tmp_path, numbe
     os.kill(process.pid, number)
     message = the_error(ended(process, 1))
     assert f"interrupted at step {step_of(runs / 'my run')}," in message
-    python, program, *options = shlex.split(message.partition("go on with: ")[2])
+    python, program, *options = shlex.split(message.partition("resume with: ")[2])
     assert (python, program) == (sys.executable, str(ROOT / "train.py"))
     assert options[options.index("--experiment_name") + 1] == "my run"
     assert load_checkpoint(runs / "my run" / "current.pth")[1]["step"] < 60

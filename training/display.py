@@ -1,4 +1,4 @@
-"""What a run shows while it lives: a bar in a terminal or notebook, or nothing."""
+"""What a run shows while it trains: a bar in a terminal or notebook, or nothing."""
 
 import warnings
 from collections.abc import Mapping

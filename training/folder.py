@@ -18,7 +18,7 @@ class RunError(ValueError):
 
 
 class RunFolder:
-    """Holds the folder's lock for as long as the run lives; nothing that a run has written is ever removed.
+    """Holds the folder's lock while the run lasts; nothing that a run has written is ever removed.
 
     As a context manager it removes a folder again to which the run has written nothing.
     """
@@ -45,7 +45,7 @@ class RunFolder:
         if not resume and self._written():
             raise RunError(
                 f"{self.path} already holds a run, which is never overwritten: "
-                "choose another --experiment_name, or go on with it by --resume"
+                "choose another --experiment_name, or continue it by --resume"
             )
 
     def _written(self) -> bool:

@@ -76,6 +76,6 @@ def keep_training(
 
 
 def save_state(path: Path, trainer: Trainer) -> None:
-    """Everything that going on requires, in one file."""
+    """Everything that resuming requires, in one file."""
     trainer.finish()
     save_checkpoint(path, trainer.field, trainer.state())

@@ -162,10 +162,10 @@ def resumed(stored: Any, asked: Mapping[str, Any]) -> Options:
     try:
         options = Options(**stored)
     except TypeError as error:
-        raise ValueError(f"current.pth is not the state of a run ({error}): start anew without --resume") from None
+        raise ValueError(f"current.pth is not the state of a run ({error}): start a new run without --resume") from None
     changed = [name for name, value in asked.items() if value is not None and getattr(options, name, None) != value]
     if changed:
         raise ValueError(
-            f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start anew"
+            f"this run was started with other values of --{', --'.join(changed)}: leave them out, or start a new run"
         )
     return options

@@ -16,7 +16,7 @@ TRIAL_STEPS = 4
 
 
 class PrecisionError(ValueError):
-    """The field's arithmetic cannot represent what it is asked to learn; the message says what to do."""
+    """The field's arithmetic cannot represent what it is to learn; the message says what to do."""
 
 
 def rounding_noise(field: Field, targets: LatticeTargets) -> float:

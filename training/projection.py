@@ -30,10 +30,10 @@ LEVEL_WEIGHT = 4.0
 RIDGE = 1e-12
 SMALLEST_FEATURE = 1e-6
 # Rows a step looks at per feature. The phases of a lattice are close to each other, so that a few of them,
-# others in every step, teach as much as all of them and cost a third.
+# others in every step, give as good a gradient as all of them at a third of the cost.
 ROWS_PER_FEATURE = 2
-# The training kernel is blind near the zeros of its spectrum, where F could hold anything, and kernels with
-# Diracs closer than its own would see it: what a FINER times narrower kernel sees is kept small as well.
+# The training kernel does not see frequencies near the zeros of its spectrum, where F could hold anything, but kernels
+# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well.
 PRIOR = 2e-5
 FINER = 4
 

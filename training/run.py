@@ -39,8 +39,8 @@ def train(
     times the training kernel in `origin.psnr`. Raises ValueError, DivergedError and, in a folder, Interrupted.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
-    first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which it goes on by
-    `resume`, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
+    first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
+    continues, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
     """
     asked = {name: value for name, value in asked.items() if value is not None}
     if resume and folder is None:

@@ -80,7 +80,8 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
     """Knots of spline factors per filtered axis and how far they reach: `per_step` of them for each distance h of the
     training kernel's Diracs, but no more than the signal has samples.
 
-    More than some four would show what the training kernel is blind to; training queries lie n h / 2 beyond the margin.
+    More than about four would represent frequencies that the training kernel does not see; training queries lie
+    n h / 2 beyond the margin.
     """
     knots, reach = [], []
     for axis in targets.axes:

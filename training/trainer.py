@@ -1,4 +1,4 @@
-"""The trainer: a field moved along step by step until its budget is spent, and the state that going on requires."""
+"""The trainer: a field moved along step by step until its budget is spent, and the state that resuming requires."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ class Trainer:
         return DivergedError(f"{what} after {self.step if step is None else step} steps: use a smaller --learn_rate")
 
     def state(self) -> dict[str, Any]:
-        """Everything but the field that going on requires: plain values and tensors."""
+        """Everything but the field that resuming requires: plain values and tensors."""
         return {
             "step": self.step,
             "elapsed": self.elapsed,
@@ -111,4 +111,4 @@ class Trainer:
             self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"current.pth is not the state of this run ({reason}): start anew") from None
+            raise ValueError(f"current.pth is not the state of this run ({reason}): start a new one") from None

@@ -193,7 +193,7 @@ def _coloured(path: Path, page: "TiffPage", samples: np.ndarray) -> Picture:
     notes = _notes(page, bands, count)
     missing = missing_pixels(samples[..., [*range(count), *bands]], _nodata(page))
     if missing is not None and alpha:
-        # What nobody sees needs no value.
+        # Invisible pixels need no value.
         hidden = samples[..., alpha[0]] == 0
         samples = np.where(hidden[..., None], samples.dtype.type(0), samples)
         missing = missing & ~hidden if (missing & ~hidden).any() else None
