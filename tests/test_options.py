@@ -8,7 +8,7 @@ import torch
 from training_cases import TRUTHS, generator, trainer_of
 
 from training.muon import Muon, orthogonalise
-from training.optimise import FLOOR, WARM_UP_STEPS, descend, rate
+from training.optimise import FLOOR, descend, rate
 from training.options import PRESETS, RECIPES, Options, resolve, resumed
 
 ENTRIES = dataclasses.fields(Options)
@@ -81,8 +81,8 @@ def test_a_descent_forgets_older_gradients_and_has_its_learning_rate():
 
 def test_schedules():
     cosine = resolve({"num_steps": 1000})
-    assert rate(cosine, 0, 0.0) == pytest.approx(1 / WARM_UP_STEPS)
-    assert rate(cosine, 9, 0.0) == pytest.approx(10 / WARM_UP_STEPS)
+    assert rate(cosine, 0, 0.0) == pytest.approx(1 / cosine.warm_up)
+    assert rate(cosine, 9, 0.0) == pytest.approx(10 / cosine.warm_up)
     assert rate(cosine, 500, 0.0) == 1.0
     assert rate(cosine, 500, 0.5) == pytest.approx((1 + FLOOR) / 2)
     assert rate(cosine, 999, 1.0) == rate(cosine, 999, 7.0) == pytest.approx(FLOOR)

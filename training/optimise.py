@@ -8,7 +8,6 @@ from models.field import Field
 from training.muon import Muon
 from training.options import Options
 
-WARM_UP_STEPS = 20
 # The cosine ends at this share of the learning rate: averaging out the last noise without stopping.
 FLOOR = 0.01
 
@@ -33,7 +32,7 @@ def rate(options: Options, step: int, spent: float) -> float:
     """The learning rate after `step` steps and a share `spent` of the budget, as a factor of the first one."""
     if options.schedule == "step":
         return options.schedule_gamma ** (step // options.schedule_step)
-    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    warm_up = min(1.0, (step + 1) / options.warm_up)
     return warm_up * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(spent, 1.0))))
 
 

@@ -22,7 +22,8 @@ SWISH: Readers = {"layers": ("swish",)}
 SINE: Readers = {"layers": ("sine",)}
 SPLINE: Readers = {"layers": ("spline",)}
 NETWORKS: Readers = {"layers": ("swish", "sine")}
-STEPPED: Readers = NETWORKS | {"schedule": ("step",)}
+STEPPED: Readers = {**NETWORKS, "schedule": ("step",)}
+COSINE: Readers = {**NETWORKS, "schedule": ("cosine",)}
 
 
 def number(default: float, low: float, high: float, text: str, readers: Readers = EVERY) -> Any:
@@ -57,6 +58,7 @@ class Options:
     optimizer: str = choice("muon", OPTIMIZERS, "Muon on hidden matrices with Adam on the rest, or Adam.", NETWORKS)
     learn_rate: float = number(3e-3, 1e-9, 10, "First learning rate.", NETWORKS)
     schedule: str = choice("cosine", SCHEDULES, "Cosine over the budget, or the authors' steps.", NETWORKS)
+    warm_up: int = number(20, 1, 1 << 40, "Steps over which the learning rate rises.", COSINE)
     schedule_step: int = number(10_000, 1, 1 << 40, "Steps between cuts of the learning rate.", STEPPED)
     schedule_gamma: float = number(0.5, 1e-6, 1, "Factor of each cut.", STEPPED)
     loss: str = choice("l1", LOSSES, "Loss of every pyramid level.", POINTWISE)
