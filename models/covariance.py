@@ -5,6 +5,8 @@ kernels of `kernels.correlated` at every point and pairs them by c(R); a network
 W' c(R) W. Gaussians are untruncated, as far as their common knots reach.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
