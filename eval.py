@@ -8,7 +8,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,15 @@ from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach
 from models.device import pick_device
+from models.varying import CovarianceFilter, Filter
+from places import Places, check_together, sizes_to_fit
+from points import filter_places
 from quickfit import fit_for
 from utils import clear_errors, kernel_options, load_options, loader_names
 
 __all__ = ["choose_kernel", "make_filter", "numbers", "output_shape", "read_map"]
 
 LARGEST_OUTPUT = 1 << 31
-# Options of loaders that mean something else here.
-OWN_OPTIONS = ("height", "accuracy")
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
 
@@ -75,6 +76,17 @@ def check_model_options(path: Path, kind: Modality, field: Field, options: Mappi
         raise ValueError(f"{path} is a field of {field.origin.modality}, not {kind.name}: leave --modality out")
     if given := [f"--{name}" for name, value in options.items() if value is not None]:
         raise ValueError(f"{path} keeps how its signal was read: leave {', '.join(given)} out")
+
+
+def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_truth: bool) -> float:
+    """The largest radius of all; raises ValueError where one reaches beyond the margin, or varies where it is to be
+    measured `from_truth` of one kernel."""
+    for chosen in filters:
+        if from_truth and not chosen.fixed:
+            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
+        if not field.origin.released:
+            check_reach(field, chosen.radius.tolist())
+    return max(float(chosen.radius.max()) for chosen in filters)
 
 
 @click.command()
@@ -115,7 +127,36 @@ def check_model_options(path: Path, kind: Modality, field: Field, options: Mappi
 @click.option("--scale_map", type=click.Path(path_type=Path), default=None, help="Map of the kernel's size (0..1).")
 @click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
 @click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
-@click.option("--angles", type=click.IntRange(2, 180), default=12, show_default=True, help="Kernels blended by angle.")
+@click.option(
+    "--angles",
+    type=click.IntRange(2, 180),
+    default=None,
+    help="Kernels blended by angle; default: 12, and none for the anisotropic Gaussian, which turns by its covariance.",
+)
+@click.option(
+    "--covariance_map",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Map of Gaussians: .npy of [.., 2, 2], or of [.., 3] variances and covariance, domain units.",
+)
+@click.option(
+    "--points",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Filter at the points of an .npy [N, axes], domain units, instead of on a grid.",
+)
+@click.option(
+    "--scale",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="How the kernel is stretched at every one of --points: .npy of [N] or [N, axes].",
+)
+@click.option(
+    "--covariance",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Gaussian at every one of --points: .npy of [N, 2, 2], or [N, 3] variances and covariance.",
+)
 @click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
 @kernel_options(units=True)
 @load_options(without=OWN)
@@ -123,7 +164,8 @@ def check_model_options(path: Path, kind: Modality, field: Field, options: Mappi
 def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, kernel_weights: str, filters: str | None,
          save_path: Path, modality: str | None, axes: str | None, block_size: int, signal: Path | None,
          gt_path: Path | None, precision: str, accuracy: float, device: str, width: int | None, height: int | None,
-         depth: int | None, scale_map: Path | None, scale_range: str, angle_map: Path | None, angles: int,
+         depth: int | None, scale_map: Path | None, scale_range: str, angle_map: Path | None, angles: int | None,
+         covariance_map: Path | None, points: Path | None, scale: Path | None, covariance: Path | None,
          **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is.
 
@@ -131,6 +173,8 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     """
     place = pick_device(device)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
+    places = Places.read(points, scale, covariance)
+    gaussian = check_together(click.get_current_context().params)
     loader = {name: named.pop(name) for name in loader_names(without=OWN)}
     raw = None
     if model_path is None:
@@ -141,32 +185,36 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         options = kind.given(loader)
         raw = kind.with_axes(kind.load(signal, **options), axes)
         scales = numbers(scale_range, 2, "--scale_range") if scale_map else [1.0, 1.0]
-        field = fit_for(signal, kind, raw, asked, named, (min(scales), max(scales)), device, **options)
+        wanted, span = sizes_to_fit(places, covariance_map, len(raw.axes)) or ({}, (min(scales), max(scales)))
+        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, **options)
     else:
         field = nfconv.load(model_path)
         kind = find(modality or field.origin.modality)
         check_model_options(model_path, kind, field, loader | {"axes": axes})
-    jobs = {}
-    for folder, path, scale, half_size in asked:
-        kernel = choose_kernel(field, path, scale, named, kernel_weights, half_size)
-        jobs[folder] = kernel, make_filter(field, kernel, scale_map, scale_range, angle_map, angles)
+    settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
+    if gaussian:
+        # One axis has no covariances, but sizes.
+        unit = 1.0 if covariance_map and len(field.config.axes) == 1 else None
+        kernels: dict[Path, Any] = {save_path: nfconv.gaussian(sigma=unit)}
+    else:
+        kernels = {folder: choose_kernel(field, path, size, named, kernel_weights, half_size)
+                   for folder, path, size, half_size in asked}  # fmt: skip
+    if places is not None:
+        filter_places(field.to(place), kernels[save_path], places, save_path, signal, settings)
+        return
+    maps = (scale_map, scale_range, angle_map, angles, covariance_map, accuracy)
+    jobs = {folder: (kernel, make_filter(field, kernel, *maps)) for folder, kernel in kernels.items()}
     shape = output_shape(kind, field, {"width": width, "height": height, "depth": depth})
-    for _, chosen in jobs.values():
-        if gt_path is not None and not chosen.fixed:
-            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
-        if not field.origin.released:
-            check_reach(field, chosen.widest.radius.tolist())
     check_place(save_path, kind, filters is not None)
-    radius = max(float(chosen.widest.radius.max()) for _, chosen in jobs.values())
+    radius = check_jobs(field, [chosen for _, chosen in jobs.values()], gt_path is not None)
     if signal and not gt_path and (raw is None or kind.counted):
         raw = read_signal(signal, kind, field, radius)
     field = field.to(place)
     for folder, (kernel, chosen) in jobs.items():
         reference = None if raw is None or gt_path else exact_reference(raw, kernel, chosen, field)
-        if gt_path is not None:
+        if gt_path is not None and isinstance(chosen, Filter):
             reference = read_reference(gt_path, chosen.widest, field)
-        evaluate(field, chosen, shape, folder, reference, kernel,
-                 precision=precision, accuracy=accuracy, block=block_size**2)  # fmt: skip
+        evaluate(field, chosen, shape, folder, reference, kernel, **settings)
 
 
 if __name__ == "__main__":

@@ -14,18 +14,19 @@ from rich.console import Console
 from files import atomic_write
 from files.folders import writable_folder
 from kernels.fit import fit_errors
-from kernels.library import Kernel, is_signed
+from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from kernels.width import THINNEST, relative_width
 from modalities import MODALITIES, find
 from modalities.modality import Modality
 from models import Field
 from models.filtering import warn_of_thin
-from models.varying import Filter
+from models.varying import CovarianceFilter, Filter
 from nfconv import load_ground_truth
 from signals import Signal, spacing
 from signals.exact import target_convolution
 from signals.measures import mse, psnr, snr
+from signals.quadrature import convolved_somewhere
 from signals.signal import crop
 from utils import progress_bar
 
@@ -77,13 +78,30 @@ def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
     return Reference(truth.core, truth.core)
 
 
-def exact_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> Reference:
-    """The exact convolutions of a signal."""
+def exact_reference(
+    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
+) -> Reference:
+    """The exact convolutions of a signal; of a callable, dense quadrature at random points of the grid."""
+    if signal.function is not None:
+        return callable_reference(signal, kernel, chosen, field)
     truth, rows = chosen.exact(signal, field.origin.boundary)
     ideal = None
     if isinstance(kernel, Kernel) and chosen.fixed:
         ideal = target_convolution(signal, kernel.target(field.config.dim, field.config.axes), field.origin.boundary)
     return Reference(signal.core, truth, rows, ideal)
+
+
+def callable_reference(
+    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
+) -> Reference:
+    """A callable convolved with the kernel that was asked for at some points; says how good the quadrature is."""
+    if not (isinstance(chosen, Filter) and chosen.fixed):
+        raise ValueError("a callable is measured with one kernel: leave the maps out, or --signal")
+    axes = field.config.axes
+    asked = kernel.target(field.config.dim, axes) if isinstance(kernel, Kernel) else chosen.kernels[0]
+    truth, rows, own = convolved_somewhere(signal, asked, axes, field.origin.boundary)
+    warn(f"measured against quadrature of {signal.name} itself at {len(rows)} points, itself good to {own:.0f} dB")
+    return Reference(signal.core, truth, rows)
 
 
 def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field: Field) -> dict[str, Any]:
@@ -107,21 +125,23 @@ def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field:
     return report
 
 
-def fit_error(kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> dict[str, float]:
+def fit_error(kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field) -> dict[str, float]:
     """How far the Diracs are from the kernel of the library that was asked for, relative to its L2 norm, as an entry of
     metrics.json; empty for kernels that are Diracs themselves."""
-    if not isinstance(kernel, Kernel):
+    if not isinstance(kernel, Kernel) or not isinstance(chosen, Filter):
         return {}
     sparse = chosen.kernels[0]
     flat = replace(sparse, positions=sparse.positions[:, sparse.axes], axes=tuple(range(len(sparse.axes))))
     return {"kernel_error": fit_errors(flat, kernel.target(field.config.dim, field.config.axes)).relative_l2}
 
 
-def warn_of_fit(report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen: Filter, field: Field) -> None:
+def warn_of_fit(
+    report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
+) -> None:
     """Warn where the Diracs are far from the kernel that was asked for: by what they do to the signal where that is
     known, else by the kernel itself."""
     error = report.get("kernel_error", 0.0)
-    if not isinstance(kernel, Kernel) or error <= LARGE_ERROR / 2:
+    if not isinstance(kernel, Kernel) or not isinstance(chosen, Filter) or error <= LARGE_ERROR / 2:
         return
     fit = report.get("fit", {})
     name = next((name for name in ("psnr", "snr") if name in fit), "")
@@ -136,7 +156,7 @@ def warn_of_fit(report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen
 
 def evaluate(
     field: Field,
-    chosen: Filter,
+    chosen: Filter | CovarianceFilter,
     shape: Sequence[int],
     save_path: Path,
     reference: Reference | None,
@@ -149,17 +169,16 @@ def evaluate(
     `options` are those of Field.filter. Returns what metrics.json holds; a `save_path` that names a file becomes the
     result alone.
     """
-    kind, metadata, widest = find(field.origin.modality), field.origin.metadata, chosen.widest
-    signed = is_signed(chosen.kernels[0]) or None
+    kind, metadata = find(field.origin.modality), field.origin.metadata
+    signed = chosen.signed or None
     alone = names_file(save_path)
     with writable_folder(save_path.parent if alone else save_path), progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("filtering", total=1.0, note="")
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": warn}
         start = time.perf_counter()
         result = chosen.apply(field, shape, **options)
-        report = {"seconds": time.perf_counter() - start, "diracs": len(widest), "kernels": len(chosen.kernels),
-                  "radius": widest.radius.tolist(), "mass": widest.mass, "order": widest.order,
-                  "shape": list(result.shape)} | fit_error(kernel, chosen, field)  # fmt: skip
+        report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
+        report |= fit_error(kernel, chosen, field)
         if alone:
             files = [kind.save_as(result, save_path, metadata, signed)]
         else:
@@ -167,7 +186,7 @@ def evaluate(
         if reference is not None:
             before = reference.before
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)
-            report |= measure(own, reference, widest.radius, field)
+            report |= measure(own, reference, chosen.radius, field)
             if not alone:
                 files += kind.save_figure(before, own, shown_truth(reference), save_path / "comparison.png", metadata,
                                           signed=signed)  # fmt: skip

@@ -55,12 +55,13 @@ def load_archive(path: str | Path, required: Collection[str]) -> dict[str, np.nd
     return arrays
 
 
-def load_array(path: str | Path) -> np.ndarray:
-    """The array of numbers in an `.npy` file; raises FileNotFoundError, or ArchiveError for anything else."""
+def load_array(path: str | Path, mapped: bool = False) -> np.ndarray:
+    """The array of numbers in an `.npy` file, read where it is used if `mapped`; raises FileNotFoundError, or
+    ArchiveError for anything else."""
     with reading(path, "an .npy file") as stream:
         # Mapped first: an array that claims more than the file holds is refused before any memory is used.
-        mapped = np.load(stream.name, mmap_mode="r", allow_pickle=False)
-        whole = isinstance(mapped, np.memmap) and mapped.offset + mapped.nbytes == os.fstat(stream.fileno()).st_size
-        if not whole or mapped.dtype.kind not in NUMBERS:
+        found = np.load(stream.name, mmap_mode="r", allow_pickle=False)
+        whole = isinstance(found, np.memmap) and found.offset + found.nbytes == os.fstat(stream.fileno()).st_size
+        if not whole or found.dtype.kind not in NUMBERS:
             raise ArchiveError("is truncated or not an .npy file of plain numbers; save it again")
-        return np.array(mapped)
+        return found if mapped else np.array(found)

@@ -1,0 +1,132 @@
+"""Filtering at the points of a file, each with a size or a covariance of its own, a chunk at a time."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+
+import nfconv
+from evaluation import Reference, fit_error, measure, names_file, print_report, read_signal
+from files import atomic_write
+from files.folders import refuse_existing, writable_folder
+from kernels.correlated import LEVELS
+from kernels.library import Kernel
+from kernels.sparse import SparseKernel
+from modalities import find
+from models import Field
+from models.exact import exact_at
+from models.filtering import sparse_kernel
+from models.varying import CHECKED_GAUSSIANS, CovarianceFilter, Filter
+from places import Places
+from signals import Signal
+from signals.gaussians import gaussian_convolution
+from utils import progress_bar
+
+
+def filter_places(
+    field: Field, kernel: Kernel | SparseKernel, places: Places, save_path: Path, signal: Path | None,
+    settings: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Check what is asked for and where it goes, read the `signal` where one is given, and filter at all points."""
+    most = places.extremes(len(field.config.axes))[1]
+    if places.covariance is None:
+        radius = most * sparse_kernel(field, kernel).radius
+    else:
+        # Chunks are checked as they are filtered; for points over the border all must be known to reach no further.
+        radius = np.full(field.config.dim, LEVELS[-1].reach * most)
+    places.check(field, radius, places.covariance is None)
+    if names_file(save_path):
+        refuse_existing(save_path)
+        if save_path.suffix != ".npy":
+            raise ValueError(
+                f"values at points are written as .npy, not {save_path.suffix}: name such a file, or a folder"
+            )
+    elif save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
+        raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
+    raw = read_signal(signal, find(field.origin.modality), field, float(radius.max())) if signal else None
+    evaluate_points(field, kernel, places, save_path, raw, **settings)
+
+
+def evaluate_points(
+    field: Field, kernel: Kernel | SparseKernel, places: Places, save_path: Path, raw: Signal | None, **options: Any
+) -> None:
+    """Filter at the points, chunk by chunk, write values.npy [N, c], float32, and, where the signal is known, how near
+    some of them are to the exact answer; a `save_path` that names a file becomes the values alone.
+
+    `options` are those of Field.filter.
+    """
+    axes, alone = len(field.config.axes), names_file(save_path)
+    target = save_path if alone else save_path / "values.npy"
+    told: set[str] = set()
+    report: dict[str, Any] = {}
+
+    def notify(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            click.echo(text, err=True)
+
+    with writable_folder(target.parent), progress_bar(Console(stderr=True)) as bar:
+        task, start = bar.add_task("filtering", total=len(places.points), note=""), time.perf_counter()
+        with atomic_write(target) as stream:
+            shape = (len(places.points), field.config.channels)
+            np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for rows in places.chunks():
+                try:
+                    found = places.settings(rows, axes)
+                    values = field.filter(kernel, notify=notify, **found, **options)
+                    report = widest(report, facts(field, kernel, found, options.get("accuracy", 60.0)))
+                except ValueError as error:
+                    raise ValueError(f"points {rows.start} to {rows.stop - 1}: {error}") from None
+                stream.write(np.ascontiguousarray(values, "<f4").tobytes())
+                bar.update(task, completed=rows.stop)
+        report = {"seconds": time.perf_counter() - start, "shape": list(shape)} | report
+        if isinstance(kernel, Kernel) and places.covariance is None:
+            report |= fit_error(kernel, Filter((sparse_kernel(field, kernel),)), field)
+        files = [target]
+        if raw is not None:
+            reference = exact_points(raw, kernel, places, field)
+            report |= measure(np.load(target, mmap_mode="r"), reference, np.array(report["radius"]), field)
+        if not alone:
+            files.append(save_path / "metrics.json")
+            with atomic_write(files[-1]) as stream:
+                stream.write(json.dumps(report, indent=2).encode() + b"\n")
+    print_report(report, files)
+
+
+def facts(
+    field: Field, kernel: Kernel | SparseKernel, found: Mapping[str, np.ndarray | None], accuracy: float
+) -> dict[str, Any]:
+    """What metrics.json says of a kernel at some points, at its largest."""
+    sigma, scale = found["covariance"], found["scale"]
+    if sigma is not None and sigma.shape[-1] > 1:
+        return CovarianceFilter(sigma, field.config.order, accuracy).facts
+    if sigma is not None:
+        kernel, scale = nfconv.gaussian(sigma=1.0), np.sqrt(sigma)
+    return Filter((sparse_kernel(field, kernel).scaled(1.0 if scale is None else float(scale.max())),)).facts
+
+
+def widest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The facts of whichever has more Diracs, with the larger radius of both."""
+    if not one:
+        return other
+    most = max(one, other, key=lambda entry: entry["diracs"])
+    return most | {"radius": np.maximum(one["radius"], other["radius"]).tolist()}
+
+
+def exact_points(signal: Signal, kernel: Kernel | SparseKernel, places: Places, field: Field) -> Reference:
+    """The exact answer at some of the points: of the Diracs, or of untruncated Gaussians."""
+    rows = np.random.default_rng(0).permutation(len(places.points))[:CHECKED_GAUSSIANS]
+    found, boundary = places.settings(np.sort(rows), len(signal.axes)), field.origin.boundary
+    at, scale, sigma = found["at"], found["scale"], found["covariance"]
+    assert at is not None
+    if sigma is not None:
+        return Reference(signal.core, gaussian_convolution(signal, at, sigma, boundary), np.sort(rows))
+    stretch = None if scale is None else torch.as_tensor(scale.reshape(len(at), -1)).expand(-1, len(signal.axes))
+    truth = exact_at(signal, sparse_kernel(field, kernel), torch.as_tensor(at), stretch, boundary)
+    return Reference(signal.core, truth, np.sort(rows))
