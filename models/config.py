@@ -18,9 +18,16 @@ LAYER_ENTRIES = {
     "sine": ("num_channels", "num_layers", "omega_0"),
     "spline": ("knots", "reach"),
 }
+# What networks of all coordinates are made of; separable fields have the layers of their factors.
+POINTWISE_LAYERS = {"siren": "sine", "mlp": "swish"}
 LARGEST_SIDE = 1 << 24
 # Domain units; a signal of one sample has 2 of them for each sample of its margin.
 LARGEST_MARGIN = 1e6
+
+
+def layers_of(kind: str, factor: str) -> str:
+    """What a field of this kind, with these factors where it is separable, is made of: a key of LAYER_ENTRIES."""
+    return POINTWISE_LAYERS.get(kind, factor)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class FieldConfig:
     @property
     def layers(self) -> str:
         """What the field is made of, a key of LAYER_ENTRIES."""
-        return {"siren": "sine", "mlp": "swish"}.get(self.kind, self.factor)
+        return layers_of(self.kind, self.factor)
 
     def differences(self, other: "FieldConfig") -> list[str]:
         """Entries in which the weights of `other` stand for another function than the same weights of this field."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from kernels import SparseKernel
+from kernels import SparseKernel, minimal_kernel
 from kernels.library import Kernel
 from models.config import FieldConfig, Origin
 from models.polynomial import PolynomialPart
@@ -59,6 +59,16 @@ class Field(nn.Module):
     def h(self) -> dict[int, float]:
         """Distance between the training kernel's Diracs along every filtered axis, in domain units."""
         return self.origin.spacings(self.config)
+
+    @property
+    def kernel(self) -> SparseKernel:
+        """The training kernel: the minimal kernel of the field's order and half sizes."""
+        return minimal_kernel(self.config.order, self.origin.half_size, self.config.dim, self.config.axes)
+
+    @property
+    def margin(self) -> float:
+        """How far beyond [-1, 1] the field was trained, in domain units."""
+        return self.origin.margin
 
     @property
     def psnr(self) -> float:

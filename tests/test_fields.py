@@ -177,3 +177,10 @@ def test_fields_differ_in_what_gives_their_weights_a_meaning(kind, change, named
     mine = field_config(kind)
     assert mine.differences(mine) == []
     assert sorted(mine.differences(field_config(kind, **change))) == sorted(named)
+
+
+def test_a_field_knows_its_training_kernel():
+    field = random_field(field_config("separable", 3, axes=(0, 2), order=2), half_size=(0.1, 0.3), margin=0.25)
+    assert (field.margin, field.kernel.order, field.kernel.axes) == (0.25, 2, (0, 2))
+    np.testing.assert_allclose(field.kernel.radius, (0.1, 0.0, 0.3))
+    assert field.kernel.mass == pytest.approx(1.0)

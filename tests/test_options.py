@@ -171,11 +171,11 @@ def test_options_that_do_not_fit_are_refused_by_name(asked, preset, words):
     "asked, unread",
     [
         ({}, {"batch", "loss", "omega_0", "knots", "schedule_step", "schedule_gamma"}),
-        ({"schedule": "step"}, {"batch", "loss", "omega_0", "knots"}),
+        ({"schedule": "step"}, {"batch", "loss", "omega_0", "knots", "warm_up"}),
         ({"factor": "sine"}, {"batch", "loss", "pe", "norm_exp", "knots", "schedule_step", "schedule_gamma"}),
         ({"field": "mlp"}, {"factor", "knots", "omega_0", "core_size", "accuracy", "schedule_step", "schedule_gamma"}),
         ({"factor": "spline"}, {"batch", "loss", "omega_0", "pe", "norm_exp", "num_channels", "num_layers", "optimizer",
-                                "learn_rate", "schedule", "schedule_step", "schedule_gamma", "precision"}),
+                                "learn_rate", "schedule", "warm_up", "schedule_step", "schedule_gamma", "precision"}),
     ],
 )  # fmt: skip
 def test_options_that_a_run_never_reads_are_known(asked, unread):

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from models.config import FACTORS, KINDS
+from models.config import FACTORS, KINDS, layers_of
 from training.pyramid import LOSSES
 
 SUPERVISIONS = ("projection", "lattice", "points", "autodiff")
@@ -84,7 +84,7 @@ class Options:
     @property
     def layers(self) -> str:
         """What the field is made of: swish or sine layers, or splines."""
-        return {"siren": "sine", "mlp": "swish"}.get(self.field, self.factor)
+        return layers_of(self.field, self.factor)
 
     def without_effect(self, names: Iterable[str]) -> list[str]:
         """One warning for each of the options `names` that a run with these options never reads."""
