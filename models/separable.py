@@ -1,7 +1,7 @@
 """The separable field: F(x) = sum_r C_r prod_j U_j,r_j(x_j) + P(x), U_j the factors of axis j, C a dense core.
 
 Differences act on each factor before the product, so weights of size 1 / h^n never meet as 1 / h^(n d): float32
-suffices where rounding in a network of all coordinates exceeds the signal. A tensor grid costs its axes, not its points.
+suffices where rounding in a network of all coordinates exceeds the signal. A grid costs its axes, not its points.
 """
 
 import math
