@@ -224,9 +224,9 @@ def _probed(f: Any, columns: str, domain: np.ndarray, name: str) -> Continuous:
             raise NotAskedError(f"{name} {error}") from None
         except Exception as error:  # a user's own program raises anything
             cuda |= "cuda" in str(error).lower()
-            failed = failed or error
-            # What PyTorch says of a tensor of another type says less than what comes last.
-            failed = error if dialect.startswith("torch") else failed
+            # That a tensor was expected, or an array, says less than what comes of one.
+            if failed is None or "Tensor" in str(failed):
+                failed = error
             continue
         if len(values) != PROBES:
             raise NotAskedError(f"{name} returned {list(values.shape)} for points {list(points.shape)}: return one row "

@@ -178,7 +178,7 @@ def sampled(signal: Signal, request: Request) -> Signal:
     if not found.met:
         fixed = any(wanted.resolution)
         how, more = ("--resolution", "it") if fixed else (f"{wanted.evaluations} evaluations", "--evaluations")
-        warn(f"{signal.name}: {how} ended at an estimated {estimate:.1f} dB, not at {wanted.accuracy:g}: raise {more}, or "
+        warn(f"{signal.name}: {how} ended at an estimated {estimate:.1f} dB, not {wanted.accuracy:g}: raise {more}, or "
              "use a larger kernel")  # fmt: skip
     fine = refined(found.signal, request)
     facts = {"used": found.evaluations, "estimate": estimate, "resolution": fine.shape}

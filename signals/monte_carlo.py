@@ -164,11 +164,10 @@ def monte_carlo_convolution(
     reach = [pad * spacing(n) for pad, n in zip(pads, signal.shape, strict=True)]
     for axis, size in zip(signal.axes, half_size, strict=True):
         reach[axis] += size
-    sample = grid_sampler(signal, boundary, reach, xp)
-    if signal.function is not None:
-        sample = callable_sampler(signal, boundary)
-        if xp is not np:
-            raise ValueError("a callable is asked on the CPU or by itself: use --backend numpy")
+    if signal.function is not None and xp is not np:
+        raise ValueError("a callable is asked on the CPU, or asks a GPU itself: use --backend numpy")
+    asked = signal.function is not None
+    sample = callable_sampler(signal, boundary) if asked else grid_sampler(signal, boundary, reach, xp)
     result = np.empty((math.prod(shape), signal.channels), dtype=dtype)
     starts = range(0, len(result), CHUNK)
     for start in track(starts, f"Monte Carlo, {samples} samples", console=Console(stderr=True), transient=True):

@@ -3,6 +3,7 @@
 Gauss-Legendre nodes in panels whose ends lie on the kernel's knots and where a boundary rule bends the callable.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,12 +11,15 @@ import numpy as np
 from kernels.sparse import SparseKernel
 from kernels.target import Target
 from signals.callables import Continuous
+from signals.measures import psnr
 from signals.monte_carlo import within
+from signals.signal import Signal, boundary_rules, coordinates
 
 NODES = 4
 # Points that a callable is asked for altogether.
 EVALUATIONS = 1 << 21
 MOST_KNOTS = 64
+CHECKED_POINTS = 256
 # Ramps at once.
 BLOCK = 1 << 22
 
@@ -61,9 +65,19 @@ def dense_convolution(
     return np.stack(results)
 
 
-def coarser(dim: int) -> int:
-    """Two thirds of the panels that 256 points get with `dim` filtered axes, to judge the quadrature by."""
-    return max(3, int((EVALUATIONS / 256) ** (1 / dim) / NODES * 2 / 3))
+def convolved_somewhere(
+    signal: Signal, kernel: SparseKernel | Target, axes: Sequence[int], boundary: str
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The callable of a signal, convolved at random samples of its grid: [P, c], their flat indices [P], and how good
+    that is, compared with a coarser quadrature (dB)."""
+    rules = boundary_rules(boundary, axes, signal.dim)
+    rows = np.random.default_rng(0).permutation(math.prod(signal.shape))[:CHECKED_POINTS]
+    index = np.unravel_index(rows, signal.shape)
+    points = np.stack([coordinates(n)[i] for n, i in zip(signal.shape, index, strict=True)], axis=-1)
+    truth = dense_convolution(signal.function, kernel, axes, rules, points)
+    fewer = max(3, int((EVALUATIONS / len(points)) ** (1 / len(axes)) / NODES * 2 / 3))
+    few = dense_convolution(signal.function, kernel, axes, rules, points[:16], fewer)
+    return truth, rows, psnr(few, truth[:16])
 
 
 def _line(edges: np.ndarray, x: float, rule: str) -> tuple[np.ndarray, np.ndarray]:

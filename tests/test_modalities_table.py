@@ -11,7 +11,7 @@ import pytest
 from cases import Case, make_case
 from matplotlib.text import Text
 
-from modalities import CAPTIONS, MODALITIES, figure_pixels, find, for_path
+from modalities import CALLABLES, CAPTIONS, MODALITIES, figure_pixels, find, for_path
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +32,9 @@ def test_names_numbers_and_extensions_find_each_other(case):
 def test_numbers_keep_their_meaning():
     numbers = {entry.name: entry.number for entry in MODALITIES.values()}
     assert numbers == {"image": 1, "geometry": 2, "video": 3, "audio": 4, "motion": 5, "series": 6}
+    assert find("field") is find(7) is CALLABLES
     assert find("sound") is find("Audio") is MODALITIES["audio"]
-    for wrong in ("images2", 0, 7, "", "1.0"):
+    for wrong in ("images2", 0, 8, "", "1.0"):
         with pytest.raises(ValueError, match="choose one of image"):
             find(wrong)
 

@@ -1,0 +1,197 @@
+"""Samples of callables, and how well their convolution is known, against quadrature written here."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kernels import minimal_kernel
+from kernels.minimal import bspline
+from modalities import CALLABLES
+from nfconv import fit, gaussian
+from signals import make_ground_truth
+from signals.callables import Settings, continuous
+from signals.ground_truth import GroundTruth
+from signals.measures import peak
+from signals.quadrature import dense_convolution
+from signals.sampling import Request, corrected, hat_integrals, refined, sample
+from signals.signal import boundary_rules, coordinates, spacing
+
+CENTRES = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25]])
+RADII = np.array([0.42, 0.3, 0.33])
+
+
+def spheres(p):
+    return np.min([np.linalg.norm(p - c, axis=1) - r for c, r in zip(CENTRES, RADII, strict=True)], axis=0)[:, None]
+
+
+def waves(p):
+    return 0.5 + 0.2 * np.sin(14 * p[:, :1] + 3 * p[:, 1:] ** 2) + 0.2 * np.cos(11 * p[:, 1:] - 2 * p[:, :1])
+
+
+def integral(f, half_size, points, axes, fold, cells=24):
+    """f * tent at points by Gauss-Legendre of 4 nodes in cells that end on knots and borders."""
+    x, w = np.polynomial.legendre.leggauss(4)
+    found = []
+    for point in points:
+        lines = []
+        for axis in axes:
+            bends = [point[axis] - 1, point[axis] + 1, 0.0]
+            cuts = np.union1d(np.linspace(-half_size, half_size, cells + 1), [b for b in bends if abs(b) < half_size])
+            half = np.diff(cuts)[:, None] / 2
+            t = (cuts[:-1, None] + half + half * x).ravel()
+            lines.append((t, (half * w).ravel() * (1 - np.abs(t) / half_size) / half_size))
+        mesh = np.meshgrid(*[t for t, _ in lines], indexing="ij")
+        weights = math.prod(np.meshgrid(*[v for _, v in lines], indexing="ij")).ravel()
+        moved = np.repeat(point[None], mesh[0].size, axis=0)
+        moved[:, axes] -= np.stack([m.ravel() for m in mesh], -1)
+        found.append(weights @ f(fold(moved)))
+    return np.array(found)
+
+
+FOLDS = {"clamp": lambda p: np.clip(p, -1, 1), "extend": lambda p: p, "periodic": lambda p: (p + 1) % 2 - 1}
+
+
+def decibels(values, truth):
+    return 20 * math.log10(peak(truth) / math.sqrt(np.mean((values - truth) ** 2)))
+
+
+def convolved(signal, request, points):
+    """The tent over the samples at any points: hats and B-spline integrated point by point."""
+    pads = [math.ceil(request.half_size[0] / spacing(n)) + 2 for n in signal.shape]
+    values = signal.padded(pads, request.boundary)
+    lines = [hat_integrals(points[:, a], coordinates(n, pads[a]), 1, request.half_size[0])
+             for a, n in enumerate(signal.shape)]  # fmt: skip
+    letters = "ijk"[: signal.dim]
+    return np.einsum(f"{','.join('n' + x for x in letters)},{letters}c->nc", *lines, values)
+
+
+@pytest.mark.parametrize(
+    "f, dim, half_size, accuracy, most",
+    [(waves, 2, 0.1, 60, 9_000), (waves, 2, 0.1, 80, 25_000), (spheres, 3, 0.1, 60, 27_000)],
+)
+def test_accuracy_is_met_with_few_evaluations_and_known(f, dim, half_size, accuracy, most):
+    source = replace(continuous(f, dim=dim), settings=Settings((0,), accuracy))
+    request = Request(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp")
+    found = sample(source, request)
+    points = np.random.default_rng(1).uniform(-1, 1, (100, dim))
+    truth = integral(f, half_size, points, list(range(dim)), FOLDS["clamp"], 8)
+    measured = decibels(convolved(found.signal, request, points), truth)
+    assert found.met and found.evaluations <= most
+    assert measured >= accuracy - 2 and abs(measured - found.estimate) <= 6
+
+
+@pytest.mark.parametrize("evaluations", [1100, 1500, 2000, 3000, 5000, 10_000, 30_000, 100_000])
+def test_a_wave_that_aliases_is_not_taken_for_a_smooth_one(evaluations):
+    """cos(160 pi x) in the plane with a slow wave: never more than 6 dB too optimistic, whatever the budget."""
+
+    def trap(p):
+        return 0.5 + 0.25 * (np.cos(160 * np.pi * p[:, :1]) + np.cos(2 * p[:, 1:]))
+
+    source = replace(continuous(trap, dim=2), settings=Settings((0,), 100.0, evaluations))
+    request = Request((0, 1), 1, (0.05, 0.05), 0.2, "clamp")
+    found = sample(source, request)
+    points = np.random.default_rng(1).uniform(-1, 1, (150, 2))
+    truth = integral(trap, 0.05, points, [0, 1], FOLDS["clamp"], 16)
+    assert not found.met and found.evaluations <= evaluations + 600
+    measured = decibels(convolved(found.signal, request, points), truth)
+    assert math.isnan(found.estimate) or found.estimate <= measured + 6
+
+
+@pytest.mark.parametrize("boundary", list(FOLDS))
+def test_ground_truth_of_a_callable_is_its_integral_beyond_the_border_too(boundary):
+    """By quadrature in the test, at samples of the margin as well; Monte Carlo agrees."""
+
+    def f(p):
+        return 0.5 + 0.3 * np.sin(np.pi * (p[:, :1] + 0.3)) * np.cos(2 * np.pi * p[:, 1:])
+
+    signal = CALLABLES.from_callable(f, dim=2, accuracy=80)
+    truth = make_ground_truth(signal, 1, 0.2, 0.3, boundary, dtype="float64")
+    rng = np.random.default_rng(0)
+    index = [rng.integers(0, n, 40) for n in truth.values.shape[:2]]
+    points = np.stack([truth.coordinates(a)[i] for a, i in enumerate(index)], -1)
+    wanted = integral(f, 0.2, points, [0, 1], FOLDS[boundary])
+    assert decibels(truth.values[tuple(index)], wanted) >= 77
+    assert truth.metadata.used <= 20_000 and truth.metadata.estimate >= 80 and truth.metadata.resolution == truth.shape
+    rough = make_ground_truth(signal, 1, 0.2, 0.3, boundary, "monte_carlo", 64, dtype="float64")
+    points = np.stack(np.meshgrid(*[rough.coordinates(a)[::9] for a in (0, 1)], indexing="ij"), -1).reshape(-1, 2)
+    wanted = integral(f, 0.2, points, [0, 1], FOLDS[boundary])
+    assert decibels(rough.values[::9, ::9].reshape(-1, 1), wanted) > 40
+
+
+def test_one_filtered_axis_and_an_unknown_number_of_others():
+    signal = CALLABLES.with_axes(CALLABLES.from_callable(lambda p: np.sin(p[:, :1] + 9 * p[:, 2:]), dim=3), "z")
+    truth = make_ground_truth(signal, 1, 0.1, 0.2, "extend")
+    assert truth.axes == (2,) and truth.shape[:2] == (17, 17)
+    points = np.array([[0.5, 0.25, z] for z in (-1.0, -0.3, 1.0)])
+    wanted = integral(lambda p: np.sin(p[:, :1] + 9 * p[:, 2:]), 0.1, points, [2], FOLDS["extend"])
+    row = [np.interp(z, truth.coordinates(2), truth.values[12, 10, :, 0]) for z in points[:, 2]]
+    np.testing.assert_allclose(row, wanted[:, 0], atol=2e-3)
+
+
+def test_corrected_samples_read_linearly_have_the_right_mean():
+    """Over whole periods the linear reading of s - s'' / 12 errs by the fourth order, that of s by the second."""
+    for n in (20, 40):
+        x = 2 * np.arange(n + 3) / n
+        f = np.exp(np.sin(x))[:, None]
+        assert np.array_equal(corrected(f, 0)[[0, -1]], f[[0, -1]])
+        second = f[2:] - 2 * f[1:-1] + f[:-2]
+        np.testing.assert_allclose(corrected(f, 0)[1:-1], f[1:-1] - second / 12, rtol=1e-14)
+
+
+def test_hats_and_b_splines_add_up_and_agree_with_fine_sums():
+    samples = np.linspace(-1.5, 1.5, 31)
+    for order in (0, 1, 2):
+        matrix = hat_integrals(np.linspace(-0.9, 0.9, 7), samples, order, 0.33)
+        np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-13)
+        y = np.linspace(-0.33, 0.33, 400_001)[:-1] + 0.33 / 400_000
+        density = np.nan_to_num(bspline(order, 0.33)(y))
+        place = np.clip(1 - np.abs(0.6 - y[:, None] - samples) / 0.1, 0, None)
+        np.testing.assert_allclose(matrix[5], density @ place * 0.66 / 400_000, atol=1e-7)
+
+
+def test_refinement_keeps_the_function():
+    source = replace(continuous(waves, dim=2), settings=Settings((12, 9)))
+    request = Request((0, 1), 1, (0.2, 0.4), 0.2, "extend")
+    coarse = sample(source, request).signal
+    fine = refined(coarse, request)
+    assert all(4 * spacing(n) <= s + 1e-9 for n, s in zip(fine.shape, request.half_size, strict=True))
+    step = [(m - 1) // (n - 1) for m, n in zip(fine.shape, coarse.shape, strict=True)]
+    np.testing.assert_allclose(fine.values[:: step[0], :: step[1]], coarse.values, atol=1e-14)
+    middle = fine.values[: 2 * step[0] : step[0], 0].mean(axis=0)
+    np.testing.assert_allclose(middle, (coarse.values[0, 0] + coarse.values[1, 0]) / 2)
+
+
+def test_a_budget_that_ends_first_is_a_warning(capsys):
+    signal = CALLABLES.from_callable(lambda p: (p[:, :1] > p[:, 1:]) * 1.0, dim=2, evaluations=3000)
+    make_ground_truth(signal, 1, 0.1, 0.2)
+    said = capsys.readouterr().err
+    assert "evaluations, estimated" in said and "warning" in said and "3000 evaluations ended at an estimated" in said
+
+
+def test_quadrature_of_the_package_agrees(tmp_path):
+    points = np.random.default_rng(2).uniform(-1, 1, (5, 2))
+    kernel = minimal_kernel(1, 0.2, 2)
+    for boundary, fold in FOLDS.items():
+        found = dense_convolution(continuous(waves, dim=2), kernel, (0, 1), boundary_rules(boundary, (0, 1), 2), points)
+        tolerance = 1e-7 if boundary != "periodic" else 1e-4
+        np.testing.assert_allclose(found, integral(waves, 0.2, points, [0, 1], fold, 80), atol=tolerance)
+
+
+def test_a_field_of_a_callable_filters_it(tmp_path):
+    field = fit(waves, dim=2, half_size=0.1, factor="spline", boundary="extend", accuracy=80)
+    assert field.origin.modality == "field" and field.origin.boundary == "extend"
+    points = np.random.default_rng(4).uniform(-1, 1, (60, 2))
+    for size, least in ((0.1, 75), (0.2, 78), (0.4, 80)):
+        found = field.filter(minimal_kernel(1, size, 2), at=points)
+        assert decibels(found, integral(waves, size, points, [0, 1], FOLDS["extend"])) >= least
+    assert field.filter(gaussian(sigma=0.05)).shape == (*field.origin.shape, 1)
+
+
+def test_rules_per_axis_are_kept_in_files(tmp_path):
+    signal = CALLABLES.from_callable(waves, dim=2)
+    truth = make_ground_truth(signal, 1, 0.2, 0.3, "clamp,periodic")
+    again = GroundTruth.load(truth.save(tmp_path / "truth.npz"))
+    assert again.boundary == "clamp,periodic" and again.metadata == truth.metadata
+    assert make_ground_truth(signal, 1, 0.2, 0.3, "clamp,clamp").boundary == "clamp"
