@@ -29,7 +29,7 @@ from evaluation import (
 )
 from files.folders import refuse_existing
 from kernels.library import KERNELS
-from modalities import find, kind_of
+from modalities import find, kind_of, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach
@@ -38,6 +38,7 @@ from models.varying import CovarianceFilter, Filter
 from places import Places, check_together, sizes_to_fit
 from points import filter_places
 from quickfit import fit_for
+from signals.masks import masked
 from utils import clear_errors, kernel_options, load_options, loader_names
 
 __all__ = ["choose_kernel", "make_filter", "numbers", "output_shape", "read_map"]
@@ -120,6 +121,8 @@ def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_
 @click.option("--depth", type=click.IntRange(1), default=None, help="Slices, frames or time steps.")
 @click.option("--block_size", type=click.IntRange(1), default=256, show_default=True, help="Points at once, squared.")
 @click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, to measure against or fit.")
+@click.option("--mask", type=click.Path(path_type=Path), default=None,
+              help="Weights of the signal's samples, 0 (missing) to 1: a picture's lightness, or .npy.")  # fmt: skip
 @click.option("--gt_path", type=click.Path(path_type=Path), default=None, help="Ground truth to measure against.")
 @click.option("--precision", type=click.Choice(["auto", "32", "64"]), default="auto", show_default=True)
 @click.option("--accuracy", default=60.0, show_default=True, help="PSNR (dB) that rounding must not limit (with auto).")
@@ -166,7 +169,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
          gt_path: Path | None, precision: str, accuracy: float, device: str, width: int | None, height: int | None,
          depth: int | None, scale_map: Path | None, scale_range: str, angle_map: Path | None, angles: int | None,
          covariance_map: Path | None, points: Path | None, scale: Path | None, covariance: Path | None,
-         **named: Any) -> None:  # fmt: skip
+         mask: Path | None, **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is.
 
     Without a model a spline field is fitted to --signal first.
@@ -184,6 +187,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         check_place(save_path, kind, filters is not None)
         options = kind.given(loader)
         raw = kind.with_axes(kind.load(signal, **options), axes)
+        raw = raw if mask is None else masked(raw, read_mask(mask))
         scales = numbers(scale_range, 2, "--scale_range") if scale_map else [1.0, 1.0]
         wanted, span = sizes_to_fit(places, covariance_map, len(raw.axes)) or ({}, (min(scales), max(scales)))
         field = fit_for(signal, kind, raw, asked, named | wanted, span, device, **options)
@@ -208,7 +212,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     check_place(save_path, kind, filters is not None)
     radius = check_jobs(field, [chosen for _, chosen in jobs.values()], gt_path is not None)
     if signal and not gt_path and (raw is None or kind.counted):
-        raw = read_signal(signal, kind, field, radius)
+        raw = read_signal(signal, kind, field, radius, None if mask is None else read_mask(mask))
     field = field.to(place)
     for folder, (kernel, chosen) in jobs.items():
         reference = None if raw is None or gt_path else exact_reference(raw, kernel, chosen, field)

@@ -18,6 +18,7 @@ from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from kernels.width import THINNEST, relative_width
 from modalities import MODALITIES, find
+from modalities.formats.grids import write_values
 from modalities.modality import Modality
 from models import Field
 from models.filtering import warn_of_thin
@@ -25,6 +26,7 @@ from models.varying import CovarianceFilter, Filter
 from nfconv import load_ground_truth
 from signals import Signal, spacing
 from signals.exact import target_convolution
+from signals.masks import divided, masked
 from signals.measures import mse, psnr, snr
 from signals.quadrature import convolved_somewhere
 from signals.signal import crop
@@ -50,9 +52,10 @@ class Reference:
     ideal: np.ndarray | None = None
 
 
-def read_signal(path: Path, kind: Modality, field: Field, radius: float) -> Signal:
+def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
     signal = kind.load_again(path, field.origin.metadata, [radius])
+    signal = signal if mask is None else masked(signal, mask)
     if (signal.channels, signal.dim) != (field.config.channels, field.config.dim):
         raise ValueError(f"--signal {path} has {signal.channels} channels on {signal.dim} axes, the field "
                          f"{field.config.channels} on {field.config.dim}")  # fmt: skip
@@ -88,6 +91,10 @@ def exact_reference(
     ideal = None
     if isinstance(kernel, Kernel) and chosen.fixed:
         ideal = target_convolution(signal, kernel.target(field.config.dim, field.config.axes), field.origin.boundary)
+    known = signal.metadata.known
+    if known is not None:
+        before, truth = divided(signal.core, known)[0], divided(truth, known)[0]
+        return Reference(before, truth, rows, None if ideal is None else divided(ideal, known)[0])
     return Reference(signal.core, truth, rows, ideal)
 
 
@@ -176,13 +183,18 @@ def evaluate(
         task = bar.add_task("filtering", total=1.0, note="")
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": warn}
         start = time.perf_counter()
-        result = chosen.apply(field, shape, **options)
+        result = chosen.apply(field, shape, **options, share=metadata.known is not None)
         report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
         report |= fit_error(kernel, chosen, field)
+        shares = []
+        if metadata.known is not None:
+            result, share = result[..., :-1], result[..., -1:]
+            report["shape"] = list(result.shape)
+            shares = [] if alone else [write_values(save_path / "known.npy", share)]
         if alone:
             files = [kind.save_as(result, save_path, metadata, signed)]
         else:
-            files = kind.save(result, save_path, metadata, signed)
+            files = kind.save(result, save_path, metadata, signed) + shares
         if reference is not None:
             before = reference.before
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)

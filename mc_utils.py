@@ -12,10 +12,11 @@ import click
 
 from files.folders import refuse_existing, writable_folder
 from kernels.sparse import LARGEST_ORDER
-from modalities import kind_of
+from modalities import kind_of, read_mask
 from modalities.measured import load_measured
 from modalities.modality import Modality
 from signals import Signal, make_ground_truth, spacing
+from signals.masks import divided, masked
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
 from utils import clear_errors, load_options
@@ -94,11 +95,13 @@ def check_request(order: int, samples: int, method: str, backend: str) -> None:
 @click.option("--modality", default=None, help="Name or number; default: by the file's extension.")
 @click.option("--axes", default=None, help="Axes to filter: yx, Y,X, rows,columns, time; default: the modality's.")
 @click.option("--preview", type=click.Path(path_type=Path), default=None, help="PNG of signal and ground truth.")
+@click.option("--mask", type=click.Path(path_type=Path), default=None,
+              help="Weights of the samples, 0 (missing) to 1: a picture's lightness, or .npy.")  # fmt: skip
 @load_options()
 @clear_errors
 def main(path: Path, save_path: Path, order: int, half_size: str, method: str | None, sample_number: int | None,
          sampler: str, boundary: str, margin: str, seed: int, backend: str, dtype: str, modality: str | None,
-         axes: str | None, preview: Path | None, **loader: Any) -> None:  # fmt: skip
+         axes: str | None, preview: Path | None, mask: Path | None, **loader: Any) -> None:  # fmt: skip
     """Convolve a signal with the minimal kernel and write it as the ground truth a field is trained on."""
     # The authors' program knows Monte Carlo alone: a number of samples asks for it.
     method = method or ("exact" if sample_number is None else "monte_carlo")
@@ -118,7 +121,8 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     options = kind.given(loader)
 
     def load(reach: Sequence[float]) -> Signal:
-        return kind.with_axes(kind.load(path, reach, **options), axes)
+        signal = kind.with_axes(kind.load(path, reach, **options), axes)
+        return signal if mask is None else masked(signal, read_mask(mask))
 
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)
@@ -140,7 +144,9 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
                f"half size {shown}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
-        kind.save_figure(signal.core, truth.core, None, preview, signal.metadata, ("signal", "ground truth"))
+        known = signal.metadata.known
+        pair = [values if known is None else divided(values, known)[0] for values in (signal.core, truth.core)]
+        kind.save_figure(*pair, None, preview, signal.metadata, ("signal", "ground truth"))
         click.echo(f"{preview}: the signal and its ground truth")
 
 

@@ -5,6 +5,9 @@ A new modality is one file with one class, and one entry in MODALITIES.
 
 from pathlib import Path
 
+import numpy as np
+
+from files import load_array
 from files.inputs import warn
 from modalities.audio import Audio
 from modalities.field import Continuum
@@ -36,8 +39,17 @@ __all__ = [
     "find",
     "for_path",
     "kind_of",
+    "read_mask",
     "write_figure",
 ]
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Weights [N_1, ..., N_d] of samples: the lightness of a picture, or an .npy array; raises ValueError."""
+    if Path(path).suffix == ".npy":
+        return load_array(Path(path)).astype(np.float64)
+    signal = MODALITIES["image"].load(path)
+    return signal.values[..., :-1].mean(axis=-1) if signal.channels in (2, 4) else signal.values.mean(axis=-1)
 
 
 def find(name_or_number: str | int) -> Modality:

@@ -134,7 +134,7 @@ class Geometry(Modality):
 
     def _shape(self, values: np.ndarray, metadata: GeometryMetadata, name: str, advice: str) -> Signal:
         if not has_surface(values):
-            missing = "inside" if values.min() >= 0 else "outside"
+            missing = "outside" if (values < 0).any() else "inside"
             raise ValueError(f"no sample of the {' x '.join(map(str, values.shape))} grid is {missing}; {advice}")
         return self.signal(values[..., None], metadata, name)
 

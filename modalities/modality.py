@@ -11,6 +11,7 @@ import numpy as np
 from files.folders import refuse_existing
 from modalities.figures import Figure, write_figure
 from signals import Signal
+from signals.masks import pack
 from signals.metadata import Metadata
 
 # What figures call the signal and the result, unless a caller names them otherwise.
@@ -187,10 +188,14 @@ class Modality:
         return [write_figure(self.draw(shown, metadata), path), *self.write_beside(Path(path), shown, metadata)]
 
     def signal(self, values: np.ndarray, metadata: Metadata, name: str, halo: tuple[int, ...] = ()) -> Signal:
-        """`values` as a signal of this modality; raises ValueError where `metadata` does not describe them."""
-        signal = Signal(values, self.axes_of(None), self.name, name, metadata, halo)
-        metadata.check_signal(signal.shape, signal.channels)
-        return signal
+        """`values` as a signal of this modality, those that are NaN as missing samples; raises ValueError where
+        `metadata` does not describe them."""
+        shape = tuple(n - 2 * h for n, h in zip(values.shape[:-1], halo or (0,) * values.ndim, strict=False))
+        metadata.check_signal(shape, values.shape[-1])
+        if values.size and np.isnan(values).any():
+            values, known = pack(values, None, name)
+            metadata = replace(metadata, known=known)
+        return Signal(values, self.axes_of(None), self.name, name, metadata, halo)
 
     def given(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Those `options` of a command line that are not None; raises ValueError for one this loader lacks."""

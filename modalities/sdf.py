@@ -48,7 +48,7 @@ def signed_distances(vertices: np.ndarray, faces: np.ndarray, resolution: int) -
 
 def has_surface(grid: np.ndarray) -> bool:
     """Whether a grid of signed distances has an inside and an outside, thus a surface between them."""
-    return bool(grid.min() < 0 < grid.max())
+    return bool((grid < 0).any() and (grid > 0).any())
 
 
 def extract_surface(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

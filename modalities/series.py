@@ -138,10 +138,12 @@ class Series(Modality):
 
     def _signal(self, table: Table, scaling: str, name: str) -> Signal:
         check("scaling", scaling, scaling in SCALINGS, " or ".join(SCALINGS))
-        if not np.isfinite(table.values).all():
-            raise ValueError("it has values that are NaN or infinite; fill gaps first")
+        if np.isinf(table.values).any() or not np.isfinite(table.values[:, 0]).all():
+            raise ValueError("it has infinite values, or times that are missing; fix the table first")
+        if np.isnan(table.values[:, 1:]).all(axis=0).any():
+            raise ValueError("it has columns without a value; leave them out")
         start, step, values = evenly(table.values[:, 0], table.values[:, 1:], name)
-        offset = values.mean(axis=0)
+        offset = np.nanmean(values, axis=0)
         scale = column_scales(values - offset, offset, scaling)
         metadata = SeriesMetadata(
             start,
@@ -207,7 +209,7 @@ def evenly(times: np.ndarray, values: np.ndarray, name: str) -> tuple[float, flo
 def column_scales(centred: np.ndarray, offset: np.ndarray, scaling: str) -> np.ndarray:
     """The root mean square [c] of each column, or of all; 1 for columns that vary by no more than rounding."""
     with np.errstate(over="ignore"):
-        sizes = np.sqrt(np.mean(np.square(centred), axis=0))
+        sizes = np.sqrt(np.nanmean(np.square(centred), axis=0))
         if scaling == "common":
             sizes = np.full_like(sizes, np.sqrt(np.mean(np.square(sizes))))
     return np.where(sizes > 1e-12 * np.abs(offset), sizes, 1.0)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from models.stencil import Stencil
 # Receives the share of the work that is done, and one sentence the user should read.
 Progress = Callable[[float], None]
 Notify = Callable[[str], None]
+# Kernels of less mass average nothing.
+LEAST_MASS = 0.1
 Kept = TypeVar("Kept")
 
 
@@ -96,16 +99,38 @@ class Field(nn.Module):
         accuracy, dB of PSNR that approximations must not limit (60); tolerance, share of a kernel's L2 norm that may be
         left out (1e-7; 0.1 is a preview of kernels that are no product); block, points that a network sees at once;
         progress, called with the share done; notify, called with warnings.
+        Where samples of the signal are missing, results are weighted means of the known ones (signals/masks.py); with
+        share=True their last channel is the share of known weight.
         Raises KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
         """
         from models.filtering import Settings
         from models.gridded import filter_grid
         from models.scattered import filter_at
 
+        share = settings.pop("share", False)
         chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
         if at is not None:
-            return filter_at(self, kernel, at, scale, covariance, chosen)
-        return filter_grid(self, kernel, shape or self.origin.shape, scale, covariance, chosen)
+            values = filter_at(self, kernel, at, scale, covariance, chosen)
+        else:
+            values = filter_grid(self, kernel, shape or self.origin.shape, scale, covariance, chosen)
+        return self._normalised(values, kernel if covariance is None else None, share)
+
+    def _normalised(self, values: Any, kernel: Kernel | SparseKernel | None, share: bool) -> Any:
+        """Filtered values divided by the share of known weight, where samples of the signal are missing."""
+        known = self.origin.metadata.known
+        if known is None:
+            if share:
+                raise ValueError("no sample of this field's signal is missing: leave share out")
+            return values
+        from models.filtering import sparse_kernel
+        from signals.masks import divided
+
+        if kernel is not None and sparse_kernel(self, kernel).mass < LEAST_MASS:
+            raise ValueError("a signal with missing samples is averaged: use a kernel of mass 1, not of differences")
+        found, weight = divided(values, known)
+        if not share:
+            return found
+        return np.concatenate([found, weight], -1) if isinstance(found, np.ndarray) else torch.cat([found, weight], -1)
 
     def save(self, path: str | Path) -> Path:
         """Write the field to one file, whole or not at all; `nfconv.load` reads it."""

@@ -9,12 +9,13 @@ import numpy as np
 import released
 from files import ArchiveError
 from kernels import SparseKernel
-from modalities import CALLABLES, MODALITIES, find, kind_of
+from modalities import CALLABLES, MODALITIES, find, kind_of, read_mask
 from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
 from models.device import pick_device
 from signals import GroundTruth, Signal, make_ground_truth
+from signals.masks import masked
 from training import train
 
 # What a folder given as a model stands for.
@@ -38,18 +39,20 @@ def fit(
     signal: an array [H, W, C] or [H, W] of an image, or of another `modality` as its grid has it; the path of a file;
     a `Signal`; or any function of points [N, d] -> [N, c] in NumPy or PyTorch, whose `dim`, `domain`, `coordinates`,
     `resolution`, `accuracy` and `evaluations` are options too (docs/callables.md). Kernels may reach `margin` +
-    `half_size` over the border, where `boundary` continues the signal: one rule, or one per axis with commas.
+    `half_size` over the border, where `boundary` continues the signal: one rule, or one per axis with commas. `mask`:
+    weights of the samples, or their file, 0 where one is missing (NaN is, too).
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
-
     asked: dict[str, Any] = {}
+    mask = options.pop("mask", None)
     if is_callable(signal):
         names = ("dim", *(option.name for option in CALLABLES.options))
         asked = {name: options.pop(name) for name in names if name in options}
 
     def load_signal(reach: Sequence[float]) -> Signal:
-        return signal if isinstance(signal, Signal) else read(signal, modality, reach=reach, **asked)
+        found = signal if isinstance(signal, Signal) else read(signal, modality, reach=reach, **asked)
+        return found if mask is None else masked(found, read_mask(mask) if isinstance(mask, str | Path) else mask)
 
     found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
     truth = make_ground_truth(found, order, sizes, beyond, boundary)

@@ -9,7 +9,7 @@ Metadata arrives from files and is validated there: ranges when a subclass is co
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 from signals.units import Ruler
@@ -25,8 +25,12 @@ Kind = TypeVar("Kind", bound="Metadata")
 
 @dataclass(frozen=True)
 class Metadata:
-    """Base class, and the metadata of a signal without a modality; subclasses raise ValueError for invalid fields."""
+    """Base class, and the metadata of a signal without a modality; subclasses raise ValueError for invalid fields.
 
+    `known`: of a signal with missing samples, whose last channel is their weight, what was subtracted from the others.
+    """
+
+    known: tuple[float, ...] | None = field(default=None, kw_only=True)
     registry: ClassVar[dict[str, type["Metadata"]]] = {}
     modality: ClassVar[str] = ""
     axis_names: ClassVar[str] = ""
@@ -63,7 +67,9 @@ def parse_metadata(modality: str, entries: Mapping[str, Any], shape: Sequence[in
         merged = {**load, **{name: value for name, value in entries.items() if name != "load"}}
         merged = {name: value for name, value in merged.items() if name not in (*kind.obsolete, "released")}
         metadata = kind(**_complete(kind, merged))
-        metadata.check_signal(shape, channels)
+        if metadata.known is not None:
+            check_numbers("known", metadata.known, channels - 1)
+        metadata.check_signal(shape, channels - (metadata.known is not None))
     except (TypeError, ValueError) as error:
         what = f"invalid metadata of modality {modality!r:.40}" if modality else "invalid metadata"
         raise ValueError(f"{what}: {error}; make the file again from the signal") from None
@@ -94,7 +100,7 @@ def metadata_of(kind: type[Kind], metadata: Metadata) -> Kind:
 
 def metadata_entries(metadata: Metadata) -> dict[str, Any]:
     """JSON-able entries from which `parse_metadata` makes the same metadata again."""
-    return asdict(metadata)
+    return {name: value for name, value in asdict(metadata).items() if name != "known" or value is not None}
 
 
 def check(name: str, value: Any, valid: bool, wanted: str) -> None:

@@ -14,6 +14,7 @@ from modalities import CAPTIONS, MODALITIES, Modality
 from modalities.figures import figure_pixels
 from models.field import Field
 from signals.ground_truth import GroundTruth
+from signals.masks import divided
 from signals.measures import psnr
 from training.objective import Loss
 from training.options import Options
@@ -77,6 +78,9 @@ class Record:
         """A picture, or the reason why there is none and will be none: no drawing ends a run."""
         captions = ("ground truth", CAPTIONS[1])
         try:
+            known = self.truth.metadata.known
+            if known is not None:
+                truth, prediction = divided(truth, known)[0], divided(prediction, known)[0]
             figure = modality.figure(truth, prediction, truth, self.truth.metadata, captions)
             pixels = figure_pixels(figure)
         except ValueError as error:

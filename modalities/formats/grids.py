@@ -12,7 +12,8 @@ LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 def read_grid(path: Path) -> np.ndarray:
-    """The float32 numbers [Nx, Ny, Nz] of a .npy file, or of the array 'values', 'sdf' or the only one of an .npz file.
+    """The float32 numbers [Nx, Ny, Nz], NaN where they are missing, of a .npy file, or of the array 'values', 'sdf' or
+    the only one of an .npz file.
 
     Never unpickles. Raises FileNotFoundError or ValueError.
     """
@@ -25,8 +26,8 @@ def read_grid(path: Path) -> np.ndarray:
             f"{path} holds {grid.dtype} {list(grid.shape)}; give signed distances [Nx, Ny, Nz], two or more per axis"
         )
     bounded(path, grid.size, "reduce its resolution")
-    if not np.isfinite(grid).all() or np.abs(grid).max() > LARGEST_FLOAT:
-        raise ValueError(f"{path} has values that are NaN, infinite or beyond 32-bit floats; fix the grid first")
+    if (np.abs(grid) > LARGEST_FLOAT).any():
+        raise ValueError(f"{path} has values that are infinite or beyond 32-bit floats; fix the grid first")
     return np.array(grid, np.float32)
 
 

@@ -59,12 +59,12 @@ def _number(cell: str) -> float | None:
 
 
 def _numbers(path: Path, line: int, row: list[str], width: int) -> list[float]:
-    """The numbers of one row; raises ValueError for another count, for text, and for gaps."""
+    """The numbers of one row; raises ValueError for another count, for text, and for infinite numbers; NaN for gaps."""
     numbers = [number for cell in row if (number := _number(cell)) is not None]
     if len(row) != width or len(numbers) < width:
         raise ValueError(f"{path}: line {line} does not hold {width} numbers with decimal points; {ADVICE}")
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{path}: line {line} has an empty, NaN or infinite cell; fill gaps first")
+    if any(map(math.isinf, numbers)):
+        raise ValueError(f"{path}: line {line} has an infinite cell; leave what is missing empty")
     return numbers
 
 
