@@ -9,6 +9,7 @@ Between the knots of g and the grid the integrand is a polynomial, so Gauss-Lege
 piece has no error but rounding (ramps to the power p + 2 give the same taps, with cancellation).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,8 +24,9 @@ from kernels.target import Target
 from signals.signal import Signal, spacing
 
 Density = Callable[[np.ndarray], np.ndarray]
-# Values that are filtered at once.
-SLAB = 1 << 24
+# Values that are held in float64 at once, and fewest rows of a slab, of those that its filter reaches beyond it.
+SLAB = 1 << 22
+LEAST_REACHES = 4
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 # Taps of an exact kernel change by less than this share of the largest when twice as many points are taken, or this
@@ -158,27 +160,30 @@ def convolve_signal(
 ) -> np.ndarray:
     """Signal filtered by one FIR filter per axis of `axes`, on its grid with `pads` more samples a side.
 
-    Returns [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c] in `dtype`; the work itself is in float64, in slabs along
-    an axis that is not filtered, so that long videos stay small.
+    Returns [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c] in `dtype`; the work itself, boundary included, is in float64
+    slabs along an axis that is not filtered, else along the first with the rows that its filter reaches.
     """
     reach = [0] * signal.dim
     for axis, filter_taps in zip(axes, taps, strict=True):
         reach[axis] = len(filter_taps) // 2
-    values = signal.padded([p + r for p, r in zip(pads, reach, strict=True)], boundary)
-    result = np.empty([n - 2 * r for n, r in zip(values.shape, [*reach, 0], strict=True)], dtype)
-    free = next((axis for axis in range(signal.dim) if axis not in axes), signal.dim)
-    for rows in _slabs(values.shape, free):
-        slab = values[rows].astype(np.float64)
+    rows = signal.padded_rows([p + r for p, r in zip(pads, reach, strict=True)], boundary)
+    shape = [len(index) - 2 * r for index, r in zip(rows, reach, strict=True)]
+    result = np.empty((*shape, signal.channels), dtype)
+    along = next((axis for axis in range(signal.dim) if axis not in axes), 0)
+    for part in slabs(result.shape, along, least=LEAST_REACHES * reach[along]):
+        asked = [index[part.start : part.stop + 2 * reach[along]] if axis == along else index
+                 for axis, index in enumerate(rows)]  # fmt: skip
+        slab = signal.taken(asked).astype(np.float64)
         for axis, filter_taps in zip(axes, taps, strict=True):
             slab = convolve_axis(slab, filter_taps, axis)
-        result[rows] = slab
+        result[(slice(None),) * along + (part,)] = slab
     return result
 
 
-def _slabs(shape: tuple[int, ...], axis: int) -> list[tuple[slice, ...]]:
-    """Slices along `axis` that hold about SLAB values each."""
-    rows = max(1, SLAB * shape[axis] // max(1, int(np.prod(shape))))
-    return [(slice(None),) * axis + (slice(start, start + rows),) for start in range(0, shape[axis], rows)]
+def slabs(shape: Sequence[int], axis: int, least: int = 1) -> list[slice]:
+    """Stretches of `axis` of an array of `shape` that hold about SLAB values each, `least` of its rows or more."""
+    rows = max(1, least, SLAB * shape[axis] // max(1, math.prod(shape)))
+    return [slice(start, min(start + rows, shape[axis])) for start in range(0, shape[axis], rows)]
 
 
 def convolve_signal_nd(

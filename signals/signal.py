@@ -110,17 +110,31 @@ class Signal:
         2 N / (N - 1) domain units. Those of a callable are N - 1, as both ends of its box are the same point. Raises
         ValueError where only a callable knows more.
         """
+        return self.taken(self.padded_rows(pads, boundary))
+
+    def padded_rows(self, pads: Sequence[int], boundary: str) -> list[np.ndarray]:
+        """Per axis, which of `values` the samples and `pads` more on either side are; raises as `padded`."""
         rules = boundary_rules(boundary, self.axes, self.dim)
-        values = crop(self.values, [max(h - p, 0) for h, p in zip(self.halo, pads, strict=True)])
-        beyond = [max(p - h, 0) for h, p in zip(self.halo, pads, strict=True)]
-        for rule in dict.fromkeys(rules):
-            wanted = [pad if own == rule else 0 for pad, own in zip(beyond, rules, strict=True)]
-            if rule == "extend" and any(wanted):
-                raise ValueError(f"boundary extend asks a callable beyond its box; {self.name} is samples: use clamp")
-            if rule == "periodic" and self.function is not None:
-                for axis, pad in enumerate(wanted):
-                    index = np.arange(-pad, self.shape[axis] + pad) % (self.shape[axis] - 1)
-                    values = values.take(index, axis=axis) if pad else values
-            elif any(wanted):
-                values = np.pad(values, [*((pad, pad) for pad in wanted), (0, 0)], BOUNDARIES[rule])
+        return [self._rows(axis, pad, rule) for axis, (pad, rule) in enumerate(zip(pads, rules, strict=True))]
+
+    def _rows(self, axis: int, pad: int, rule: str) -> np.ndarray:
+        stored, beyond = self.values.shape[axis], pad - self.halo[axis]
+        if beyond <= 0:
+            return np.arange(-beyond, stored + beyond)
+        if rule == "extend":
+            raise ValueError(f"boundary extend asks a callable beyond its box; {self.name} is samples: use clamp")
+        if rule == "periodic" and self.function is not None:
+            return np.arange(-beyond, stored + beyond) % (stored - 1)
+        return np.pad(np.arange(stored), beyond, BOUNDARIES[rule])
+
+    def taken(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """The values at `rows` of every axis; a view where those are a stretch of all axes."""
+        values = self.values
+        # What only shortens comes first, so that little is copied twice.
+        for axis in sorted(range(len(rows)), key=lambda a: len(rows[a]) / self.values.shape[a]):
+            index = rows[axis]
+            if len(index) and (np.diff(index) == 1).all():
+                values = values[(slice(None),) * axis + (slice(int(index[0]), int(index[-1]) + 1),)]
+            else:
+                values = values.take(index, axis=axis)
         return values
