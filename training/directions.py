@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from models.polynomial import PolynomialPart
-from training.lattice import LatticeTargets, fit_polynomial
+from signals.exact import slabs
+from training.lattice import LatticeTargets, expand, fit_polynomial, seen_powers
 
 # Directions smaller than this, relative to the largest, are the rounding of the ground truth's float32.
 TOLERANCE = 1e-6
@@ -23,8 +24,8 @@ SMALLEST = 1e-150
 
 @dataclass(frozen=True)
 class Decomposition:
-    """The ground truth as its `polynomial` part and the `rest` [M_1, ..., M_d, c], both float64, and the singular
-    vectors [M_j, K_j] and singular values [K_j] of the rest per axis.
+    """The ground truth as its `polynomial` part and the `rest` [M_1, ..., M_d, c], in its own precision, and the
+    singular vectors [M_j, K_j] and singular values [K_j] (float64) of the rest per axis.
     """
 
     polynomial: PolynomialPart
@@ -36,10 +37,13 @@ class Decomposition:
 @torch.no_grad()
 def decompose(targets: LatticeTargets, degree: int) -> Decomposition:
     """The least-squares polynomial of `degree` in every axis, and the singular directions of what it leaves."""
-    values = targets.values.double()
-    polynomial = PolynomialPart([axis.n for axis in targets.axes], degree, targets.channels).to(values)
+    values = targets.values
+    polynomial = PolynomialPart([axis.n for axis in targets.axes], degree, targets.channels).to(values.device).double()
     fit_polynomial(targets, polynomial)
-    rest = values - polynomial.grid(targets.stencils())
+    first, *others = seen_powers(targets, polynomial)
+    rest = torch.empty_like(values)
+    for part in slabs(values.shape, 0):
+        rest[part] = values[part].double() - expand(polynomial.coefficients, [first[part], *others])
     pairs = [singular_directions(rest, axis) for axis in range(rest.ndim - 1)]
     return Decomposition(polynomial, rest, [vectors for vectors, _ in pairs], [sizes for _, sizes in pairs])
 
@@ -49,13 +53,15 @@ def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
     K is M, or the number of columns of the unfolding where there are fewer (a long signal of few channels).
     """
-    unfolded = values.movedim(axis, 0).flatten(1)
-    if unfolded.shape[1] < unfolded.shape[0]:
-        vectors, sizes, _ = torch.linalg.svd(unfolded, full_matrices=False)
+    rows = values.shape[axis]
+    if values.numel() // rows < rows:
+        vectors, sizes, _ = torch.linalg.svd(values.movedim(axis, 0).flatten(1).double(), full_matrices=False)
         return vectors, sizes.clamp_min(sizes[0] * EPSILON + SMALLEST)
-    gram = torch.zeros(values.shape[axis], values.shape[axis], dtype=torch.float64, device=values.device)
-    for slab in unfolded.split(1 << 18, dim=1):
-        gram += slab @ slab.T
+    gram = torch.zeros(rows, rows, dtype=torch.float64, device=values.device)
+    across = max((other for other in range(values.ndim) if other != axis), key=lambda other: values.shape[other])
+    for part in slabs(values.shape, across):
+        slab = values.narrow(across, part.start, part.stop - part.start).movedim(axis, 0).flatten(1).double()
+        gram.addmm_(slab, slab.T)
     squares, vectors = torch.linalg.eigh(gram)
     return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
 

@@ -2,7 +2,8 @@
 
 Points o + h Z along an axis have their minimal kernel's Diracs on one lattice of spacing h, so one field
 query serves n + 1 of them (9 of them for a 2-D tent). The ground truth is resampled once to q such lattices, or
-phases, of L points, h / q apart from one to the next, and kept lattice by lattice: index = phase * L + place.
+phases, of L points, h / q apart from one to the next, and kept lattice by lattice: index = phase * L + place. Where h
+is q samples the lattices are the samples themselves, and nothing is resampled.
 """
 
 import math
@@ -16,10 +17,14 @@ from torch import Tensor
 
 from models.polynomial import PolynomialPart
 from models.stencil import Differences, Points, Stencil
+from signals.exact import slabs
 from signals.ground_truth import GroundTruth
+from signals.measures import peak
 
 # Numbers in the resampled ground truth: 4 GB in float32.
 LARGEST_LATTICES = 1 << 30
+# Share of a sample that lattices may lie beside the samples that they are: far below what the values change by.
+ALIGNED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,11 @@ class Axis:
     def count(self) -> int:
         """q L, all points."""
         return self.phases * self.length
+
+    @property
+    def end(self) -> float:
+        """Position of the last point, in domain units."""
+        return self.origin + (self.length - 1 / self.phases) * self.h
 
     def positions(self, index: Tensor) -> Tensor:
         """Domain coordinates (float64) of points `index` = phase * L + place."""
@@ -74,6 +84,7 @@ class LatticeTargets:
 
     def __init__(self, truth: GroundTruth, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.kernel = truth.kernel
+        self.peak = peak(truth.core)
         values = truth.values
         _check_size(truth)
         self.axes: list[Axis] = []
@@ -100,7 +111,7 @@ class LatticeTargets:
     @property
     def margin(self) -> float:
         """What whole lattices cover beyond [-1, 1] in every filtered axis, in domain units: less than the truth's."""
-        return -1.0 - max(axis.origin for axis in self.axes if axis.n)
+        return min(min(-axis.origin, axis.end) for axis in self.axes if axis.n) - 1.0
 
     def draw(self, generator: torch.Generator, shape: Sequence[tuple[int, int]]) -> Batch:
         """A random batch of (P_j, L_j) per axis: P_j phases of L_j neighbouring points (P_j = 1 if not filtered).
@@ -153,7 +164,7 @@ def _check_size(truth: GroundTruth) -> None:
 
 
 def _layout(x: np.ndarray, n: int, h: float) -> Axis:
-    """Phases as fine as the samples x of a filtered axis, centred in the box they cover."""
+    """Phases as fine as the samples x of a filtered axis, centred in the box they cover; on them where h is whole."""
     reach = float(x[-1] - x[0])
     phases = max(1, math.ceil(h / (x[1] - x[0]) - 1e-6)) if len(x) > 1 else 1
     length = int(reach / h * (1 + 1e-12) + 1 / phases)
@@ -162,25 +173,60 @@ def _layout(x: np.ndarray, n: int, h: float) -> Axis:
             f"the ground truth covers {reach:g} domain units, less than one kernel step of {h:g}: "
             "make it with a smaller half size or a larger margin"
         )
-    slack = reach - (length * phases - 1) * h / phases
-    return Axis(n, float(x[0]) + max(slack, 0.0) / 2, h, phases, length)
+    slack = max(reach - (length * phases - 1) * h / phases, 0.0)
+    if len(x) > 1 and abs(h / (x[1] - x[0]) - phases) < ALIGNED:
+        return Axis(n, float(x[round(slack / (x[1] - x[0])) // 2]), h, phases, length)
+    return Axis(n, float(x[0]) + slack / 2, h, phases, length)
 
 
 def _resampled(values: np.ndarray, axis: int, x: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """`values` along one axis carried from samples x to positions `at` by an interpolating spline."""
+    """`values` along one axis carried from samples x to positions `at`, which are some of the samples, or read off an
+    interpolating spline, in slabs."""
     if len(x) < 2:
         return values.take(np.zeros(len(at), dtype=int), axis=axis)
+    place = (at - x[0]) / (x[1] - x[0])
+    if np.abs(place - place.round()).max() < ALIGNED:
+        return values.take(place.round().astype(int).clip(0, len(x) - 1), axis=axis)
     # The largest odd degree that so many samples determine.
     degree = min(5, (len(x) - 2) // 2 * 2 + 1)
     at = np.clip(at, x[0], x[-1])
-    return make_interp_spline(x, values, k=degree, axis=axis)(at).astype(values.dtype)
+    shape = list(values.shape)
+    across = max((a for a in range(values.ndim) if a != axis), key=lambda a: shape[a])
+    result = np.empty([len(at) if a == axis else n for a, n in enumerate(shape)], values.dtype)
+    for part in slabs(shape, across):
+        rows = (slice(None),) * across + (part,)
+        result[rows] = make_interp_spline(x, values[rows], k=degree, axis=axis)(at)
+    return result
 
 
 @torch.no_grad()
 def fit_polynomial(targets: LatticeTargets, polynomial: PolynomialPart) -> None:
     """Set `polynomial` to the least-squares fit of the ground truth, as the training kernel sees it."""
-    total = targets.values.double()
-    for axis, stencil in enumerate(targets.stencils()):
-        basis = stencil.combine(polynomial.basis(stencil.nodes, axis), 0)
-        total = torch.tensordot(total, torch.linalg.pinv(basis), dims=([0], [1]))
-    polynomial.coefficients.copy_(total.movedim(0, -1))
+    bases = [torch.linalg.pinv(powers).T for powers in seen_powers(targets, polynomial)]
+    polynomial.coefficients.copy_(project(targets.values, bases))
+
+
+def seen_powers(targets: LatticeTargets, polynomial: PolynomialPart) -> list[Tensor]:
+    """The polynomial's powers per axis as the training kernel sees them at all points, [M_j, degree + 1], float64."""
+    stencils = enumerate(targets.stencils())
+    return [stencil.combine(polynomial.basis(stencil.nodes, axis), 0) for axis, stencil in stencils]
+
+
+def expand(core: Tensor, bases: Sequence[Tensor]) -> Tensor:
+    """The products of `bases` [M_j, R_j], summed through `core` [R_1, ..., R_d, c] -> [M_1, ..., M_d, c]."""
+    for basis in bases:
+        core = torch.tensordot(core, basis, dims=([0], [1]))
+    return core.movedim(0, -1)
+
+
+def project(values: Tensor, bases: Sequence[Tensor]) -> Tensor:
+    """`values` [M_1, ..., M_d, c] along the columns of `bases` [M_j, R_j] -> [R_1, ..., R_d, c], in float64 slabs."""
+    first, *others = bases
+    total = torch.zeros((), dtype=torch.float64, device=values.device)
+    for part in slabs(values.shape, 0):
+        # The other axes first: what is left of a slab is small, and so is the sum over the slabs.
+        seen = values[part].double()
+        for basis in others:
+            seen = torch.tensordot(seen, basis, dims=([1], [0]))
+        total = total + torch.tensordot(first[part], seen, dims=([0], [0]))
+    return total.movedim(1, -1)

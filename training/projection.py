@@ -20,7 +20,7 @@ from torch import Tensor
 from models import FieldConfig, SeparableField
 from models.stencil import Differences
 from training.directions import Decomposition
-from training.lattice import LatticeTargets
+from training.lattice import LatticeTargets, project
 from training.objective import Loss
 from training.pyramid import levels
 
@@ -92,10 +92,7 @@ class ProjectionObjective:
         field.polynomial.coefficients.copy_(parts.polynomial.coefficients)
         ranks = field.config.ranks
         self.bases = [vectors[:, :rank] for vectors, rank in zip(parts.vectors, ranks, strict=True)]
-        self.core = parts.rest
-        for basis in self.bases:
-            self.core = torch.tensordot(self.core, basis, dims=([0], [0]))
-        self.core = self.core.movedim(0, -1)
+        self.core = project(parts.rest, self.bases)
         for axis, stencil in enumerate(self.targets.stencils()):
             if isinstance(stencil, Differences):
                 sizes = parts.sizes[axis][: ranks[axis]]
