@@ -33,8 +33,8 @@ class Settings:
     that end sampling."""
 
     resolution: tuple[int, ...] = (0,)
-    accuracy: float = 80.0
-    evaluations: int = 1 << 22
+    accuracy: float = 95.0
+    evaluations: int = 1 << 21
 
 
 @dataclass(frozen=True)

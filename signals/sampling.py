@@ -127,6 +127,7 @@ class _Grids:
         share = min(1.0, (max(within, 1.0) / math.prod(self.cells.values())) ** (1 / len(sizes)))
         self.cells = {axis: max(3.0, share * count) for axis, count in self.cells.items()}
         self.first = True
+        self.last: dict[int, int] = {}
 
     def next(self, estimate: float, order: float) -> tuple[int, ...] | None:
         """The next shape, given what is known of the last; None where no finer one makes sense."""
@@ -146,7 +147,8 @@ class _Grids:
             return None
         # Odd numbers of cells share their ends alone.
         cells = {axis: math.ceil(count - 1e-9) | 1 for axis, count in self.cells.items()}
-        return tuple(cells[a] + 1 if a in cells else n for a, n in enumerate(self.fixed))
+        self.last = {axis: max(count, self.last.get(axis, 0) + 2) for axis, count in cells.items()}
+        return tuple(self.last[a] + 1 if a in cells else n for a, n in enumerate(self.fixed))
 
 
 class History:
