@@ -19,9 +19,10 @@ from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import Comparison, LoadOption, Modality
 from modalities.sdf import has_surface
 from signals import Signal
-from signals.callables import FieldMetadata, Settings, continuous, parse_sizes
+from signals.callables import FieldMetadata, Settings, parse_sizes
 from signals.measures import mse, peak, psnr, snr
 from signals.metadata import Metadata, metadata_of
+from signals.probing import continuous
 from signals.sampling import ACCURACY, EVALUATIONS, on_grid
 
 # Samples per axis by which a callable is looked at before it is sampled.

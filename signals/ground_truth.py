@@ -17,10 +17,11 @@ from files.inputs import note, warn
 from kernels import SparseKernel, minimal_kernel
 from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
+from signals.callables import Request
 from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 from signals.monte_carlo import array_module, monte_carlo_convolution
-from signals.sampling import Request, refined, sample, storing_grid
+from signals.sampling import refined, sample, storing_grid
 from signals.signal import Signal, boundary_rules, coordinates, crop, shared_boundary, spacing
 
 # Far below the distance between any signal's samples; weights of 1 / h^n stay finite.

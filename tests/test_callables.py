@@ -6,7 +6,8 @@ import torch
 
 from modalities import CALLABLES, for_path
 from modalities.formats.programs import read_program
-from signals.callables import continuous, grid_letters, parse_domain, parse_sizes
+from signals.callables import grid_letters, parse_domain, parse_sizes
+from signals.probing import continuous
 
 POINTS = np.random.default_rng(3).uniform(-1, 1, (7, 2))
 

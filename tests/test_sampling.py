@@ -11,11 +11,13 @@ from kernels.minimal import bspline
 from modalities import CALLABLES
 from nfconv import fit, gaussian
 from signals import make_ground_truth
-from signals.callables import Settings, continuous
+from signals.callables import Request, Settings
+from signals.estimate import hat_integrals
 from signals.ground_truth import GroundTruth
 from signals.measures import peak
+from signals.probing import continuous
 from signals.quadrature import dense_convolution
-from signals.sampling import Request, corrected, hat_integrals, refined, sample
+from signals.sampling import corrected, refined, sample
 from signals.signal import boundary_rules, coordinates, spacing
 
 CENTRES = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25]])
