@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# Far above any honest input, far below what exhausts a machine.
+# Far above any real input, far below what exhausts a machine.
 LARGEST_FILE = 1 << 32
 LARGEST_TEXT = 1 << 28
 

@@ -191,6 +191,6 @@ def _on_grid(knots: Sequence[np.ndarray], weights: np.ndarray, order: int) -> Sp
     """A kernel from its weights [K_1, ..., K_d] on a tensor grid of knots, those left out that only rounding made."""
     kept = np.abs(weights) > NO_WEIGHT * np.abs(weights).max()
     if not kept.any():
-        raise ValueError("so few Diracs leave nothing of this kernel: ask for more")
+        raise ValueError("so few Diracs leave nothing of this kernel: request more")
     positions = np.stack([t[i] for t, i in zip(knots, np.nonzero(kept), strict=True)], axis=-1)
     return SparseKernel(positions, weights[kept], order, tuple(range(len(knots))))

@@ -71,7 +71,7 @@ class SplineFit:
             try:
                 z = z + (V.T @ np.linalg.solve(V @ V.T, gap)).reshape(z.shape)
             except np.linalg.LinAlgError:
-                raise ValueError("so few Diracs cannot keep the moments of this kernel: ask for more") from None
+                raise ValueError("so few Diracs cannot keep the moments of this kernel: request more") from None
         return along_all(inverses, z)
 
     def residual(self, coefficients: np.ndarray) -> float:

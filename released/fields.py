@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' release as fields of ours: the same networks under other conventions.
+"""Checkpoints of the authors' release as fields of this project: the same networks under other conventions.
 
     a dictionary by `torch.save`: input, output, channels, layers, pe, encodings, normalize_pe, include_input,
     activation, ckpt (layers + 2 linear layers net.net.I.0.weight and .bias), epoch, optim

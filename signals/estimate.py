@@ -1,4 +1,4 @@
-"""How near the convolution of samples is to that of the callable they are of, told from grids of growing fineness."""
+"""The estimated error of convolving samples instead of the callable they are of, from grids of growing fineness."""
 
 import math
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, TypeVar
 
 from signals.units import Ruler
 
-# Far beyond any number in an honest file, and far below overflow.
+# Far beyond any number in a real file, and far below overflow.
 LARGEST_NUMBER = 1e300
 LARGEST_COUNT = 1 << 31
-# Numbers of one signal that memory is trusted with.
+# The most numbers that one signal may hold in memory.
 LARGEST_SAMPLES = 1 << 29
 
 Kind = TypeVar("Kind", bound="Metadata")

@@ -47,7 +47,7 @@ def undrawn_truth() -> GroundTruth:
 
 
 def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **other: Any) -> FieldConfig:
-    """A tiny field's configuration, all axes filtered unless told otherwise."""
+    """A tiny field's configuration, all axes filtered by default."""
     small = {"axes": tuple(range(dim)), "order": 1, "num_channels": 12, "num_layers": 1, "pe": 2, "omega_0": 4.0}
     if kind == "separable":
         small["ranks"] = (6,) * dim
@@ -55,7 +55,7 @@ def field_config(kind: str = "separable", dim: int = 2, channels: int = 1, **oth
 
 
 def origin_of(config: FieldConfig, **other: Any) -> Origin:
-    """A plausible origin: half size 0.2 and margin 0.3 unless told otherwise."""
+    """A plausible origin: half size 0.2 and margin 0.3 by default."""
     facts = {"half_size": (0.2,) * len(config.axes), "margin": 0.3, "boundary": "clamp", "shape": (9,) * config.dim}
     facts |= {"modality": "image", "source": "test.png", "digest": "0" * 64}
     return Origin(**(facts | other))

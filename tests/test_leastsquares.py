@@ -64,7 +64,7 @@ def test_solution_around_fixed_coefficients_is_that_of_the_dense_equations():
 def test_too_few_splines_for_the_moments_are_refused():
     basis, edges = SplineBasis(np.array([-1.0, 0.0, 1.0]), 1), np.linspace(-1, 1, 9)
     fit = SplineFit((basis,), (edges,), np.ones(8), {(0,): 1.0, (1,): 0.2, (2,): 1.0})
-    with pytest.raises(ValueError, match="so few Diracs cannot keep the moments of this kernel: ask for more"):
+    with pytest.raises(ValueError, match="so few Diracs cannot keep the moments of this kernel: request more"):
         fit.solve()
 
 

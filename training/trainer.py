@@ -60,17 +60,17 @@ class Trainer:
             yield loss
 
     def advance(self) -> Loss:
-        """One step; raises DivergedError if a loss was not finite (on a CPU before anything is changed)."""
-        try:
-            loss = self.objective.loss(self.field, self.generator)
-        except torch.linalg.LinAlgError:
-            raise self._diverged("a least-squares problem has no solution") from None
+        """One step; raises DivergedError if a loss was not finite.
+
+        A GPU is waited for after the optimiser's step, so that the clock counts every backward pass.
+        """
+        loss = self.objective.loss(self.field, self.generator)
         bad = (self._first_bad < 0) & ~loss.total.detach().isfinite()
         self._first_bad = torch.where(bad, self.step, self._first_bad)
-        if (self.step + 1) % self.check_steps == 0:
-            self._check_loss()
         descend(self.optimisers, loss.total, self.learn_rate)
         self.step += 1
+        if self.step % self.check_steps == 0 or self.step == self.options.num_steps:
+            self._check_loss()
         return loss
 
     def _check_loss(self) -> None:
@@ -80,13 +80,11 @@ class Trainer:
     def finish(self) -> None:
         """Make the field whole; raises DivergedError where it is not finite, so that it is neither shown nor saved."""
         self._check_loss()
-        try:
-            self.objective.finish(self.field)
-        except torch.linalg.LinAlgError:
-            raise self._diverged("a least-squares problem has no solution") from None
-        for name, value in self.field.state_dict().items():
-            if not torch.isfinite(value).all():
-                raise self._diverged(f"{name} is not finite")
+        self.objective.finish(self.field)
+        state = self.field.state_dict()
+        finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
+        if bad := [name for name, whole in zip(state, finite, strict=True) if not whole]:
+            raise self._diverged(f"{bad[0]} is not finite")
 
     def _diverged(self, what: str, step: int | None = None) -> DivergedError:
         return DivergedError(f"{what} after {self.step if step is None else step} steps: use a smaller --learn_rate")
@@ -107,7 +105,11 @@ class Trainer:
             self.field.load_state_dict(field.state_dict())
             for optimiser, stored in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(stored)
-            self.generator.set_state(state["generator"])
+            # The state of another kind of device does not fit this generator: what follows is drawn anew.
+            if state["generator"].shape == self.generator.get_state().shape:
+                self.generator.set_state(state["generator"])
+            else:
+                self.generator.manual_seed(self.options.seed + int(state["step"]) + 1)
             self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ __all__ = ["LARGEST_FILE", "LARGEST_SAMPLES", "LARGEST_TEXT", "bounded", "existi
 
 
 def bounded(what: str | Path, samples: int, advice: str) -> None:
-    """Raise ValueError for a signal of more numbers than memory is trusted with."""
+    """Raise ValueError for a signal of more numbers than the limit on memory allows."""
     if samples > LARGEST_SAMPLES:
         raise ValueError(f"{what} has {samples} numbers, more than the {LARGEST_SAMPLES} supported; {advice}")
 
