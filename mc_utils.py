@@ -145,8 +145,8 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
         known = signal.metadata.known
-        pair = [values if known is None else divided(values, known)[0] for values in (signal.core, truth.core)]
-        kind.save_figure(*pair, None, preview, signal.metadata, ("signal", "ground truth"))
+        before, after = (v if known is None else divided(v, known)[0] for v in (signal.core, truth.core))
+        kind.save_figure(before, after, None, preview, signal.metadata, ("signal", "ground truth"))
         click.echo(f"{preview}: the signal and its ground truth")
 
 

@@ -27,7 +27,7 @@ class Settings:
 
     resolution: tuple[int, ...] = (0,)
     accuracy: float = 95.0
-    evaluations: int = 1 << 21
+    evaluations: int = 1 << 22
 
 
 @dataclass(frozen=True)

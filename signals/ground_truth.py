@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -182,7 +183,7 @@ def sampled(signal: Signal, request: Request) -> Signal:
         warn(f"{signal.name}: {how} ended at an estimated {estimate:.1f} dB, not {wanted.accuracy:g}: raise {more}, or "
              "use a larger kernel")  # fmt: skip
     fine = refined(found.signal, request)
-    facts = {"used": found.evaluations, "estimate": estimate, "resolution": fine.shape}
+    facts: dict[str, Any] = {"used": found.evaluations, "estimate": estimate, "resolution": fine.shape}
     known = {entry.name for entry in fields(signal.metadata)}
     metadata = replace(signal.metadata, **{name: value for name, value in facts.items() if name in known})
     return replace(fine, modality=signal.modality, name=signal.name, metadata=metadata)

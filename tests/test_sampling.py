@@ -1,11 +1,15 @@
 """Samples of callables, and how well their convolution is known, against quadrature written here."""
 
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from programs import call
 
+import eval as eval_program
+import mc_utils
 from kernels import minimal_kernel
 from kernels.minimal import bspline
 from modalities import CALLABLES
@@ -197,3 +201,17 @@ def test_rules_per_axis_are_kept_in_files(tmp_path):
     again = GroundTruth.load(truth.save(tmp_path / "truth.npz"))
     assert again.boundary == "clamp,periodic" and again.metadata == truth.metadata
     assert make_ground_truth(signal, 1, 0.2, 0.3, "clamp,clamp").boundary == "clamp"
+
+
+def test_programs_filter_a_callable_and_measure_against_it(tmp_path):
+    """From a program of the user to a result, measured with quadrature of the function itself."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\ndef field(p):\n    return 0.5 + 0.4 * np.sin(5 * p[:, :1] * p[:, 1:])\n"
+    )
+    flags = {"signal": f"{tmp_path / 'mine.py'}:field", "coordinates": "xy", "kernel": "gaussian", "sigma": 0.1}
+    done = call(eval_program, save_path=tmp_path / "out", **flags)
+    assert done.exit_code == 0 and "measured against quadrature of mine.py:field itself at 256 points" in done.output
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["whole"]["psnr"] > 75
+    assert (tmp_path / "out" / "output.png").is_file() and (tmp_path / "out" / "output.npy").is_file()
+    words = {"path": f"{tmp_path / 'mine.py'}:field", "save_path": tmp_path / "gt.npz", "half_size": "13px"}
+    assert call(mc_utils, **words).exit_code == 1 and not (tmp_path / "gt.npz").exists()
