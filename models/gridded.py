@@ -16,7 +16,7 @@ from models.field import Field, Progress
 from models.filtering import Settings, grid_points, prepared, silent, sparse_kernel
 from models.interpolation import interpolation
 from models.memory import in_smaller_blocks
-from models.scattered import filter_at
+from models.scattered import filter_at, one_covariance
 from signals.signal import coordinates
 
 # Output values that are held at once; more are filtered slab by slab along an axis that is not filtered.
@@ -33,6 +33,9 @@ def filter_grid(
     if len(shape) != field.config.dim or min(shape) < 1:
         raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} positive numbers, one for every axis")
     axes = len(field.config.axes)
+    if covariance is not None and np.shape(covariance) == (2, 2) == (axes, field.config.dim):
+        single, found = one_covariance(field, kernel, scale, covariance, settings)
+        return _filter_slabs(single, found, [torch.as_tensor(coordinates(n)) for n in shape], settings)
     if covariance is not None:
         sigma = np.array(np.broadcast_to(covariance, (*shape, axes, axes)), np.float64).reshape(-1, axes, axes)
         values = filter_at(field, kernel, grid_points(shape), None, sigma, settings)

@@ -30,16 +30,19 @@ def filter_at(
     points = torch.as_tensor(at)
     if points.ndim != 2 or points.shape[1] != field.config.dim:
         raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
+    place, points = points.device, points.to(field.device)
     given = [value for value in (at, scale, covariance) if isinstance(value, Tensor) and value.requires_grad]
     if settings.precision == "auto" and any(value.dtype == torch.float64 for value in given):
         settings = replace(settings, precision="64")
     if covariance is not None:
-        answer = _covariance_answer(field, kernel, points, scale, torch.as_tensor(covariance).double(), settings)
+        answer = _covariance_answer(
+            field, kernel, points, scale, torch.as_tensor(covariance).to(points.device, torch.float64), settings
+        )
     else:
         answer = _scale_answer(field, kernel, points, scale, settings)
     values = answer.on(points, settings)
     kind = points.dtype if points.is_floating_point() else torch.float64
-    values = values.to(points.device, kind)
+    values = values.to(place, kind)
     return values if isinstance(at, Tensor) else values.numpy()
 
 
@@ -65,7 +68,7 @@ class Answer:
         """Whether tables in float32 agree with those in float64, at some of the points, to well above the accuracy."""
         if not self.field.factored:
             return False
-        rows = torch.linspace(0, len(points) - 1, min(CHECKED_POINTS, len(points))).long()
+        rows = torch.linspace(0, len(points) - 1, min(CHECKED_POINTS, len(points)), device=points.device).long()
         with torch.no_grad():
             single, double = (self.ask(rows, dtype, settings.block, None) for dtype in (torch.float32, torch.float64))
         error = float((single - double).square().mean().sqrt()) if len(rows) else 0.0
@@ -79,7 +82,7 @@ def _scale_answer(
     found = sparse_kernel(field, kernel)
     axes, least, most, factors = len(found.axes), 1.0, 1.0, None
     if scale is not None:
-        factors = torch.as_tensor(scale).double()
+        factors = torch.as_tensor(scale).to(points.device, torch.float64)
         # One number a point, or one for each axis.
         factors = factors[:, None] if factors.shape == points.shape[:1] else factors
         try:
@@ -97,6 +100,18 @@ def _scale_answer(
         return convolve_points(field, found, points[rows], stretch, block, progress, dtype, settings.tolerance)
 
     return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
+
+
+def one_covariance(
+    field: Field, kernel: Kernel | SparseKernel, scale: Any, sigma: Any, settings: Settings
+) -> tuple[Field, SparseKernel]:
+    """The Gaussian of one covariance [2, 2] as Diracs, and the field in the precision it requires."""
+    sigma = torch.as_tensor(sigma).double()
+    answer = _covariance_answer(field, kernel, torch.zeros(1, 2), scale, sigma, settings)
+    covariances = Covariances.of(sigma[None])
+    kernels = correlated_gaussians(field.config.order, *choose_level(covariances.largest, settings.accuracy))
+    y, x = covariances.deviations[0].tolist()
+    return answer.field, kernels.sparse((y, x), float(covariances.correlations))
 
 
 def _covariance_answer(

@@ -120,8 +120,21 @@ def test_a_map_of_covariances_on_a_grid(fitted):
     np.testing.assert_allclose(
         field.filter(nfconv.gaussian(), (3, 4), covariance=sigmas).reshape(-1, 2), wanted, atol=1e-5
     )
-    everywhere = field.filter(nfconv.gaussian(), (3, 4), covariance=sigmas[0, 0])
-    assert everywhere.shape == (3, 4, 2)
+
+
+@pytest.mark.parametrize("kind", ["separable", "mlp"])
+@pytest.mark.parametrize("accuracy", [60, 75])
+def test_one_covariance_for_a_grid_is_that_of_every_point(kind, accuracy):
+    field, notes = random_field(field_config(kind, 2, 3), half_size=(0.5, 0.5), margin=0.9), []
+    sigma = random_covariances(1)[1][0]
+    at = np.stack(np.meshgrid(np.linspace(-1, 1, 3), np.linspace(-1, 1, 4), indexing="ij"), axis=-1).reshape(-1, 2)
+    wanted = field.filter(nfconv.gaussian(), at=at, covariance=sigma, accuracy=accuracy, precision="64")
+    found = field.filter(nfconv.gaussian(), (3, 4), covariance=sigma, accuracy=accuracy, precision="64",
+                         notify=notes.append)  # fmt: skip
+    np.testing.assert_allclose(found.reshape(-1, 3), wanted, atol=1e-4 * np.abs(wanted).max())
+    assert len(notes) == 1 and "thinner than the training kernel" in notes[0]
+    with pytest.raises(ValueError, match="without sigma, and no scale"):
+        field.filter(nfconv.gaussian(), (3, 4), covariance=sigma, scale=2.0)
 
 
 def test_one_filtered_axis_takes_variances():
