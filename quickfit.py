@@ -83,4 +83,5 @@ def fit_for(
     click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
                err=True)  # fmt: skip
     core_size = min(max(CORE_SIZES[0], 2 * math.prod(signal.shape)), CORE_SIZES[1])
-    return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline", core_size=core_size)
+    return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline",
+                      core_size=core_size, accuracy=0.0)  # fmt: skip

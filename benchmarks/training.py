@@ -30,7 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "siren": {"field": "siren"},
 }
 SHAPE_METHODS: dict[str, dict[str, Any]] = {
-    "separable": {"num_steps": 500, "core_size": 200_000},
+    "separable": {"num_steps": 500, "core_size": 200_000, "accuracy": 0.0},
     "mlp": {"field": "mlp", "num_layers": 3, "time_budget": 180.0},
     "siren": {"field": "siren", "num_layers": 3, "time_budget": 180.0},
 }

@@ -108,7 +108,7 @@ class Audio(Modality):
     # Half sizes are of windows of 512 samples (32 ms).
     sample = Sample(
         "audio", "speech_librivox_austen_16k.wav", half_size=0.02, margin=0.4, steps=1,
-        training={"factor": "spline", "core_size": 200_000},
+        training={"factor": "spline", "core_size": 200_000, "accuracy": 0.0},
         filters=(("tent", 0.02), ("tent", 0.04), ("tent", 0.08), ("gaussian", 0.1), ("gaussian", 0.4), ("dog", 0.1),
                  ("dog", 0.4)),
     )  # fmt: skip

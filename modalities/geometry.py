@@ -89,7 +89,8 @@ class Geometry(Modality):
         ),
     )
     sample = Sample(
-        "geometry", "armadillo.off", half_size=0.05, margin=0.25, steps=500, training={"core_size": 200_000},
+        "geometry", "armadillo.off", half_size=0.05, margin=0.25, steps=500,
+        training={"core_size": 200_000, "accuracy": 0.0},
         filters=(("tent", 0.05), ("tent", 0.1), ("tent", 0.2), ("gaussian", 0.2)),
     )  # fmt: skip
 

@@ -40,8 +40,10 @@ def choice(default: Any, choices: Iterable[Any], text: str, readers: Readers = E
 class Options:
     """A run's options, all of them resolved; raises ValueError for values out of range.
 
-    num_steps or time_budget (seconds) of 0 is no such limit, accuracy (dB) of 0 as much as the core holds; pe of -1,
-    omega_0 of 0 and precision of 0 follow from the training kernel and the supervision.
+    num_steps or time_budget (seconds) of 0 is no such limit; accuracy (dB) of 0 is as much as the core holds, of -1 as
+    many ranks as 75 dB require, or as a core of 50,000 entries holds if those are more; knots of 0 are 4, or 6
+    where 4 hold the truth to less; pe of -1, omega_0 of 0 and precision of 0 follow from the training kernel and the
+    supervision.
     """
 
     field: str = choice("separable", KINDS, "Kind of field.")
@@ -52,8 +54,14 @@ class Options:
     norm_exp: float = number(1.0, 0, 10, "Bands are divided by their frequency to this power.", SWISH)
     omega_0: float = number(0.0, 0, 1000, "Frequency of sine layers; 0: from the training kernel.", SINE)
     factor: str = choice("swish", FACTORS, "Factors: networks of swish or sine layers, or splines.", SEPARABLE)
-    knots: float = number(4.0, 0.1, 64, "Knots of splines per distance of the training kernel's Diracs.", SPLINE)
-    core_size: int = number(50_000, 1, 1 << 26, "Most entries of a separable field's core.", SEPARABLE)
+    knots: float = number(
+        0.0,
+        0,
+        64,
+        "Knots of splines per distance of the training kernel's Diracs; 0: 4, or 6 if they hold more.",
+        SPLINE,
+    )
+    core_size: int = number(1_000_000, 1, 1 << 26, "Most entries of a separable field's core.", SEPARABLE)
     poly_degree: int = number(2, 0, 8, "Degree of the polynomial part, after differentiation.")
     optimizer: str = choice("muon", OPTIMIZERS, "Muon on hidden matrices with Adam on the rest, or Adam.", NETWORKS)
     learn_rate: float = number(3e-3, 1e-9, 10, "First learning rate.", NETWORKS)
@@ -67,7 +75,11 @@ class Options:
     num_steps: int = number(0, 0, 1 << 40, "Budget in steps.")
     time_budget: float = number(0.0, 0, 1e8, "Budget in seconds of training.")
     accuracy: float = number(
-        0.0, 0, 300, "Fewest directions that keep this PSNR in dB; 0: all the core holds.", SEPARABLE
+        -1.0,
+        -1,
+        300,
+        "Fewest ranks that keep this PSNR in dB; 0: all the core holds; -1: 75 or 50,000 entries.",
+        SEPARABLE,
     )
     precision: int = choice(0, (0, 32, 64), "Bits of the networks' arithmetic; 0: from the supervision.", NETWORKS)
     seed: int = number(0, 0, (1 << 63) - 1, "Seed of everything random.")

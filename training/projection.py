@@ -11,6 +11,7 @@ exactly in every step (Golub & Pereyra 1973), and the core is T seen through the
 (Tucker 1966; De Lathauwer et al. 2000). Directions of axes that are not filtered are kept as tables.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from models import FieldConfig, SeparableField
 from models.stencil import Differences
-from training.directions import Decomposition
+from training.directions import Decomposition, held
 from training.lattice import LatticeTargets, project
 from training.objective import Loss
 from training.pyramid import levels
@@ -72,7 +73,8 @@ class Direction:
 class ProjectionObjective:
     """The loss above over all filtered axes of a separable field; see the module's formula.
 
-    `count` is the number of pyramid levels, `rows` how many rows per feature a step looks at.
+    `count` is the number of pyramid levels, `rows` how many rows per feature a step looks at; `held` is the PSNR in dB
+    at the training kernel that the ranks allow, and for splines their knots.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class ProjectionObjective:
         self.directions: list[Direction] = []
         self.bases: list[Tensor] = []
         self.core = torch.zeros(0)
+        self.held = 0.0
 
     @torch.no_grad()
     def prepare(self, field: SeparableField, generator: torch.Generator) -> None:
@@ -99,6 +102,12 @@ class ProjectionObjective:
                 self.directions.append(Direction.of(axis, stencil, self.bases[axis], sizes, self.count))
         self.finish(field)
 
+        seen = self.bases
+        if field.config.layers == "spline":
+            # Nothing of these descends: they are as near to the directions as they get.
+            pairs = zip(field.axis_factors, stencils, strict=True)
+            seen = [stencil.combine(factor(stencil.nodes), 0).double() for factor, stencil in pairs]
+        self.held = held(self.targets, parts.rest, seen, self.core)
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
         squares = torch.zeros(max(len(d.forms) for d in self.directions), dtype=torch.float64, device=field.device)

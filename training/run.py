@@ -15,7 +15,7 @@ from training.folder import RunError, RunFolder
 from training.kept import train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
-from training.setup import make_trainer
+from training.setup import make_trainer, rank_warning
 from training.validation import Validation, finished
 
 SAVE_SECONDS = 30.0
@@ -51,7 +51,7 @@ def train(
             for text in options.without_effect(asked):
                 display.warn(text)
             trainer = make_trainer(truth, options, device, signal)
-            if warning := check_precision_early(trainer):
+            for warning in filter(None, (check_precision_early(trainer), rank_warning(trainer))):
                 display.warn(warning)
             if init is not None:
                 initialise(trainer.field, init)

@@ -14,9 +14,9 @@ from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.autodiff import AutodiffObjective
-from training.directions import choose_ranks, decompose
+from training.directions import ACCURACY, FREE_SIZE, choose_ranks, decompose
 from training.lattice import LatticeTargets
-from training.objective import LatticeObjective, Objective, PointObjective
+from training.objective import LatticeObjective, PointObjective
 from training.options import Options
 from training.projection import ProjectionObjective
 from training.trainer import Trainer
@@ -24,6 +24,13 @@ from training.trainer import Trainer
 LARGEST_FREQUENCY = 1000.0
 # Fewer features than this save nothing.
 LEAST_WIDTH = 16
+# Entries of the largest core that a warning asks for.
+LARGEST_CORE = 1 << 26
+# Knots of splines per distance of the training kernel's Diracs, those of signals too rough for them, and how many dB
+# these must add.
+KNOTS, FINER_KNOTS, WORTHWHILE = 4.0, 6.0, 0.5
+# dB that ranks hold beyond what is asked for by default, so that what knots miss has room.
+HEADROOM = 1.5
 # Splines are solved for with dense matrices of their knots.
 LARGEST_SPLINE = 6000
 
@@ -37,16 +44,37 @@ def make_trainer(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
     targets = LatticeTargets(truth, device)
+    origin = Origin.of(truth, targets.margin)
     if options.field == "separable":
-        decomposition = decompose(targets, options.poly_degree)
-        config = make_config(truth, targets, options, decomposition.sizes)
-        objective: Objective = ProjectionObjective(targets, decomposition, options.levels)
+        trainer = separable_trainer(truth, targets, origin, options)
     else:
-        config = make_config(truth, targets, options)
-        objective = network_objective(targets, options, truth, signal)
-    trainer = Trainer(make_field(config, Origin.of(truth, targets.margin), options, device), objective, options)
+        field = make_field(make_config(truth, targets, options), origin, options, device)
+        trainer = Trainer(field, network_objective(targets, options, truth, signal), options)
     trainer.prepared = time.monotonic() - start
     return trainer
+
+
+def separable_trainer(truth: GroundTruth, targets: LatticeTargets, origin: Origin, options: Options) -> Trainer:
+    """A separable field and its projection; of splines, with finer knots where those that are usual hold too little."""
+    decomposition = decompose(targets, options.poly_degree)
+
+    def made(knots: float) -> tuple[Trainer, float]:
+        config = make_config(truth, targets, replace(options, knots=knots), decomposition.sizes)
+        objective = ProjectionObjective(targets, decomposition, options.levels)
+        trainer = Trainer(make_field(config, origin, options, targets.values.device), objective, options)
+        return trainer, objective.held
+
+    trainer, held = made(options.knots)
+    able = max(trainer.field.config.knots, default=LARGEST_SPLINE) * FINER_KNOTS / KNOTS <= LARGEST_SPLINE
+    if able and not options.knots and held < wanted_accuracy(options):
+        finer, better = made(FINER_KNOTS)
+        return finer if better > held + WORTHWHILE else trainer
+    return trainer
+
+
+def wanted_accuracy(options: Options) -> float:
+    """dB of PSNR at the training kernel that a separable field is to hold."""
+    return options.accuracy if options.accuracy > 0 else ACCURACY
 
 
 def make_config(
@@ -63,12 +91,34 @@ def make_config(
     if options.field == "separable":
         shape["tables"] = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
         if options.factor == "spline":
-            shape |= knots_for(targets, options.knots)
+            shape |= knots_for(targets, options.knots or KNOTS)
         else:
             shape["widths"] = widths_for(targets, options.num_channels)
         limits = shape.get("knots") or shape["widths"]
-        shape["ranks"] = choose_ranks(targets, spectra, limits, options.core_size, options.accuracy)
+        accuracy, least = (options.accuracy, 0) if options.accuracy >= 0 else (ACCURACY + HEADROOM, FREE_SIZE)
+        shape["ranks"] = choose_ranks(targets, spectra, limits, options.core_size, accuracy, least)
     return FieldConfig(options.field, truth.dim, truth.channels, truth.axes, truth.order, **shape)
+
+
+def rank_warning(trainer: Trainer) -> str | None:
+    """A sentence where the ranks of a separable field hold its truth to less than was asked for, with what helps."""
+    objective, config = trainer.objective, trainer.field.config
+    if not isinstance(objective, ProjectionObjective):
+        return None
+    wanted = wanted_accuracy(trainer.options)
+    if objective.held >= wanted:
+        return None
+    limits = config.knots if config.factor == "spline" else config.widths
+    ranks = choose_ranks(objective.targets, objective.decomposition.sizes, limits, LARGEST_CORE, wanted + HEADROOM)
+    needed = math.prod(ranks) * config.channels
+    # Where a larger core changes nothing, the features span no more.
+    finer = "--knots" if config.factor == "spline" else "--num_channels, --factor spline"
+    larger = f"--core_size ({needed:,} entries would do)" if needed > trainer.options.core_size else finer
+    size = f"{' x '.join(map(str, config.ranks))} functions of one coordinate"
+    return (
+        f"{size} hold the signal to about {objective.held:.1f} dB at the training kernel, not to {wanted:g}: "
+        f"use a larger {larger} or a larger half size"
+    )
 
 
 def widths_for(targets: LatticeTargets, width: int) -> tuple[int, ...]:

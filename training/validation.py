@@ -17,6 +17,7 @@ from models.convolution import convolve_grid
 from models.field import Field
 from models.filtering import Settings, in_precision
 from models.interpolation import interpolation, scatter
+from signals.exact import slabs
 from signals.ground_truth import GroundTruth
 from signals.measures import psnr
 from signals.signal import coordinates, spacing
@@ -45,21 +46,36 @@ class Validation:
         excess = math.prod(truth.shape) / LARGEST_GRID
         thin = max(1, math.ceil(excess ** (1 / max(truth.dim - len(whole), 1))))
         thinned = [axis not in whole and n > 4 * thin for axis, n in enumerate(truth.shape)]
-        self.grid = [coordinates(n)[:: thin if able else 1] for n, able in zip(truth.shape, thinned, strict=True)]
+        self.steps = [thin if able else 1 for able in thinned]
+        self.grid = [coordinates(n)[::step] for n, step in zip(truth.shape, self.steps, strict=True)]
         self.levels = [self._level(truth, 2**k) for k in range(count) if margin_holds(truth, 2**k)]
 
     def _level(self, truth: GroundTruth, factor: int) -> Level:
-        steps, weights = binomial_average(truth.order + 1, factor)
         values = truth.values
-        for axis, x in enumerate(self.grid):
-            samples = truth.coordinates(axis)
-            offsets, share = (steps * truth.h[axis], weights) if axis in truth.axes else (np.zeros(1), np.ones(1))
-            place = (x[:, None] - offsets - samples[0]) / spacing(truth.shape[axis])
-            first, local = interpolation(torch.as_tensor(place), len(samples))
-            matrix = scatter(first, local * torch.as_tensor(share)[:, None], len(samples)).numpy()
-            values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+        for axis, step in enumerate(self.steps):
+            if axis not in truth.axes or factor == 1:
+                first, last = truth.pads[axis], values.shape[axis] - truth.pads[axis]
+                values = values[(slice(None),) * axis + (slice(first, last, step),)]
+        if factor > 1:
+            for axis in truth.axes:
+                values = self._widened(values, truth, axis, factor)
         sizes = [factor * size for size in truth.half_size]
         return Level(float(factor), minimal_kernel(truth.order, sizes, truth.dim, truth.axes), values)
+
+    def _widened(self, values: np.ndarray, truth: GroundTruth, axis: int, factor: int) -> np.ndarray:
+        """`values` along one axis seen through `factor` times the training kernel, at the grid's places, in float64."""
+        steps, weights = binomial_average(truth.order + 1, factor)
+        samples = truth.coordinates(axis)
+        place = (self.grid[axis][:, None] - steps * truth.h[axis] - samples[0]) / spacing(truth.shape[axis])
+        first, local = interpolation(torch.as_tensor(place), len(samples))
+        matrix = scatter(first, local * torch.as_tensor(weights)[:, None], len(samples)).numpy()
+        shape = [len(place) if other == axis else n for other, n in enumerate(values.shape)]
+        result = np.empty(shape)
+        across = max((other for other in range(values.ndim) if other != axis), key=lambda other: values.shape[other])
+        for part in slabs(values.shape, across):
+            rows = (slice(None),) * across + (part,)
+            result[rows] = np.moveaxis(np.tensordot(matrix, values[rows], axes=(1, axis)), 0, axis)
+        return result
 
     def predict(self, field: Field, level: Level, last: bool = False) -> np.ndarray:
         """The field filtered by the level's kernel on the validation grid; at `last` as precisely as users filter."""
