@@ -28,12 +28,13 @@ from evaluation import (
     read_signal,
 )
 from files.folders import refuse_existing
+from files.inputs import note
 from kernels.library import KERNELS
 from modalities import find, kind_of, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach
-from models.device import pick_device
+from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from places import Places, check_together, sizes_to_fit
 from points import filter_places
@@ -175,6 +176,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     Without a model a spline field is fitted to --signal first.
     """
     place = pick_device(device)
+    note(f"device: {describe_device(place)}")
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
     gaussian = check_together(click.get_current_context().params)
@@ -204,7 +206,8 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         kernels = {folder: choose_kernel(field, path, size, named, kernel_weights, half_size)
                    for folder, path, size, half_size in asked}  # fmt: skip
     if places is not None:
-        filter_places(field.to(place), kernels[save_path], places, save_path, signal, settings)
+        filter_places(field.to(place), kernels[save_path], places, save_path, signal, settings,
+                      None if mask is None else read_mask(mask))  # fmt: skip
         return
     maps = (scale_map, scale_range, angle_map, angles, covariance_map, accuracy)
     jobs = {folder: (kernel, make_filter(field, kernel, *maps)) for folder, kernel in kernels.items()}

@@ -26,7 +26,7 @@ from models.varying import CovarianceFilter, Filter
 from nfconv import load_ground_truth
 from signals import Signal, spacing
 from signals.exact import target_convolution
-from signals.masks import divided, masked
+from signals.masks import masked, own_channels, quotient
 from signals.measures import mse, psnr, snr
 from signals.quadrature import convolved_somewhere
 from signals.signal import crop
@@ -56,6 +56,8 @@ def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: n
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
     signal = kind.load_again(path, field.origin.metadata, [radius])
     signal = signal if mask is None else masked(signal, mask)
+    if field.origin.metadata.known is not None and signal.metadata.known is None:
+        raise ValueError(f"samples of the field's signal are missing: give their --mask with --signal {path}")
     if (signal.channels, signal.dim) != (field.config.channels, field.config.dim):
         raise ValueError(f"--signal {path} has {signal.channels} channels on {signal.dim} axes, the field "
                          f"{field.config.channels} on {field.config.dim}")  # fmt: skip
@@ -74,11 +76,14 @@ def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
         scale = ",".join(f"{1 / size:g}" for size in dict.fromkeys(truth.half_size))
         raise ValueError(f"--gt_path holds order {truth.order} and half size {truth.half_size}, another kernel: use "
                          f"--kernel_scale {scale} without --kernel_path, or --signal instead of --gt_path")  # fmt: skip
-    facts, own = (truth.channels, truth.boundary), (field.config.channels, field.origin.boundary)
+    known = truth.metadata.known
+    facts = own_channels(truth.channels, known), truth.boundary
+    own = own_channels(field.config.channels, field.origin.metadata.known), field.origin.boundary
     if facts != own:
         raise ValueError(f"--gt_path holds {facts[0]} channels, boundary {facts[1]}; the field has {own[0]}, boundary "
                          f"{own[1]}: make the ground truth from the same signal in the same way")  # fmt: skip
-    return Reference(truth.core, truth.core)
+    values = quotient(truth.core, known)
+    return Reference(values, values)
 
 
 def exact_reference(
@@ -92,10 +97,8 @@ def exact_reference(
     if isinstance(kernel, Kernel) and chosen.fixed:
         ideal = target_convolution(signal, kernel.target(field.config.dim, field.config.axes), field.origin.boundary)
     known = signal.metadata.known
-    if known is not None:
-        before, truth = divided(signal.core, known)[0], divided(truth, known)[0]
-        return Reference(before, truth, rows, None if ideal is None else divided(ideal, known)[0])
-    return Reference(signal.core, truth, rows, ideal)
+    ideal = None if ideal is None else quotient(ideal, known)
+    return Reference(quotient(signal.core, known), quotient(truth, known), rows, ideal)
 
 
 def callable_reference(

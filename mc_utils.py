@@ -16,7 +16,7 @@ from modalities import kind_of, read_mask
 from modalities.measured import load_measured
 from modalities.modality import Modality
 from signals import Signal, make_ground_truth, spacing
-from signals.masks import divided, masked
+from signals.masks import masked, quotient
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
 from utils import clear_errors, load_options
@@ -144,8 +144,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
                f"half size {shown}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
         preview.parent.mkdir(parents=True, exist_ok=True)
-        known = signal.metadata.known
-        before, after = (v if known is None else divided(v, known)[0] for v in (signal.core, truth.core))
+        before, after = (quotient(values, signal.metadata.known) for values in (signal.core, truth.core))
         kind.save_figure(before, after, None, preview, signal.metadata, ("signal", "ground truth"))
         click.echo(f"{preview}: the signal and its ground truth")
 

@@ -26,14 +26,16 @@ from models.varying import CHECKED_GAUSSIANS, CovarianceFilter, Filter
 from places import Places
 from signals import Signal
 from signals.gaussians import gaussian_convolution
+from signals.masks import own_channels, quotient
 from utils import progress_bar
 
 
 def filter_places(
     field: Field, kernel: Kernel | SparseKernel, places: Places, save_path: Path, signal: Path | None,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any], mask: np.ndarray | None = None,
 ) -> None:  # fmt: skip
-    """Check what is asked for and where it goes, read the `signal` where one is given, and filter at all points."""
+    """Check what is asked for and where it goes, read the `signal` and its `mask` where given, and filter at all
+    points."""
     most = places.extremes(len(field.config.axes))[1]
     if places.covariance is None:
         radius = most * sparse_kernel(field, kernel).radius
@@ -49,7 +51,7 @@ def filter_places(
             )
     elif save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
         raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
-    raw = read_signal(signal, find(field.origin.modality), field, float(radius.max())) if signal else None
+    raw = read_signal(signal, find(field.origin.modality), field, float(radius.max()), mask) if signal else None
     evaluate_points(field, kernel, places, save_path, raw, **settings)
 
 
@@ -74,7 +76,7 @@ def evaluate_points(
     with writable_folder(target.parent), progress_bar(Console(stderr=True)) as bar:
         task, start = bar.add_task("filtering", total=len(places.points), note=""), time.perf_counter()
         with atomic_write(target) as stream:
-            shape = (len(places.points), field.config.channels)
+            shape = (len(places.points), own_channels(field.config.channels, field.origin.metadata.known))
             np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
             for rows in places.chunks():
                 try:
@@ -126,7 +128,8 @@ def exact_points(signal: Signal, kernel: Kernel | SparseKernel, places: Places, 
     at, scale, sigma = found["at"], found["scale"], found["covariance"]
     assert at is not None
     if sigma is not None:
-        return Reference(signal.core, gaussian_convolution(signal, at, sigma, boundary), np.sort(rows))
-    stretch = None if scale is None else torch.as_tensor(scale.reshape(len(at), -1)).expand(-1, len(signal.axes))
-    truth = exact_at(signal, sparse_kernel(field, kernel), torch.as_tensor(at), stretch, boundary)
-    return Reference(signal.core, truth, np.sort(rows))
+        truth = gaussian_convolution(signal, at, sigma, boundary)
+    else:
+        stretch = None if scale is None else torch.as_tensor(scale.reshape(len(at), -1)).expand(-1, len(signal.axes))
+        truth = exact_at(signal, sparse_kernel(field, kernel), torch.as_tensor(at), stretch, boundary)
+    return Reference(signal.core, quotient(truth, signal.metadata.known), np.sort(rows))

@@ -23,7 +23,7 @@ from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 from signals.monte_carlo import array_module, monte_carlo_convolution
 from signals.sampling import refined, sample, storing_grid
-from signals.signal import Signal, boundary_rules, coordinates, crop, shared_boundary, spacing
+from signals.signal import Signal, boundary_rules, coordinates, crop, shared_boundary, spacing, warn_of_loop
 
 # Far below the distance between any signal's samples; weights of 1 / h^n stay finite.
 SMALLEST_HALF_SIZE = 1e-6
@@ -219,6 +219,7 @@ def make_ground_truth(
     check_half_size(sizes, signal.axes)
     boundary = shared_boundary(boundary)
     boundary_rules(boundary, signal.axes, signal.dim)
+    warn_of_loop(signal, boundary)
     if not 0 <= margin <= LARGEST_MARGIN:
         raise ValueError(f"the margin must lie in 0..{LARGEST_MARGIN:g} domain units, not {margin:g}")
     if signal.function is not None:

@@ -59,3 +59,13 @@ def divided(values: Any, known: tuple[float, ...]) -> tuple[Any, Any]:
     unknown = abs(share) < LEAST_SHARE
     offset = values.new_tensor(known) if hasattr(values, "new_tensor") else np.asarray(known, values.dtype)
     return values[..., :-1] / (share + unknown) * ~unknown + offset, share
+
+
+def quotient(values: Any, known: tuple[float, ...] | None) -> Any:
+    """Filtered channels as the signal's own: divided by the share of known weight where samples are missing."""
+    return values if known is None else divided(values, known)[0]
+
+
+def own_channels(channels: int, known: tuple[float, ...] | None) -> int:
+    """Of the stored `channels`, how many are the signal's own: all but the weight of a masked signal."""
+    return channels - (known is not None)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from files.inputs import warn
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
@@ -16,6 +17,9 @@ from signals.metadata import Metadata
 BOUNDARIES: dict[str, Literal["edge", "reflect", "wrap", "empty"]] = {
     "clamp": "edge", "reflect": "reflect", "periodic": "wrap", "extend": "empty",
 }  # fmt: skip
+
+# Share of the range of values by which a sample may differ from another that it repeats.
+SAME = 1e-5
 
 
 def spacing(count: int) -> float:
@@ -48,6 +52,21 @@ def shared_boundary(boundary: str) -> str:
     """The same rules as one name where all axes share it."""
     rules = boundary.split(",")
     return rules[0] if len(set(rules)) == 1 else boundary
+
+
+def warn_of_loop(signal: "Signal", boundary: str) -> None:
+    """Warn of samples along a periodic axis whose last repeats the first: that point counts twice in every period."""
+    for axis, rule in enumerate(boundary_rules(boundary, signal.axes, signal.dim)):
+        count = signal.shape[axis]
+        if rule != "periodic" or signal.function is not None or signal.halo[axis] or count < 4:
+            continue
+        first, before, last = signal.values.take([0, -2, -1], axis=axis).swapaxes(0, axis)
+        same = SAME * float(np.ptp(signal.values))
+        if signal.metadata.known is not None and not last[..., -1].any():
+            continue
+        if np.abs(last - first).max() <= same < np.abs(last - before).max():
+            warn(f"{signal.name}: the last of {count} samples along axis {axis + 1} repeats the first, but {count} "
+                 "samples are one period: drop the last one")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

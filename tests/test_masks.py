@@ -1,5 +1,6 @@
 """Missing samples: results are quotients of two convolutions, and a constant stays itself under any mask."""
 
+import json
 from dataclasses import replace
 
 import imageio.v3 as iio
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders import noise_signal, smooth_signal
-from programs import call
+from programs import call, refused
 
 import eval as eval_program
 import mc_utils
@@ -24,7 +25,7 @@ from signals.metadata import metadata_entries, parse_metadata
 MASK = np.random.default_rng(5).random((14, 12)) > 0.4
 
 
-def quotient(signal, mask, kernel):
+def by_hand(signal, mask, kernel):
     """(f m) * g / (m * g) and m * g of two convolutions."""
     weight = mask[..., None].astype(float)
     top = kernel_convolution(replace(signal, values=signal.values * weight), kernel)
@@ -37,7 +38,7 @@ def test_normalised_convolution_is_the_quotient_of_two(capsys):
     packed = masked(signal, MASK)
     assert f"{1 - MASK.mean():.1%} of the samples are missing" in capsys.readouterr().err
     found, share = divided(kernel_convolution(packed, kernel), packed.metadata.known)
-    wanted, weight = quotient(signal, MASK, kernel)
+    wanted, weight = by_hand(signal, MASK, kernel)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     np.testing.assert_allclose(share, weight, atol=1e-12)
     field = ExactField(packed, 1, 0.7)
@@ -124,3 +125,50 @@ def test_programs_take_masks_and_write_what_is_known(tmp_path, picture):
     flags = {"path": picture, "mask": tmp_path / "mask.png", "half_size": 0.3, "preview": tmp_path / "look.png"}
     assert call(mc_utils, save_path=tmp_path / "gt.npz", **flags).exit_code == 0
     assert GroundTruth.load(tmp_path / "gt.npz").channels == 4
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory):
+    """A picture with a hole, its mask and ground truth, the field of it, and what its tent is, in one folder."""
+    folder = tmp_path_factory.mktemp("holed")
+    pixels = np.rint(255 * smooth_signal((40, 32), 3).values).astype(np.uint8)
+    mask = np.full((40, 32), 255, np.uint8)
+    mask[12:15, 9:12] = 0
+    iio.imwrite(folder / "a.png", pixels)
+    iio.imwrite(folder / "mask.png", mask)
+    packed = masked(nfconv.read(folder / "a.png"), mask / 255)
+    make_ground_truth(packed, 1, 0.2, 0.6).save(folder / "gt.npz")
+    nfconv.fit(packed, half_size=0.2, margin=0.6, factor="spline").save(folder / "model.pth")
+    signal = replace(packed, values=pixels / 255)
+    return folder, by_hand(signal, mask > 0, minimal_kernel(1, 0.2, 2))[0]
+
+
+def test_points_of_a_masked_field_have_the_channels_of_its_signal(holed, tmp_path):
+    """On samples of the grid, with a size or a covariance each, measured against the masked picture."""
+    folder, wanted = holed
+    rows = np.random.default_rng(1).integers(0, (40, 32), (50, 2))
+    np.save(tmp_path / "at.npy", rows / (39 / 2, 31 / 2) - 1)
+    np.save(tmp_path / "sigma.npy", np.tile(np.diag([0.15**2, 0.1**2]), (50, 1, 1)))
+    flags = {"model_path": folder / "model.pth", "signal": folder / "a.png", "mask": folder / "mask.png",
+             "points": tmp_path / "at.npy"}  # fmt: skip
+    for name, more in (("tent", {}), ("gaussians", {"covariance": tmp_path / "sigma.npy"})):
+        assert call(eval_program, save_path=tmp_path / name, **flags, **more).exit_code == 0
+        found, report = np.load(tmp_path / name / "values.npy"), (tmp_path / name / "metrics.json").read_text()
+        assert found.shape == (50, 3) and json.loads(report)["whole"]["psnr"] > 60
+        if name == "tent":
+            np.testing.assert_allclose(found, wanted[tuple(rows.T)], atol=3e-3)
+    del flags["mask"]
+    message = "samples of the field's signal are missing: give their --mask with --signal"
+    refused(eval_program, folder, message, save_path=tmp_path / "no", **flags)
+
+
+def test_a_masked_ground_truth_is_compared_as_a_quotient(holed, tmp_path):
+    folder, wanted = holed
+    flags = {"model_path": folder / "model.pth", "gt_path": folder / "gt.npz", "save_path": tmp_path / "out"}
+    assert call(eval_program, **flags).exit_code == 0
+    report, found = (
+        json.loads((tmp_path / "out" / "metrics.json").read_text()),
+        np.load(tmp_path / "out" / "output.npy"),
+    )
+    assert report["whole"]["mse"] == pytest.approx(np.mean((found - wanted) ** 2), rel=1e-2)
+    assert report["whole"]["psnr"] > 60

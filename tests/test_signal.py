@@ -114,3 +114,22 @@ def test_rules_are_one_or_one_per_filtered_axis():
     for wrong in ("wrap", "clamp,clamp,clamp", "", "clamp,"):
         with pytest.raises(ValueError, match="or 2 of them with commas, not"):
             boundary_rules(wrong, (0, 2), 3)
+
+
+@pytest.mark.parametrize(
+    "count, boundary, said",
+    [(13, "periodic,clamp", 1), (12, "periodic,clamp", 0), (13, "clamp,periodic", 0), (13, "clamp", 0)],
+)
+def test_a_closed_loop_that_is_read_as_a_period_is_told_of_once(count, boundary, said, capsys):
+    """Twelve samples of a turn, or thirteen with the first once more; the other axis is no loop."""
+    angle = (np.arange(count) * (2 * np.pi / 12)).astype(np.float32)
+    values = np.stack([np.cos(angle), np.sin(angle)], -1)[:, None] * np.linspace(1, 2, 5)[:, None]
+    make_ground_truth(Signal(values, (0, 1), name="turn"), 1, 0.5, 0.1, boundary)
+    words = "turn: the last of 13 samples along axis 1 repeats the first, but 13 samples are one period: drop the last"
+    assert capsys.readouterr().err.count(words) == said
+
+
+def test_black_borders_are_no_loop(capsys):
+    values = np.pad(np.random.default_rng(0).random((8, 1)), ((2, 2), (0, 0)))
+    make_ground_truth(Signal(values, (0,)), 1, 0.5, 0.1, "periodic")
+    assert "warning" not in capsys.readouterr().err

@@ -14,7 +14,7 @@ from modalities import CAPTIONS, MODALITIES, Modality
 from modalities.figures import figure_pixels
 from models.field import Field
 from signals.ground_truth import GroundTruth
-from signals.masks import divided
+from signals.masks import quotient
 from signals.measures import psnr
 from training.objective import Loss
 from training.options import Options
@@ -79,8 +79,7 @@ class Record:
         captions = ("ground truth", CAPTIONS[1])
         try:
             known = self.truth.metadata.known
-            if known is not None:
-                truth, prediction = divided(truth, known)[0], divided(prediction, known)[0]
+            truth, prediction = quotient(truth, known), quotient(prediction, known)
             figure = modality.figure(truth, prediction, truth, self.truth.metadata, captions)
             pixels = figure_pixels(figure)
         except ValueError as error:
