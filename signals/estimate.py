@@ -14,7 +14,7 @@ from signals.signal import Signal, coordinates, spacing
 GROWTH = {1: 1.9, 2: 1.57, 3: 1.38, 4: 1.3}
 WITNESSES = 512
 # Orders of convergence: of jumps, and of the corrected samples of what is smooth.
-LEAST_ORDER, MOST_ORDER = 0.75, 4.0
+LEAST_ORDER, FIRST_ORDER, MOST_ORDER = 0.75, 1.5, 4.0
 ORDERS = np.linspace(LEAST_ORDER, MOST_ORDER, 200)
 # Share of the growth below which a step is short.
 SHORT = 0.95
@@ -69,10 +69,10 @@ class History:
 
     def _order(self, span: int) -> float:
         """The order p that differences fall with, but no larger than interpolation errors of two steps allow."""
-        if len(self.steps) < 3:
-            return 1.5
         h, e = np.array(self.steps), np.array(self.misses)
         allowed = float(np.min(MISS_ORDER * np.diff(np.log(e[-3:])) / np.diff(np.log(h[-3:]))))
+        if len(self.steps) < 3:
+            return max(min(FIRST_ORDER, allowed), LEAST_ORDER)
         one = _rms(self.results[-1] - self.results[-1 - span])
         other = _rms(self.results[-2] - self.results[-2 - span]) if len(h) > span + 1 else 0.0
         if not one or not other:

@@ -145,8 +145,8 @@ def _sampled(
     values = _asked(f, lines)
     for axis, (n, rule) in enumerate(zip(shape, rules, strict=True)):
         if rule == "periodic":
-            values = corrected(values.take(np.arange(-1, n + 1) % (n - 1), axis=axis), axis)
-            values = values.take(np.arange(1, n + 1), axis=axis)
+            values = corrected(values.take(np.arange(-2, n + 2) % (n - 1), axis=axis), axis)
+            values = values.take(np.arange(2, n + 2), axis=axis)
         elif axis in request.axes:
             values = corrected(values, axis)
     return Signal(values, request.axes, name=f.name, halo=tuple(halo), function=f)
@@ -186,9 +186,11 @@ def refined(signal: Signal, request: Request) -> Signal:
 
 def corrected(values: np.ndarray, axis: int) -> np.ndarray:
     """Samples s - (second difference of s) / 12 along one axis, its end rows untouched: what lies beyond them would be
-    changed too."""
+    changed too. Their neighbours stand in for them with a share of 1 / 24 more, which keeps means to fourth order."""
     values = np.moveaxis(values.astype(np.float64), axis, 0)
     second = values[2:] - 2 * values[1:-1] + values[:-2]
     result = values.copy()
     result[1:-1] -= second / 12
+    if len(second) > 1:
+        result[[1, -2]] -= second[[0, -1]] / 24
     return np.moveaxis(result, 0, axis)
