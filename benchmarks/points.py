@@ -157,13 +157,14 @@ def scattered(
         "axis-aligned": partial(field.filter, request, at=at, scale=scale),
     }
     decibels = {"yardstick": "-", "axis-aligned": f"{psnr(tasks['axis-aligned'](), tasks['yardstick']().numpy()):.1f}"}
+    accuracies = settings.choose(ACCURACIES, ACCURACIES[:1])
     for ratio in ratios:
         sigmas = fitting(random_covariances(count, dim, ratio, rng), field)
         some = [
             (f, at[:checked], sigmas[:checked], gaussian_convolution(s, at[:checked], sigmas[:checked]))
             for f, s in zip(fields, signals, strict=True)
         ]
-        for accuracy in ACCURACIES:
+        for accuracy in accuracies:
             name = f"ratio up to {ratio}, `accuracy={accuracy}`"
             tasks[name] = partial(field.filter, nfconv.gaussian(), at=at, covariance=sigmas, accuracy=accuracy)
             found = [f.filter(nfconv.gaussian(), at=x, covariance=s, accuracy=accuracy) for f, x, s, _ in some]

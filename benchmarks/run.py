@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import filtering, gallery, training
+from benchmarks import filtering, gallery, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
 
@@ -22,6 +22,8 @@ SECTIONS: dict[str, Callable[[Settings], str]] = {
     "shapes": training.shapes,
     "variants": training.variants,
     "throughput": training.throughput,
+    "points": points.points,
+    "peers": peers.peers,
     "kernels": gallery.kernels,
     "models": gallery.models,
 }

@@ -63,7 +63,7 @@ def recover(field: nfconv.Field, picture: np.ndarray, steps: int) -> np.ndarray:
     adam, generator = torch.optim.Adam([coarse], lr=0.08), torch.Generator().manual_seed(0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for step in range(steps):
-        rows = torch.randint(len(points), (POINTS,), generator=generator)
+        rows = torch.randint(len(points), (min(POINTS, len(points) // 4),), generator=generator)
         sigma = read_map(coarse, points[rows]).clamp(np.log(LEAST / 1.5), np.log(MOST * 1.2)).exp()
         found = field.filter(nfconv.gaussian(sigma=1.0), at=points[rows], scale=sigma)
         rough = coarse.diff(dim=0).square().mean() + coarse.diff(dim=1).square().mean()

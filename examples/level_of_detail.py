@@ -1,6 +1,6 @@
 """Textures without aliasing: every pixel asks for the Gaussian that its footprint on the texture is.
 
-    python examples/level_of_detail.py [picture.png] [width in pixels]
+    python examples/level_of_detail.py [picture.png] [width in pixels] [samples per pixel]
 
 A plane of bricks to the horizon and a torus. A pixel is a Gaussian of 0.5 pixels; through the Jacobian J of texture
 coordinates by pixels it becomes one of covariance J J' / 4 on the texture, which the field answers in one query.
@@ -21,7 +21,6 @@ import nfconv
 PIXEL = 0.5  # standard deviation of a pixel, in pixels
 TILES = 4  # of the texture, along each side of the signal
 LARGEST = 0.2  # standard deviation on the signal beyond which a footprint shows the mean of 0.4 tiles, 4 % off
-REFERENCE, SAMPLES = 4096, 1024
 
 
 def texture(size: int) -> np.ndarray:
@@ -54,9 +53,9 @@ def torus(width: int, height: int, steps: int = 64) -> tuple[np.ndarray, np.ndar
     ring = 1.0 + 0.42 * np.cos(b)
     points = np.stack([ring * np.cos(a), ring * np.sin(a), 0.42 * np.sin(b)], axis=-1)
     c, s = np.cos(1.05), np.sin(1.05)
-    points = points @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + np.array([0.3, 0.12, 4.4])
+    points = points @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + np.array([0.3, -0.62, 4.6])
     uv = np.stack([8 * a, 3 * b], axis=-1) / (2 * np.pi)
-    screen = 0.9 * width * points[..., :2] / points[..., 2:] + np.array([width / 2, 0.34 * height])
+    screen = 0.9 * width * points[..., :2] / points[..., 2:] + np.array([width / 2, 0.45 * height])
     values = np.concatenate([uv, np.ones_like(a)[..., None]], axis=-1) / points[..., 2:]
     corners = [np.stack([g[:-1, :-1], g[1:, :-1], g[1:, 1:], g[:-1, 1:]], axis=2).reshape(-1, 4, g.shape[-1])
                for g in (screen, values)]  # fmt: skip
@@ -176,21 +175,21 @@ def decibels(values: np.ndarray, truth: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((values - truth) ** 2)))
 
 
-def main(path: str = "level_of_detail.png", width: int = 360) -> None:
+def main(path: str = "level_of_detail.png", width: int = 360, samples: int = 1024) -> None:
     """Draw the scene in every way and write the pictures beside each other."""
     height, size = width * 9 // 16, 128
     tile = texture(size)
     field = nfconv.fit(np.tile(tile, (TILES, TILES, 1)), half_size="2px", margin=LARGEST * 4, boundary="periodic",
                        factor="spline", core_size=30_000)  # fmt: skip
     pixels, planes = scene(width, height)
-    truth = supersampled(tile, pixels, planes, REFERENCE, seed=7)
+    truth = supersampled(tile, pixels, planes, 4 * samples, seed=7)
     filtered(field, size, pixels[:64], planes[:64])
     ways = {"one query per pixel": timed(lambda: filtered(field, size, pixels, planes))}
     seconds = timed(lambda: supersampled(tile, pixels, planes, 8))[1] / 8
     equal = 2 ** max(0, round(np.log2(ways["one query per pixel"][1] / seconds)))
     ways |= {
         f"{equal} samples per pixel": timed(lambda: supersampled(tile, pixels, planes, equal)),
-        f"{SAMPLES:,} samples per pixel": timed(lambda: supersampled(tile, pixels, planes, SAMPLES)),
+        f"{samples:,} samples per pixel": timed(lambda: supersampled(tile, pixels, planes, samples)),
         "mip maps, trilinear": timed(lambda: mip_mapped(tile, pixels, planes)),
         "mip maps, 16 taps": timed(lambda: mip_mapped(tile, pixels, planes, 16)),
     }
@@ -198,7 +197,7 @@ def main(path: str = "level_of_detail.png", width: int = 360) -> None:
     for name, (values, cost) in ways.items():
         captions[f"{name}\n{decibels(values, truth):.1f} dB, {cost:.3g} s"] = values
         print(f"{name}: PSNR {decibels(values, truth):.1f} dB in {cost:.3g} s of one processor")
-    draw(Path(path), captions | {f"reference, {REFERENCE:,} samples": truth}, pixels, (height, width))
+    draw(Path(path), captions | {f"reference, {4 * samples:,} samples": truth}, pixels, (height, width))
 
 
 def draw(path: Path, shown: dict[str, np.ndarray], pixels: np.ndarray, shape: tuple[int, int]) -> None:
@@ -217,4 +216,4 @@ def draw(path: Path, shown: dict[str, np.ndarray], pixels: np.ndarray, shape: tu
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(int, sys.argv[2:3]))
+    main(*sys.argv[1:2], *map(int, sys.argv[2:4]))

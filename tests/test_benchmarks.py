@@ -15,6 +15,7 @@ import nfconv
 from benchmarks import common, filtering
 from benchmarks.common import Cost, Settings, duration, interleaved, table
 from benchmarks.gallery import KERNELS, TEASER, model_table
+from benchmarks.points import random_covariances, yardstick
 from benchmarks.run import SECTIONS, joined, main
 from kernels import minimal_kernel, outer
 from scripts.ship_model import main as ship
@@ -68,6 +69,39 @@ def test_a_quick_run_writes_every_section_its_figures_and_the_joined_page(page):
     assert [row[0] for row in rows_of(text, "Fields of shapes")] == ["separable", "mlp", "siren"]
     assert [row[0] for row in rows_of(text, "Kernels")] == [*TEASER, "box"]
     assert set(TEASER) < set(KERNELS)
+
+
+def test_points_are_measured_as_shares_of_the_yardstick(page):
+    rows = {row[0]: row for row in rows_of(page[0], "Points, covariances and maps")}
+    for dim, base in (("", rows["yardstick"]), ("3-D, ", rows["3-D, yardstick"])):
+        assert base[2:] == ["1.00", "-"]
+        for name in ("axis-aligned", "ratio up to 4, `accuracy=60`"):
+            _, each, share, decibels = rows[dim + name]
+            assert float(share) == pytest.approx(float(each.split()[0]) / float(base[1].split()[0]), rel=0.02, abs=0.01)
+            assert float(decibels) > 55
+    assert all(float(rows[name][3].split()[0]) > 120 for name in ("disk, 2,348 Diracs", "ring", "motion"))
+    assert float(rows["a covariance per pixel"][2]) > float(rows["2 kernels blended"][2]) + 20
+    widths = [row[1] for row in rows_of(page[0], "The protocols of peers")]
+    assert widths[:2] == ["variance 0", "variance 0.0001"] and "tent of half size 0.3" in widths
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_yardstick_is_the_filter_itself(dim):
+    field = random_field(field_config("separable", dim, 2), margin=0.9)
+    rng, kernel = np.random.default_rng(0), nfconv.gaussian(sigma=0.1)
+    at, scale = rng.uniform(-1, 1, (9, dim)), rng.uniform(0.5, 1.5, (9, dim))
+    found = yardstick(field, kernel.sparse(1, dim), torch.tensor(at), torch.tensor(scale))
+    wanted = field.filter(kernel, at=at, scale=scale, precision="64")
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("dim, ratio", [(2, 4), (2, 8), (3, 4)])
+def test_random_covariances_have_the_sizes_and_ratios_asked_for(dim, ratio):
+    sigmas = random_covariances(2000, dim, ratio, np.random.default_rng(0))
+    sizes = np.sqrt(np.linalg.eigvalsh(sigmas))
+    assert sizes.max() <= 0.2 + 1e-9 and sizes.min() >= min(0.03, 0.2 / ratio) - 1e-9
+    assert 0.9 * ratio < (sizes[:, -1] / sizes[:, 0]).max() <= ratio + 1e-9
+    assert abs(np.corrcoef(sigmas[:, 0, 0], sigmas[:, 1, 1])[0, 1]) < 0.9
 
 
 def test_the_quality_of_a_solved_field_is_what_fitting_it_again_gives(page):

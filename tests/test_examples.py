@@ -107,6 +107,31 @@ def test_the_horizon_is_grey_where_pixels_hold_many_squares(monkeypatch):
     assert filtered[30:].std() > 0.3
 
 
+def test_level_of_detail_beats_samples_of_equal_time_and_mip_maps(tmp_path):
+    picture = tmp_path / "detail.png"
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "level_of_detail.py", picture, "48", "200"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    qualities = {name: float(value) for name, value in re.findall(r"(.*): PSNR ([\d.]+) dB", done.stdout)}
+    # The number of samples that take as long depends on the machine.
+    assert len(qualities) >= 4 and qualities["one query per pixel"] > 46
+    assert max(qualities["mip maps, trilinear"], qualities["mip maps, 16 taps"]) < qualities["one query per pixel"] - 10
+    assert np.asarray(Image.open(picture)).ndim == 3
+
+
+def test_an_unknown_blur_is_recovered_by_descent(tmp_path):
+    words = [EXAMPLES / "depth_of_field.py", ROOT / "data/raw/images/astronaut.png", tmp_path / "depth.png", "48", "40"]
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, check=True)
+    first, *_, last = (float(value) for value in re.findall(r"step \d+: ([\d.]+) dB", done.stdout))
+    detailed, everywhere = (float(value) for value in re.findall(r"([\d.]+)%", done.stdout))
+    # It starts 37 % off.
+    assert last > first + 15 and detailed < 15 and everywhere < 20
+    assert (tmp_path / "depth.png").is_file()
+
+
 def test_tour_runs_from_top_to_bottom():
     source = EXAMPLES / "tour.ipynb"
     notebook = nbformat.read(source, as_version=4)
