@@ -21,7 +21,7 @@ import click
 
 import nfconv
 from modalities import find
-from models.device import pick_device
+from models.device import describe_device, pick_device
 from training import PRESETS, Options, train
 from training.display import Display
 from training.interrupt import Interrupted
@@ -87,6 +87,7 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
     folder, place = summary / experiment_name, pick_device(device)
+    click.echo(f"device: {describe_device(place)}", err=True)
     truth = nfconv.load_ground_truth(monte_carlo, order)
     raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
     init = nfconv.load(init_ckpt) if init_ckpt else None

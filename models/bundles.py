@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,7 +45,7 @@ class Bundle:
         positions, weights = [0 * one] * kernel.dim, [one[None]] * kernel.dim
         for index, axis in enumerate(kernel.axes):
             positions[axis] = torch.tensor(terms[0][index][0], device=device)
-            weights[axis] = torch.stack([torch.tensor(term[index][1], device=device) for term in terms])
+            weights[axis] = torch.tensor(np.stack([term[index][1] for term in terms]), device=device)
         return cls(positions, weights)
 
     @property
@@ -115,10 +116,11 @@ def filter_bundle_grid(
 def whole_core(field: "SeparableField", dtype: torch.dtype) -> Tensor:
     """The core of factors followed by that of the polynomial part, [R_1 + p, ..., R_d + p, c]."""
     degrees = field.config.poly_degree + 1
-    core = torch.zeros(*[rank + degrees for rank in field.config.ranks], field.config.channels, dtype=dtype)
+    shape = [rank + degrees for rank in field.config.ranks]
+    core = torch.zeros(*shape, field.config.channels, dtype=dtype, device=field.device)
     core[tuple(slice(rank) for rank in field.config.ranks)] = field.core.to(core)
     core[tuple(slice(rank, None) for rank in field.config.ranks)] = field.polynomial.coefficients.to(core)
-    return core.to(field.device)
+    return core
 
 
 def contract_grid(factors: Sequence[Tensor], core: Tensor) -> Tensor:
@@ -127,9 +129,10 @@ def contract_grid(factors: Sequence[Tensor], core: Tensor) -> Tensor:
     first = factors[0].expand(-1, size, -1)
     per_term = core.shape[0] * math.prod(shape[1:]) * core.shape[-1]
     total: Tensor | None = None
-    for part in torch.arange(size, device=core.device).split(max(1, LARGEST_GRID_PRODUCT // per_term)):
-        rest = []
-        for b in part.tolist():
+    count = max(1, LARGEST_GRID_PRODUCT // per_term)
+    for start in range(0, size, count):
+        part, rest = slice(start, start + count), []
+        for b in range(size)[part]:
             # [R_1, c, M_2, ..., M_d]
             values = core
             for factor in factors[1:]:

@@ -96,6 +96,7 @@ def convolve_grid(
     receives the share done. A kernel is a sum of products within `tolerance` of its L2 norm; one that is no short such
     sum is summed Dirac by Dirac.
     """
+    extent = [float(x.abs().max()) for x in coordinates]
     coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
     terms = tensor_terms(kernel, tolerance)
     if terms is None:
@@ -103,7 +104,7 @@ def convolve_grid(
         shape = [len(x) for x in coordinates]
         return convolve_points(field, kernel, points, None, block, progress).reshape(*shape, -1)
     if isinstance(field, SeparableField):
-        tables = tables_for(field, [float(x.abs().max()) for x in coordinates], kernel.radius.tolist())
+        tables = tables_for(field, extent, kernel.radius.tolist())
         return filter_bundle_grid(field, tables, Bundle.of_terms(kernel, terms, field.device), coordinates)
     return field.grid_sum(grid_stencils(field, kernel, terms, coordinates), block, progress).double()
 
@@ -125,26 +126,58 @@ def convolve_points(
     `block` at once; a separable field reads tables of `dtype`. Differentiable in points and scale; `progress` receives
     the share done.
     """
-    points = points.to(field.device, torch.float64)
-    scale = torch.ones_like(points[:, : len(kernel.axes)]) if scale is None else scale.to(points)
-    if not len(points):
-        return points.new_zeros(0, field.config.channels)
-    terms = tensor_terms(kernel, tolerance) if field.factored else None
-    asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
-    if isinstance(field, SeparableField) and terms is not None:
-        radius = kernel.radius * float(scale.detach().max())
-        tables = tables_for(field, points.detach().abs().amax(dim=0).tolist(), radius.tolist(), dtype)
-        answer: Callable[[Tensor, Tensor], Tensor] = partial(
-            filter_bundle, field, tables, Bundle.of_terms(kernel, terms, field.device)
-        )
-    else:
-        answer = partial(_sum_diracs, field, kernel) if terms is None else partial(_sum_terms, field, kernel, terms)
-    axes, rows, results = torch.tensor(kernel.axes, device=points.device), max(1, block // asked), []
-    for x, s in zip(points.split(rows), scale.split(rows), strict=True):
-        results.append(answer(x, torch.ones_like(x).index_copy(1, axes, s)))
-        if progress:
-            progress(min(1.0, len(results) * rows / len(points)))
-    return torch.cat(results)
+    return PointFilter(field, kernel, tolerance).at(points, scale, block, progress, dtype)
+
+
+class PointFilter:
+    """A kernel made ready for scattered points of a field: what it consists of is on the field's device, once."""
+
+    def __init__(self, field: Field, kernel: SparseKernel, tolerance: float = TOLERANCE) -> None:
+        self.field, self.kernel = field, kernel
+        terms = tensor_terms(kernel, tolerance) if field.factored else None
+        self.bundle = None if terms is None else Bundle.of_terms(kernel, terms, field.device)
+        self.asked = len(kernel) if terms is None else sum(len(positions) for positions, _ in terms[0])
+        arrays = (kernel.positions, kernel.weights, np.array(kernel.axes))
+        self.t, self.w, self.axes = (torch.tensor(array, device=field.device) for array in arrays)
+
+    def at(self, points: Tensor, scale: Tensor | None, block: int, progress: Progress | None,
+           dtype: torch.dtype = torch.float64) -> Tensor:  # fmt: skip
+        """See `convolve_points`."""
+        field, kernel = self.field, self.kernel
+        points = points.to(field.device, torch.float64)
+        scale = torch.ones_like(points[:, : len(kernel.axes)]) if scale is None else scale.to(points)
+        if not len(points):
+            return points.new_zeros(0, field.config.channels)
+        if self.bundle is None:
+            answer: Callable[[Tensor, Tensor], Tensor] = self._sum_diracs
+        elif isinstance(field, SeparableField):
+            radius = kernel.radius * float(scale.detach().max())
+            tables = tables_for(field, points.detach().abs().amax(dim=0).tolist(), radius.tolist(), dtype)
+            answer = partial(filter_bundle, field, tables, self.bundle)
+        else:
+            answer = partial(self._sum_terms, self.bundle)
+        rows, results = max(1, block // self.asked), []
+        for x, s in zip(points.split(rows), scale.split(rows), strict=True):
+            results.append(answer(x, torch.ones_like(x).index_copy(1, self.axes, s)))
+            if progress:
+                progress(min(1.0, len(results) * rows / len(points)))
+        return torch.cat(results)
+
+    def _sum_diracs(self, x: Tensor, scale: Tensor) -> Tensor:
+        """Every Dirac queried for itself; scale [N, d], 1 in axes that are not filtered."""
+        weights = self.w / scale.prod(dim=1, keepdim=True) ** self.kernel.n
+        return self.field.sum_diracs(x[:, None] - self.t * scale[:, None], weights)
+
+    def _sum_terms(self, bundle: Bundle, x: Tensor, scale: Tensor) -> Tensor:
+        """Every product axis by axis."""
+        sizes, parts = [scale[:, axis, None] for axis in range(x.shape[1])], []
+        nodes = [x[:, axis, None] - s * t for axis, (s, t) in enumerate(zip(sizes, bundle.positions, strict=True))]
+        for term in range(bundle.size):
+            # An axis that is not filtered has one kernel for all terms.
+            rows = [w[min(term, len(w) - 1)] for w in bundle.weights]
+            weights = [w / s**n for w, s, n in zip(rows, sizes, self.field.config.n, strict=True)]
+            parts.append(self.field.scattered(nodes, weights))
+        return torch.stack(parts).sum(dim=0)
 
 
 def grid_stencils(
@@ -187,24 +220,3 @@ def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tens
         step = field.h.get(axis, min(field.h.values())) / (NODES_PER_KNOT * fineness)
         budgets.append(max(int(growth * len(x)), int(reach / step)))
     return budgets
-
-
-def _sum_diracs(field: Field, kernel: SparseKernel, x: Tensor, scale: Tensor) -> Tensor:
-    """Every Dirac queried for itself; scale [N, d], 1 in axes that are not filtered."""
-    t = torch.tensor(kernel.positions, device=x.device)
-    w = torch.tensor(kernel.weights, device=x.device)
-    return field.sum_diracs(x[:, None] - t * scale[:, None], w / scale.prod(dim=1, keepdim=True) ** kernel.n)
-
-
-def _sum_terms(field: Field, kernel: SparseKernel, terms: Sequence[Term], x: Tensor, scale: Tensor) -> Tensor:
-    """Every product axis by axis."""
-    parts = []
-    for term in terms:
-        nodes = [x[:, axis, None] for axis in range(x.shape[1])]
-        weights = [torch.ones_like(node) for node in nodes]
-        for axis, (positions, values) in zip(kernel.axes, term, strict=True):
-            s = scale[:, axis, None]
-            nodes[axis] = x[:, axis, None] - s * torch.tensor(positions, device=x.device)
-            weights[axis] = torch.tensor(values, device=x.device) / s**kernel.n
-        parts.append(field.scattered(nodes, weights))
-    return torch.stack(parts).sum(dim=0)

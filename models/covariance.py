@@ -49,6 +49,10 @@ class Covariances:
             correlations.append((whole[:, 1, 2] - r12 * r13) / rest)
         return cls(deviations, torch.stack(correlations, dim=1), float(least.min().sqrt()))
 
+    def to(self, device: torch.device) -> "Covariances":
+        """The same on another device."""
+        return Covariances(self.deviations.to(device), self.correlations.to(device), self.thinnest)
+
     def __getitem__(self, rows: slice | Tensor) -> "Covariances":
         return Covariances(self.deviations[rows], self.correlations[rows], self.thinnest)
 
@@ -73,18 +77,19 @@ def convolve_covariances(
     in points and covariances.
     """
     x, axes = points.to(field.device, torch.float64), points.shape[1]
+    covariances = covariances.to(x.device)
     positions = torch.tensor(kernels.positions, device=x.device)
     weights = torch.tensor(kernels.weights, device=x.device)
-    table = core_table(kernels, x.device)
+    table, place = core_table(kernels, x.device), core_places(kernels, x.device)
     bundle = Bundle([positions] * axes, [weights] * axes) if isinstance(field, SeparableField) else None
     if isinstance(field, SeparableField):
         radius = (covariances.deviations.detach().amax(dim=0) * kernels.radius).tolist()
         tables = tables_for(field, x.detach().abs().amax(dim=0).tolist(), radius, dtype)
     rows = max(1, block // (len(positions) if bundle else len(positions) ** axes))
     results = []
-    for part in torch.arange(len(x)).split(rows):
+    for part in torch.arange(len(x), device=x.device).split(rows):
         deviations = covariances.deviations[part]
-        pairing = pairings(kernels, table, covariances.correlations[part])
+        pairing = pairings(kernels, table, place, covariances.correlations[part])
         if isinstance(field, SeparableField) and bundle:
             results.append(filter_bundle(field, tables, bundle, x[part], deviations, pairing))
         else:
@@ -110,7 +115,13 @@ def core_table(kernels: CorrelatedGaussians, device: torch.device) -> Tensor:
     return torch.as_tensor(values.copy(), device=device)
 
 
-def pairings(kernels: CorrelatedGaussians, table: Tensor, correlations: Tensor) -> Tensor:
+def core_places(kernels: CorrelatedGaussians, device: torch.device) -> Tensor:
+    """Where in a flattened core [B^d] its entries [P] that are no zeros are."""
+    size, dim = len(kernels.even), kernels.kept.shape[1]
+    return torch.as_tensor(kernels.kept @ [size**k for k in reversed(range(dim))], device=device)
+
+
+def pairings(kernels: CorrelatedGaussians, table: Tensor, place: Tensor, correlations: Tensor) -> Tensor:
     """c [N, B, ..., B] at correlations [N, 1 or 3], differentiable."""
     count, size = table.shape[0], len(kernels.even)
     low = -half_correlation(kernels.largest)
@@ -123,6 +134,5 @@ def pairings(kernels: CorrelatedGaussians, table: Tensor, correlations: Tensor) 
         weights = (weights[:, :, None] * taps[:, axis, None]).flatten(1)
     values = F.embedding_bag(rows, table.flatten(0, -2), per_sample_weights=weights, mode="sum")
     dim = kernels.kept.shape[1]
-    place = torch.as_tensor(kernels.kept @ [size**k for k in reversed(range(dim))], device=rows.device)
     full = values.new_zeros(len(values), size**dim).index_copy(1, place, values)
     return full.view(-1, *[size] * dim)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kernels import SparseKernel, minimal_kernel
 from kernels.library import Kernel
 from models.config import FieldConfig, Origin
+from models.device import full_float32
 from models.polynomial import PolynomialPart
 from models.stencil import Stencil
 
@@ -78,6 +79,7 @@ class Field(nn.Module):
         """Quality measured after training, at the training kernel, in dB; NaN where it is unknown."""
         return self.origin.psnr.get(1.0, math.nan)
 
+    @full_float32()
     def filter(
         self,
         kernel: Kernel | SparseKernel,

@@ -4,8 +4,6 @@
 f(place) = sum_j local_j value[first + j], with `place` in steps from the first value.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,13 +14,15 @@ NEIGHBOURS = 8
 
 def lagrange(place: Tensor, width: int) -> Tensor:
     """Weights [..., width] with which samples at 0, 1, ..., width - 1 give the value at `place` [...]."""
-    gaps = place[..., None] - torch.arange(width, dtype=place.dtype, device=place.device)
+    k = torch.arange(width, dtype=place.dtype, device=place.device)
+    gaps = place[..., None] - k
     ones = torch.ones_like(gaps[..., :1])
     # Products of all gaps but one: those before it times those after it.
     before = torch.cat([ones, gaps[..., :-1].cumprod(dim=-1)], dim=-1)
     after = torch.cat([gaps[..., 1:].flip(-1).cumprod(dim=-1).flip(-1), ones], dim=-1)
-    scale = [math.prod(k - o for o in range(width) if o != k) for k in range(width)]
-    return before * after / torch.tensor(scale, dtype=place.dtype, device=place.device)
+    # The product of k - o over all o but k is k! (width - 1 - k)!, negative for every other k.
+    factorials = k.clamp_min(1).cumprod(dim=0)
+    return before * after / (factorials * factorials.flip(0) * (1 - 2 * (k.flip(0) % 2)))
 
 
 def interpolation(place: Tensor, count: int, neighbours: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:

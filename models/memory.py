@@ -7,8 +7,9 @@ import torch
 
 # Smaller blocks than this save nothing that could still matter.
 SMALLEST_BLOCK = 64
-# What torch's CPU allocator writes when it fails; it has no exception of its own.
-CPU_WORDS = ("not enough memory", "can't allocate memory")
+# What torch's CPU allocator, the CUDA driver, cuBLAS and cuSOLVER write when they fail; they have no exception of their
+# own.
+WORDS = ("not enough memory", "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 Result = TypeVar("Result")
 
@@ -17,7 +18,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice, on the CPU or on a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
 
 
 def in_smaller_blocks(work: Callable[[int], Result], block: int, notify: Callable[[str], None]) -> Result:

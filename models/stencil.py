@@ -121,5 +121,5 @@ def shared_stencils(x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarr
     start = low - step * (NEIGHBOURS // 2 - 0.5)
     lattice = start + step * torch.arange(nodes, dtype=torch.float64, device=x.device)
     first, local = interpolation((targets - start) / step, nodes)
-    kernels = [torch.tensor(w, dtype=torch.float64, device=x.device) for w in weights]
+    kernels = torch.tensor(np.stack(weights), dtype=torch.float64, device=x.device)
     return [Shared(lattice, first, local * w[:, None]) for w in kernels]

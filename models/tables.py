@@ -49,12 +49,14 @@ class FactorTable:
         first, taps = self._taps(x)
         taps, parts = taps * weights[..., None].to(taps.dtype), []
         # As many neighbours as together ask for about twice the rows of one.
-        spans = first.amax(dim=1) - first.amin(dim=1), first.max() - first.min()
-        count = int((len(x) * spans[0].max() / spans[1].clamp_min(1)).clamp(*SHARED))
-        for rows, values in zip(first.split(count), taps.split(count), strict=True):
-            low = int(rows.min())
-            shares = scatter(rows - low, values, int(rows.max()) - low + self.degree + 1)
-            parts.append(shares @ self.coefficients[low : low + shares.shape[1]])
+        low, high = first.amin(dim=1), first.amax(dim=1)
+        count = int((len(x) * (high - low).max() / (high.max() - low.min()).clamp_min(1)).clamp(*SHARED))
+        groups = zip(low.split(count), high.split(count), strict=True)
+        # All bounds at once: a GPU is waited for once, not for every group.
+        bounds = torch.stack([torch.stack((least.min(), most.max())) for least, most in groups]).tolist()
+        for rows, values, (least, most) in zip(first.split(count), taps.split(count), bounds, strict=True):
+            shares = scatter(rows - least, values, most - least + self.degree + 1)
+            parts.append(shares @ self.coefficients[least : least + shares.shape[1]])
         return torch.cat(parts)
 
     def read(self, x: Tensor) -> Tensor:

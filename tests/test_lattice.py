@@ -156,7 +156,7 @@ def test_the_lattice_loss_adds_up_the_levels():
 
 def test_point_loss_is_the_loss_of_its_points(truth):
     field, targets = network_for(truth), targets_of(truth)
-    loss = PointObjective(targets, 64, "l2", 1).loss(field, generator(3))
+    loss = PointObjective(targets, 64, "l2").loss(field, generator(3))
     points, values = targets.draw_points(generator(3), 64)
     residual = convolve_points(field, truth.kernel, points) - values
     torch.testing.assert_close(loss.total, residual.square().mean())

@@ -4,14 +4,16 @@ No ground truth is convolved and no query is differenced, but every step differe
 per filtered axis and once more for its weights (Lindell et al. 2021).
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.field import Field
-from signals.monte_carlo import grid_sampler
+from models.interpolation import bspline
 from signals.signal import Signal, spacing
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, Loss
@@ -34,6 +36,30 @@ def _along(function: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor]
     return differentiated
 
 
+class LinearSampler:
+    """The signal, float64 on a device, as a function of points: multilinear between samples, up to `reach` [d] domain
+    units beyond [-1, 1]; axes that are not filtered are asked at their samples."""
+
+    def __init__(self, signal: Signal, boundary: str, reach: Sequence[float], device: torch.device) -> None:
+        # One more than is asked for: what lies beyond the last sample by rounding has a neighbour, too.
+        pads = [math.ceil(r / spacing(n) - 1e-9) + 1 if axis in signal.axes else 0
+                for axis, (r, n) in enumerate(zip(reach, signal.shape, strict=True))]  # fmt: skip
+        self.values = torch.as_tensor(signal.padded(pads, boundary), dtype=torch.float64, device=device)
+        self.steps = [spacing(n) for n in signal.shape]
+        self.starts = [-1.0 - pad * step for pad, step in zip(pads, self.steps, strict=True)]
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Points [N, d] -> [N, c]."""
+        rows, weights = (torch.zeros_like(points[:, :1], dtype=torch.long), torch.ones_like(points[:, :1]))
+        for axis, count in enumerate(self.values.shape[:-1]):
+            place = (points[:, axis] - self.starts[axis]) / self.steps[axis]
+            first, local = bspline(place, min(1, count - 1), count)
+            corners = torch.arange(local.shape[1], device=points.device)
+            rows = (rows[:, :, None] * count + first[:, None, None] + corners).flatten(1)
+            weights = (weights[:, :, None] * local[:, None]).flatten(1)
+        return F.embedding_bag(rows, self.values.flatten(0, -2), per_sample_weights=weights, mode="sum")
+
+
 class AutodiffObjective(LatticeObjective):
     """Random points of `bounds` [d, 2] (domain units) where D^n F is compared with the signal itself.
 
@@ -44,8 +70,8 @@ class AutodiffObjective(LatticeObjective):
         self, targets: LatticeTargets, signal: Signal, bounds: np.ndarray, boundary: str, batch: int, loss: str
     ) -> None:
         super().__init__(targets, batch, loss, count=1)
-        self.sample = grid_sampler(signal, boundary, (bounds[:, 1] - 1).tolist(), np)
         device = targets.values.device
+        self.sample = LinearSampler(signal, boundary, (bounds[:, 1] - 1).tolist(), device)
         self.start, end = (torch.as_tensor(side, device=device) for side in bounds.T)
         self.extent = end - self.start
         self.steps = {axis: spacing(n) for axis, n in enumerate(signal.shape) if axis not in signal.axes}
@@ -57,7 +83,7 @@ class AutodiffObjective(LatticeObjective):
         points = self.start + uniform * self.extent
         for axis, step in self.steps.items():
             points[:, axis] = ((points[:, axis] + 1) / step).round() * step - 1
-        return points, torch.as_tensor(self.sample(points.cpu().numpy()), device=points.device)
+        return points, self.sample(points)
 
     def loss(self, field: Field, generator: torch.Generator) -> Loss:
         points, truth = self.draw(generator)

@@ -77,11 +77,14 @@ class LatticeObjective:
 class PointObjective(LatticeObjective):
     """Independent points with all their Diracs queried one by one, as the authors train: no lattice, no pyramid."""
 
+    def __init__(self, targets: LatticeTargets, batch: int, loss: str) -> None:
+        super().__init__(targets, batch, loss, count=1)
+        kernel, device = targets.kernel, targets.values.device
+        self.positions, self.weights = (torch.tensor(a, device=device) for a in (kernel.positions, kernel.weights))
+
     def loss(self, field: Field, generator: torch.Generator) -> Loss:
         points, values = self.targets.draw_points(generator, self.batch)
-        kernel = self.targets.kernel
-        positions, weights = (torch.tensor(array, device=points.device) for array in (kernel.positions, kernel.weights))
-        return self.measured([field.sum_diracs(points[:, None] - positions, weights) - values], self.batch)
+        return self.measured([field.sum_diracs(points[:, None] - self.positions, self.weights) - values], self.batch)
 
 
 def batch_shape(targets: LatticeTargets, batch: int) -> list[tuple[int, int]]:

@@ -81,7 +81,9 @@ class ProjectionObjective:
         self, targets: LatticeTargets, decomposition: Decomposition, count: int, rows: float = ROWS_PER_FEATURE
     ) -> None:
         self.targets = targets
-        self.decomposition = decomposition
+        self.decomposition: Decomposition | None = decomposition
+        self.spectra = decomposition.sizes
+        self.sizes = decomposition.sizes
         self.rows = rows
         self.count = count
         self.directions: list[Direction] = []
@@ -91,23 +93,26 @@ class ProjectionObjective:
 
     @torch.no_grad()
     def prepare(self, field: SeparableField, generator: torch.Generator) -> None:
-        parts = self.decomposition
+        # As large as the ground truth several times over, and of no use from here on.
+        parts, self.decomposition = self.decomposition, None
+        assert parts is not None
         field.polynomial.coefficients.copy_(parts.polynomial.coefficients)
         ranks = field.config.ranks
-        self.bases = [vectors[:, :rank] for vectors, rank in zip(parts.vectors, ranks, strict=True)]
+        self.bases = [vectors[:, :rank].clone() for vectors, rank in zip(parts.vectors, ranks, strict=True)]
         self.core = project(parts.rest, self.bases)
-        for axis, stencil in enumerate(self.targets.stencils()):
+        stencils = self.targets.stencils()
+        for axis, stencil in enumerate(stencils):
             if isinstance(stencil, Differences):
                 sizes = parts.sizes[axis][: ranks[axis]]
                 self.directions.append(Direction.of(axis, stencil, self.bases[axis], sizes, self.count))
         self.finish(field)
-
         seen = self.bases
         if field.config.layers == "spline":
             # Nothing of these descends: they are as near to the directions as they get.
             pairs = zip(field.axis_factors, stencils, strict=True)
             seen = [stencil.combine(factor(stencil.nodes), 0).double() for factor, stencil in pairs]
         self.held = held(self.targets, parts.rest, seen, self.core)
+
     def loss(self, field: SeparableField, generator: torch.Generator) -> Loss:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
         squares = torch.zeros(max(len(d.forms) for d in self.directions), dtype=torch.float64, device=field.device)
@@ -159,10 +164,12 @@ def solve_scaled(gram: Tensor, right: Tensor) -> Tensor:
     """The solution [H, R] of normal equations, unknowns scaled to unit diagonal and kept small by RIDGE."""
     size = gram.diagonal().sqrt()
     # A spline that hardly a row sees is held to the size of the others.
-    size = size.clamp_min(max(SMALLEST_FEATURE * float(size.max()), torch.finfo(size.dtype).tiny))
+    size = size.clamp_min((SMALLEST_FEATURE * size.max()).clamp_min(torch.finfo(size.dtype).tiny))
     gram = gram / size / size[:, None]
     gram.diagonal().add_(RIDGE)
-    return torch.linalg.solve(gram, right / size[:, None]) / size[:, None]
+    # A GPU is not waited for to tell whether there is a solution: without one, the loss is not finite.
+    solution, failed = torch.linalg.solve_ex(gram, right / size[:, None])
+    return torch.where(failed == 0, solution, math.nan) / size[:, None]
 
 
 def prior_weight(config: FieldConfig) -> float:

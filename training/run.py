@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from models.checkpoint import load_checkpoint
+from models.device import full_float32
 from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
@@ -45,7 +46,7 @@ def train(
     asked = {name: value for name, value in asked.items() if value is not None}
     if resume and folder is None:
         raise ValueError("resuming requires the folder of the run")
-    with contextlib.nullcontext() if folder is None else RunFolder(folder, resume) as run:
+    with full_float32(), contextlib.nullcontext() if folder is None else RunFolder(folder, resume) as run:
         options, state = resume_state(run, truth, asked) if run and resume else (resolve(asked, preset), None)
         with display or Display(shown=options.layers != "spline") as display:
             for text in options.without_effect(asked):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models import FieldConfig, Origin, build_field
+from models.device import pick_device
 from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
@@ -40,9 +41,7 @@ def make_trainer(
 ) -> Trainer:
     """A trainer ready for its first step on `device` ('auto': a GPU if there is one); autodiff requires `signal`."""
     start = time.monotonic()
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
+    device = pick_device(device) if isinstance(device, str) else device
     targets = LatticeTargets(truth, device)
     origin = Origin.of(truth, targets.margin)
     if options.field == "separable":
@@ -109,7 +108,7 @@ def rank_warning(trainer: Trainer) -> str | None:
     if objective.held >= wanted:
         return None
     limits = config.knots if config.factor == "spline" else config.widths
-    ranks = choose_ranks(objective.targets, objective.decomposition.sizes, limits, LARGEST_CORE, wanted + HEADROOM)
+    ranks = choose_ranks(objective.targets, objective.spectra, limits, LARGEST_CORE, wanted + HEADROOM)
     needed = math.prod(ranks) * config.channels
     # Where a larger core changes nothing, the features span no more.
     finer = "--knots" if config.factor == "spline" else "--num_channels, --factor spline"
@@ -161,7 +160,7 @@ def network_objective(
 ) -> LatticeObjective:
     """The supervision of a network; raises ValueError for autodiff without the `signal` it compares with."""
     if options.supervision == "points":
-        return PointObjective(targets, options.batch, options.loss, count=1)
+        return PointObjective(targets, options.batch, options.loss)
     if options.supervision == "lattice":
         return LatticeObjective(targets, options.batch, options.loss, options.levels)
     if signal is None or (signal.shape, signal.channels) != (truth.shape, truth.channels):
