@@ -32,10 +32,12 @@ Radius = Annotated[float, Parameter("length", "radius of the kernel in domain un
 Length = Annotated[float, Parameter("length", "length of the line in domain units")]
 Thickness = Annotated[float, Parameter("length", "thickness of the line or ring in domain units")]
 Frequency = Annotated[float, Parameter("frequency", "cycles per domain unit, of which the signal spans two")]
-Ratio = Annotated[float, Parameter("ratio", "the wider sigma over the narrower one")]
-Angle = Annotated[float, Parameter("number", "degrees counter-clockwise from the direction of the columns")]
-Lobes = Annotated[float, Parameter("number", "lobes of the sinc to either side")]
-Degree = Annotated[float, Parameter("number", "polynomial degree of the B-spline")]
+Ratio = Annotated[float, Parameter("ratio", "the wider sigma over the narrower one", (1.1, 4.0, 0.05))]
+Angle = Annotated[
+    float, Parameter("number", "degrees counter-clockwise from the direction of the columns", (0.0, 180.0, 1.0))
+]
+Lobes = Annotated[float, Parameter("number", "lobes of the sinc to either side", (2.0, 8.0, 1.0))]
+Degree = Annotated[float, Parameter("number", "polynomial degree of the B-spline", (0.0, 8.0, 1.0))]
 Axis = Annotated[int, Parameter("coordinate", "coordinate that the derivative is taken in; default: the first")]
 Picture = Annotated[str, Parameter("path", "picture of the kernel")]
 

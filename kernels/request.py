@@ -32,10 +32,12 @@ Stretched = TypeVar("Stretched", SparseKernel, Target)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a kernel, as its annotation says: `kind` is a key of RANGES, coordinate or path."""
+    """One parameter of a kernel, as its annotation says: `kind` is a key of RANGES, coordinate or path; `span` what
+    sliders show of one without a unit: least, most, step."""
 
     kind: str
     help: str
+    span: tuple[float, float, float] | None = None
     default: Any = REQUIRED
 
     @property
