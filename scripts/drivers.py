@@ -102,6 +102,9 @@ class Driver:
         click.echo(f"\nmodel:      {summary / name / 'model_final.pth'}")
         click.echo(f"results:    {results} (a folder per filter; metrics.json and a comparison figure in each)")
         click.echo(f"training:   sh {ROOT / 'scripts' / 'tensorboard.sh'} --logdir {summary}")
+        final = summary / name / "model_final.pth"
+        look = shlex.join(["--model_path", str(final), "--signal", str(self.raw)])
+        click.echo(f"see it:     sh {ROOT / 'scripts' / 'view.sh'} {look}")
         return summary / name, results
 
     def _training(self, words: Sequence[str]) -> list[str]:
@@ -127,6 +130,24 @@ class Driver:
         run("scripts.ship_model", "--run", made, "--results", results, "--save_path", place,
             "--command", f"sh scripts/train_all.sh {self.kind.name}", "--signal", self.raw.relative_to(ROOT),
             "--order", sample.order, "--half_size", sample.half_size, "--margin", sample.margin)  # fmt: skip
+
+    def pair(self) -> list[str]:
+        """The shipped model and its signal, as options of view.py."""
+        model = ROOT / "trained_models" / self.folder / "model.pth"
+        return ["--model_path", str(model), "--signal", str(self.raw)]
+
+
+def view(words: Sequence[str]) -> None:
+    """The page of a model that is named by its options, or of the shipped models of some modalities."""
+    if option("model_path", words) is not None or "--help" in words:
+        run("view", *words)
+        return
+    names, options = chosen(words, list(MODALITIES))
+    try:
+        pairs = [Driver(find(name)).pair() for name in names]
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    run("view", *(word for pair in pairs for word in pair), *options)
 
 
 def without_lacking(kind: Modality, action: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -156,13 +177,16 @@ def chosen(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], tuple
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("action", type=click.Choice(["generate", "train", "eval", "ship", "varying"]))
+@click.argument("action", type=click.Choice(["generate", "train", "eval", "ship", "varying", "view"]))
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def main(action: str, words: tuple[str, ...]) -> None:
     """Carry out a driver: ACTION [MODALITY ...] [OPTIONS]."""
     if action == "varying":
         kinds, options = chosen(words, list(VARYING))
         vary(kinds, options)
+        return
+    if action == "view":
+        view(words)
         return
     names, options = chosen(words, list(MODALITIES))
     try:

@@ -28,7 +28,7 @@ def asked(monkeypatch):
     def recorder(name):
         return SimpleNamespace(main=SimpleNamespace(main=lambda words, **_: calls.append((name, words))))
 
-    for name in ("mc_utils", "train", "eval", "make_map", "scripts.ship_model"):
+    for name in ("mc_utils", "train", "eval", "make_map", "view", "scripts.ship_model"):
         monkeypatch.setitem(sys.modules, name, recorder(name))
     return calls
 
@@ -108,7 +108,8 @@ def test_training_goes_from_the_signal_to_the_filters(root, asked, name):
     assert value(filters, "model_path") == str(root / "logs" / sample.folder / "model_final.pth")
     shown = [f"{kernel}:{size:g}" for kernel, size in sample.filters]
     assert value(filters, "filters").split(",") == shown
-    assert "+ train.py --summary" in output and "tensorboard.sh" in output.splitlines()[-1]
+    assert "+ train.py --summary" in output and "tensorboard.sh" in output.splitlines()[-2]
+    assert "view.sh" in output.splitlines()[-1] and "model_final.pth" in output.splitlines()[-1]
 
 
 def test_ground_truth_is_named_as_mc_utils_names_it(root):
@@ -244,3 +245,18 @@ def test_failures_of_a_program_end_the_driver(root, asked, monkeypatch):
     result = CliRunner().invoke(drivers.main, ["train", "image"])
     assert result.exit_code == 1 and "Error: no such luck" in result.output
     assert [program for program, _ in asked] == ["mc_utils"]
+
+
+@pytest.mark.parametrize("words, names", [((), list(MODALITIES)), (("motion", "image"), ["motion", "image"])])
+def test_the_page_shows_shipped_models_with_their_signals(root, asked, words, names):
+    drive("view", *words, "--port", "0")
+    [(program, given)] = asked
+    assert program == "view" and given[-2:] == ["--port", "0"]
+    folders = [find(name).sample.folder for name in names]
+    assert given[1:-2:4] == [str(root / "trained_models" / folder / "model.pth") for folder in folders]
+    assert given[3:-2:4] == [str(Driver(find(name)).raw) for name in names]
+
+
+def test_the_page_shows_the_model_that_is_named(asked):
+    drive("view", "--model_path", "my.pth", "--signal", "my.png")
+    assert asked == [("view", ["--model_path", "my.pth", "--signal", "my.png"])]

@@ -15,6 +15,7 @@ DRIVERS = {
     "train_all.sh": "ship",
     "eval.sh": "eval",
     "varying2d.sh": "varying",
+    "view.sh": "view",
 }
 for _name in set(MODALITIES) - {"image", "geometry"}:
     DRIVERS |= {f"train_{_name}.sh": f"train {_name}", f"generate_gt_{_name}.sh": f"generate {_name}"}

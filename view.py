@@ -1,0 +1,63 @@
+"""Show a field on a page of this machine: choose a kernel, drag its size, see what it does.
+
+python view.py --model_path trained_models/images/model.pth --signal data/raw/images/astronaut.png
+python view.py --model_path logs/images/first           (then Ctrl-C ends it)
+"""
+
+import os
+import webbrowser
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import click
+
+from nfconv.api import model_file
+from utils import clear_errors
+
+SHIPPED_PICTURES = Path(__file__).resolve().parent / "data" / "raw" / "kernels"
+
+
+@click.command()
+@click.option("--model_path", "models", type=click.Path(path_type=Path), multiple=True, required=True,
+              help="Trained field, or its folder; several for a page with a choice.")  # fmt: skip
+@click.option("--signal", "signals", type=click.Path(path_type=Path), multiple=True,
+              help="Raw signal of each model, in their order, to be seen and measured against.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True,
+              help="First port that is tried on 127.0.0.1 (0: any).")  # fmt: skip
+@click.option("--browser/--no_browser", default=True, show_default=True, help="Open the page in the browser.")
+@clear_errors
+def main(models: tuple[Path, ...], signals: tuple[Path, ...], port: int, browser: bool) -> None:
+    """Serve the page until Ctrl-C, to this machine alone."""
+    from viewer.given import Given
+    from viewer.server import App, listen
+    from viewer.session import Session
+
+    if len(signals) > len(models):
+        raise ValueError(
+            f"there are {len(signals)} signals for {len(models)} models: give one for each"
+        )
+    for path in signals:
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; check the path")
+    given = Given(SHIPPED_PICTURES)
+    padded = [*signals, *[None] * (len(models) - len(signals))]
+    sessions = [Session(model_file(model), signal, given) for model, signal in zip(models, padded, strict=True)]
+    for session in sessions:
+        if not session.model.is_file():
+            raise ValueError(f"{session.model} does not exist; check the path")
+    server = listen(App(sessions, given), port)
+    if port and server.port != port:
+        click.echo(f"port {port} is in use, taking {server.port}")
+    address = f"http://127.0.0.1:{server.port}/"
+    click.echo(f"{address}  (Ctrl-C ends it)")
+    if browser:
+        webbrowser.open(address)
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+if __name__ == "__main__":
+    main()

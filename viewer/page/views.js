@@ -1,0 +1,82 @@
+// How results are shown, one function per kind of view (viewer/views.py): stage, state -> show(packet, draft).
+
+import { blobUrl } from './net.js';
+import { element } from './controls.js';
+import { curves, wave } from './draw.js';
+import { surface } from './surface.js';
+import { skeleton } from './skeleton.js';
+
+async function setImage(image, part) {
+  const old = image.src;
+  image.src = blobUrl(part, part.values[0] === 0xff ? 'image/jpeg' : 'image/png');
+  await image.decode();
+  if (old.startsWith('blob:')) URL.revokeObjectURL(old);
+}
+
+function picture(stage, state, label) {
+  const image = element('img', { className: 'pixels', alt: label, draggable: false });
+  stage.replaceChildren(image);
+  return async ({ parts }) => { await setImage(image, parts.picture); };
+}
+
+function clip(stage, state, label) {
+  const image = element('img', { className: 'pixels', alt: `${label}, one frame` });
+  const video = element('video', { controls: true, loop: true, muted: true, playsInline: true, hidden: true, 'aria-label': label });
+  stage.replaceChildren(image, video);
+  return async ({ parts }) => {
+    if (parts.picture) {
+      await setImage(image, parts.picture);
+      video.pause();
+    } else {
+      const old = video.src, at = video.currentTime;
+      video.src = blobUrl(parts.clip, 'video/mp4');
+      if (old) URL.revokeObjectURL(old);
+      await new Promise((done) => { video.onloadeddata = video.onerror = done; });
+      if (at) video.currentTime = at;
+    }
+    image.hidden = !parts.picture;
+    video.hidden = Boolean(parts.picture);
+  };
+}
+
+function sound(stage, state, label) {
+  const shape = element('canvas', { width: 800, height: 160, role: 'img', 'aria-label': `waveform, ${label}` });
+  const spectrum = element('img', { alt: `spectrogram, ${label}` });
+  const player = element('audio', { controls: true, 'aria-label': label });
+  stage.replaceChildren(shape, spectrum, player);
+  return async ({ parts }) => {
+    wave(shape, parts.wave);
+    await setImage(spectrum, parts.spectrum);
+    if (parts.sound) {
+      if (player.src) URL.revokeObjectURL(player.src);
+      player.src = blobUrl(parts.sound, 'audio/wav');
+    }
+  };
+}
+
+function series(stage, state, label, before) {
+  const canvas = element('canvas', { role: 'img', 'aria-label': label });
+  stage.replaceChildren(canvas);
+  return async ({ parts }) => {
+    const unit = state.times ? `${state.unit_name ?? ''} ${state.times[0]} … ${state.times[1].toPrecision(5)}`.trim() : '';
+    const behind = before?.()?.parts.curves;
+    curves(canvas, parts.curves, state.names, behind, unit);
+  };
+}
+
+const VIEWS = { picture, clip, sound, surface, skeleton, curves: series };
+
+// A stage's way of showing packets; one that answers with curves or a picture is shown so, whatever the kind.
+export function viewOf(stage, state, label, before) {
+  return VIEWS[state.kind](stage, state, label, before);
+}
+
+export function errorView(stage) {
+  const canvas = element('canvas', { role: 'img', 'aria-label': 'absolute error' });
+  const image = element('img', { className: 'pixels', alt: 'absolute error' });
+  return async ({ parts }) => {
+    if (parts.picture) { stage.replaceChildren(image); await setImage(image, parts.picture); }
+    else if (parts.curves) { stage.replaceChildren(canvas); curves(canvas, parts.curves); }
+    else stage.replaceChildren();
+  };
+}
