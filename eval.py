@@ -28,7 +28,6 @@ from evaluation import (
     read_signal,
 )
 from files.folders import refuse_existing
-from files.inputs import note
 from kernels.library import KERNELS
 from modalities import find, kind_of, read_mask
 from modalities.modality import Modality
@@ -176,7 +175,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     Without a model a spline field is fitted to --signal first.
     """
     place = pick_device(device)
-    note(f"device: {describe_device(place)}")
+    click.echo(f"device: {describe_device(place)}", err=True)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
     gaussian = check_together(click.get_current_context().params)

@@ -12,7 +12,7 @@ from kernels import SparseKernel, minimal_kernel
 from kernels.correlated import choose_level, correlated_gaussians
 from kernels.correlated3 import correlated_gaussians_3d
 from kernels.library import Kernel, gaussian
-from models.convolution import KernelError, convolve_points
+from models.convolution import KernelError, PointFilter
 from models.covariance import Covariances, convolve_covariances
 from models.field import Field, Progress
 from models.filtering import Settings, check_radius, in_precision, prepared, sparse_kernel
@@ -94,10 +94,11 @@ def _scale_answer(
         if not 0 < least <= most < math.inf:
             raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
     field = prepared(field, found, least, most, settings)
+    ready = PointFilter(field, found, settings.tolerance)
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
         stretch = None if factors is None else factors[rows]
-        return convolve_points(field, found, points[rows], stretch, block, progress, dtype, settings.tolerance)
+        return ready.at(points[rows], stretch, block, progress, dtype)
 
     return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
 
