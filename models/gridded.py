@@ -19,8 +19,9 @@ from models.memory import in_smaller_blocks
 from models.scattered import filter_at, one_covariance
 from signals.signal import coordinates
 
-# Output values that are held at once; more are filtered slab by slab along an axis that is not filtered.
+# Output values that are held in float64 at once, and most slabs of a filtered axis.
 SLAB = 1 << 24
+MOST_SLABS = 4
 # Numbers of sizes that are tried for a map of sizes, and outputs that they are compared at with the kernel itself.
 SIZE_COUNTS = (8, 16, 32)
 CHECKED_SIZES = 512
@@ -57,7 +58,8 @@ def filter_grid(
 
 
 def _filter_slabs(field: Field, kernel: SparseKernel, grid: list[Tensor], settings: Settings) -> np.ndarray:
-    """The convolution on the tensor grid, slab by slab along an axis that is not filtered where it is large."""
+    """The convolution on the tensor grid, where it is large slab by slab along an axis that is not filtered, else along
+    the first one of a separable field."""
 
     def filtered(part: Sequence[Tensor], progress: Progress | None) -> np.ndarray:
         def work(size: int) -> np.ndarray:
@@ -68,16 +70,18 @@ def _filter_slabs(field: Field, kernel: SparseKernel, grid: list[Tensor], settin
 
     shape, progress = [len(x) for x in grid], settings.progress
     free = next((axis for axis in range(len(shape)) if axis not in kernel.axes), None)
-    count = math.prod(shape) * field.config.channels
-    if count <= SLAB or free is None:
+    count, along = math.prod(shape) * field.config.channels, free or 0
+    if count <= SLAB or (free is None and not field.factored):
         return filtered(grid, progress)
-    rows = max(1, SLAB * shape[free] // count)
+    # Slabs of a filtered axis contract the other axes again: a few of them.
+    least = 1 if free is not None else math.ceil(shape[0] / MOST_SLABS)
+    rows = max(least, SLAB * shape[along] // count)
     result = np.empty((*shape, field.config.channels), dtype=np.float32)
-    for start in range(0, shape[free], rows):
-        part = [x[start : start + rows] if axis == free else x for axis, x in enumerate(grid)]
-        result[(slice(None),) * free + (slice(start, start + rows),)] = filtered(part, None)
+    for start in range(0, shape[along], rows):
+        part = [x[start : start + rows] if axis == along else x for axis, x in enumerate(grid)]
+        result[(slice(None),) * along + (slice(start, start + rows),)] = filtered(part, None)
         if progress:
-            progress(min(1.0, (start + rows) / shape[free]))
+            progress(min(1.0, (start + rows) / shape[along]))
     return result
 
 

@@ -13,13 +13,14 @@ def mse(values: np.ndarray, truth: np.ndarray) -> float:
     """Mean squared error, summed in float64; raises ValueError for different shapes."""
     if values.shape != truth.shape:
         raise ValueError(f"values {values.shape} and truth {truth.shape} are not on one grid")
-    # In blocks: a video's float64 difference would be many times the video.
-    blocks = range(0, len(truth), max(1, BLOCK * len(truth) // truth.size))
-    step = blocks.step
-    total = sum(
-        float(np.square(np.subtract(values[i : i + step], truth[i : i + step], dtype=np.float64)).sum()) for i in blocks
-    )
-    return total / truth.size
+    parts = _blocks(truth)
+    return sum(float(np.square(np.subtract(values[p], truth[p], dtype=np.float64)).sum()) for p in parts) / truth.size
+
+
+def _blocks(truth: np.ndarray) -> list[slice]:
+    """Stretches of the first axis of about BLOCK values: float64 copies of a whole signal would be many times it."""
+    rows = max(1, BLOCK * len(truth) // truth.size)
+    return [slice(start, start + rows) for start in range(0, len(truth), rows)]
 
 
 def peak(truth: np.ndarray) -> float:
@@ -48,8 +49,9 @@ def snr(values: np.ndarray, truth: np.ndarray) -> float:
 
     Silence and constants have no such power: errors are then related to the peak, as `psnr` does.
     """
-    over = tuple(range(truth.ndim - 1))
-    power = float(np.mean(np.var(truth, axis=over, dtype=np.float64)))
+    over, rows = tuple(range(truth.ndim - 1)), truth.size / truth.shape[-1]
+    mean = sum(truth[part].sum(axis=over, dtype=np.float64) for part in _blocks(truth)) / rows
+    power = float(np.mean(sum(np.square(truth[part] - mean).sum(axis=over) for part in _blocks(truth)) / rows))
     rounding = CONSTANT * max(abs(float(truth.min())), abs(float(truth.max())))
     return decibels(power if power > rounding**2 else peak(truth) ** 2, mse(values, truth))
 
@@ -60,7 +62,12 @@ def ssim(values: np.ndarray, truth: np.ndarray) -> float | None:
 
     if min(truth.shape[:2]) < 7:
         return None
-    similarity = structural_similarity(
-        truth.astype(np.float64), values.astype(np.float64), data_range=peak(truth), channel_axis=-1
-    )
-    return float(similarity)
+    total, reach, largest = 0.0, 3, peak(truth)
+    # In bands, each with the rows that its windows reach; windows that lie across the border do not count.
+    for part in _blocks(truth[2 * reach :]):
+        rows = slice(part.start, part.stop + 2 * reach)
+        pair = truth[rows].astype(np.float64), values[rows].astype(np.float64)
+        similar = structural_similarity(*pair, data_range=largest, channel_axis=-1, full=True)[1]
+        total += float(similar[reach:-reach, reach:-reach].sum())
+    height, width, channels = truth.shape
+    return total / ((height - 2 * reach) * (width - 2 * reach) * channels)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 
 from signals.measures import MOST_DECIBELS, decibels, mse, peak, psnr, snr, ssim
 
@@ -55,3 +56,14 @@ def test_ssim_needs_a_window_of_seven_pixels():
     assert ssim(TRUTH[::-1], TRUTH) < 0.5
     assert ssim(TRUTH[:7, :7], TRUTH[:7, :7]) == pytest.approx(1.0)
     assert ssim(TRUTH[:6], TRUTH[:6]) is None
+
+
+@pytest.mark.parametrize("block", [1, 200, 1 << 22])
+def test_measures_in_bands_are_those_of_the_whole(monkeypatch, block):
+    truth = np.random.default_rng(2).random((40, 31, 3))
+    values = truth + 0.1 * np.random.default_rng(3).random(truth.shape)
+    monkeypatch.setattr("signals.measures.BLOCK", block)
+    whole = structural_similarity(truth, values, data_range=1.0, channel_axis=-1)
+    assert ssim(values, truth) == pytest.approx(whole, abs=1e-12)
+    power = truth.var(axis=(0, 1)).mean()
+    assert snr(values, truth) == pytest.approx(10 * np.log10(power / np.mean((values - truth) ** 2)), abs=1e-9)

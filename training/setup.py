@@ -110,13 +110,18 @@ def rank_warning(trainer: Trainer) -> str | None:
     limits = config.knots if config.factor == "spline" else config.widths
     ranks = choose_ranks(objective.targets, objective.spectra, limits, LARGEST_CORE, wanted + HEADROOM)
     needed = math.prod(ranks) * config.channels
-    # Where a larger core changes nothing, the features span no more.
-    finer = "--knots" if config.factor == "spline" else "--num_channels, --factor spline"
-    larger = f"--core_size ({needed:,} entries would do)" if needed > trainer.options.core_size else finer
-    size = f"{' x '.join(map(str, config.ranks))} functions of one coordinate"
+    helps = ["a larger half size"]
+    # Where a larger core changes nothing, the features span no more; knots are never finer than the samples.
+    if needed > trainer.options.core_size:
+        helps.insert(0, f"--core_size {needed}")
+    elif config.factor != "spline":
+        helps.insert(0, "a larger --num_channels, --factor spline")
+    elif max(axis.phases for axis in objective.targets.axes) > (trainer.options.knots or FINER_KNOTS):
+        helps.insert(0, "a larger --knots")
+    ranks_now = " x ".join(map(str, config.ranks))
     return (
-        f"{size} hold the signal to about {objective.held:.1f} dB at the training kernel, not to {wanted:g}: "
-        f"use a larger {larger} or a larger half size"
+        f"{ranks_now} functions of one coordinate hold the signal to about {objective.held:.1f} dB at the training "
+        f"kernel, not to {wanted:g}: use {' or '.join(helps)}"
     )
 
 
