@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from builders import field_config, lopsided, random_field
-from field_cases import brute_force, close
+from builders import field_config, random_field
 from scipy.interpolate import BSpline, lagrange
 
-from kernels import minimal_kernel, outer
-from models.convolution import convolve_points
 from models.factors import SPLINE_DEGREE, SplineFactor, TableFactor
 from models.interpolation import bspline, gather, interpolation, scatter
 

@@ -79,7 +79,7 @@ def test_signals_and_kernels_read_pictures_alike(tmp_path, capsys):
     gap = np.ones((3, 3), np.float32)
     gap[0, 0] = np.nan
     tifffile.imwrite(tmp_path / "a.tif", gap)
-    with pytest.raises(ValueError, match="^1 of 9 pixels of "):
+    with pytest.raises(ValueError, match=r"^1 of 9 pixels of "):
         pictures.read_light(tmp_path / "a.tif")
 
 

@@ -1,4 +1,4 @@
-"""Factors as tables: splines through their values, up to polynomials that no kernel sees, and how fast they converge."""
+"""Factors as tables: splines through their values, up to polynomials that no kernel sees, and their convergence."""
 
 import numpy as np
 import pytest
