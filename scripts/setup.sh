@@ -2,7 +2,9 @@
 # Creates .venv in the repository root with the pinned requirements, once; every driver calls this first.
 #
 #   sh scripts/setup.sh                        CPU build of PyTorch
-#   NFC_TORCH=cuda sh scripts/setup.sh         the CUDA build (Linux with an NVIDIA GPU)
+#   NFC_TORCH=cu130 sh scripts/setup.sh        the build for CUDA 13.0 (driver 580 or newer, Turing or newer cards)
+#   NFC_TORCH=cu126 sh scripts/setup.sh        the build for CUDA 12.6 (driver 525 or newer, Maxwell to Hopper)
+#   NFC_TORCH=cuda sh scripts/setup.sh         the newer of the two that the driver and the cards work with
 #   NFC_PYTHON=/path/to/python sh scripts/...  your own environment instead of .venv
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -37,16 +39,35 @@ find_python() {
         "install one, or name an environment of your own in NFC_PYTHON"
 }
 
+# The newest build that the driver and every card work with: CUDA 13 requires driver 580 and compute capability 7.5,
+# CUDA 12 driver 525; the build for 12.6 ends with Hopper, 9.0.
+build_for_driver() {
+    found=$(nvidia-smi --query-gpu=driver_version,compute_cap --format=csv,noheader,nounits 2>/dev/null) ||
+        fail "nvidia-smi does not answer, so that no driver is known: name the build, NFC_TORCH=cu130 or NFC_TORCH=cu126"
+    echo "$found" | awk -F '[., ]+' '
+        { driver = $1 + 0; capability = 10 * $(NF - 1) + $NF
+          if (NR == 1 || capability < least) least = capability
+          if (capability > most) most = capability }
+        END { if (driver >= 580 && least >= 75) print "cu130"
+              else if (driver >= 525 && least >= 50 && most <= 90) print "cu126"
+              else print "none" }'
+}
+
 install() {
     "$base" -m venv --clear "$venv"
-    if [ "$torch" = cpu ]; then
-        echo "setup: PyTorch (CPU build)"
+    echo "setup: PyTorch ($build build)"
+    pinned=$(grep '^torch==' "$root/requirements.txt")
+    if [ "$build" = cpu ]; then
         # --no-deps: nothing but PyTorch itself may come from the second index.
-        run_pip --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu \
-            "$(grep '^torch==' "$root/requirements.txt")"
+        run_pip --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu "$pinned"
+    else
+        # Its CUDA libraries come with it; "+cu130" is found on no other index.
+        run_pip --extra-index-url "https://download.pytorch.org/whl/$build" "$pinned+$build"
     fi
     echo "setup: the other requirements"
     run_pip -r "$root/requirements-dev.txt"
+    [ "$build" = cpu ] || "$venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' ||
+        fail "the PyTorch that was installed has no CUDA (torch.version.cuda is None): see docs/gpu.md"
 }
 
 run_pip() {
@@ -63,8 +84,8 @@ fi
 
 torch=${NFC_TORCH:-cpu}
 case $torch in
-    cpu | cuda) ;;
-    *) fail "NFC_TORCH must be cpu or cuda, not $torch" ;;
+    cpu | cuda | cu126 | cu130) ;;
+    *) fail "NFC_TORCH must be cpu, cuda, cu126 or cu130, not $torch" ;;
 esac
 wanted=$(cat "$root/requirements.txt" "$root/requirements-dev.txt" | cksum)
 if is_ready; then
@@ -73,6 +94,11 @@ fi
 # An interrupted set-up leaves a word in the lock file; any other unmarked environment belongs to the user.
 if [ -e "$venv" ] && [ ! -e "$ready" ] && [ ! -s "$lock" ]; then
     fail "$venv is an environment that this script did not make: remove it, or use it with NFC_PYTHON=.venv/bin/python"
+fi
+build=$torch
+if [ "$torch" = cuda ]; then
+    build=$(build_for_driver)
+    [ "$build" != none ] || fail "no build of PyTorch works with this driver and card: see docs/gpu.md"
 fi
 base=$(find_python)
 # The lock belongs to descriptor 9, so it is released however this script ends.

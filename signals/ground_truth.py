@@ -21,7 +21,7 @@ from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
 from signals.callables import Request
 from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
-from signals.monte_carlo import array_module, monte_carlo_convolution
+from signals.monte_carlo import BACKENDS, array_module, monte_carlo_convolution
 from signals.sampling import refined, sample, storing_grid
 from signals.signal import Signal, boundary_rules, coordinates, crop, shared_boundary, spacing, warn_of_loop
 
@@ -38,7 +38,8 @@ class GroundTruth:
     """f * B-spline at the samples of a padded grid, with the facts of how it was made.
 
     values [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c]; half_size per filtered axis in domain units; pads in samples,
-    0 in axes that are not filtered; samples is 0 for the exact method. Raises ValueError for facts that do not fit.
+    0 in axes that are not filtered; samples is 0 for the exact method; each `backend` draws its own numbers from a seed.
+    Raises ValueError for facts that do not fit.
     """
 
     values: np.ndarray
@@ -53,6 +54,7 @@ class GroundTruth:
     modality: str = ""
     source: str = "signal"
     metadata: Metadata = Metadata()  # noqa: RUF009  # frozen
+    backend: str = "numpy"
 
     def __post_init__(self) -> None:
         dim = self.values.ndim - 1
@@ -123,6 +125,7 @@ class GroundTruth:
         facts = {name: getattr(self, name) for name in FACTS if name not in ("half_size", "meta")}
         # One number where all axes share it, as files had it before half sizes could differ.
         facts["half_size"] = self.half_size[0] if len(set(self.half_size)) == 1 else self.half_size
+        facts["backend"] = self.backend
         facts["meta"] = json.dumps(metadata_entries(self.metadata))
         arrays = {name: np.asarray(value) for name, value in facts.items()}
         return save_archive(path, {"values": self.values, "bounds": self.bounds, **arrays})
@@ -150,6 +153,11 @@ class GroundTruth:
                 modality=str(arrays["modality"]),
                 source=str(arrays["source"]),
             )
+            # Files before version 0.3 do not say.
+            backend = str(arrays.get("backend", "numpy"))
+            if backend not in BACKENDS:
+                raise ValueError(f"its samples are from {backend[:40]!r}, not from {' or '.join(BACKENDS)}")
+            object.__setattr__(truth, "backend", backend)
             entries = json.loads(str(arrays["meta"]))
             metadata = parse_metadata(truth.modality, entries, truth.shape, truth.channels)
             object.__setattr__(truth, "metadata", metadata)
@@ -236,4 +244,4 @@ def make_ground_truth(
     else:
         raise ValueError(f"the method must be exact or monte_carlo, not {method!r}")
     facts = (signal.axes, order, sizes, boundary, pads, method, samples, seed, signal.modality, signal.name)
-    return GroundTruth(values, *facts, signal.metadata)
+    return GroundTruth(values, *facts, signal.metadata, backend if samples else "numpy")

@@ -19,6 +19,7 @@ from signals.signal import Signal, boundary_rules, coordinates, spacing
 # Points per chunk: bounds memory, and fixes the random streams whatever the machine.
 CHUNK = 1 << 17
 SAMPLERS = ("lattice", "independent")
+BACKENDS = ("numpy", "cupy")
 
 Sample = Callable[[Any], Any]
 
@@ -30,7 +31,9 @@ def array_module(backend: str) -> ModuleType:
     try:
         import cupy
     except ImportError:
-        raise ValueError("--backend cupy requires CuPy: install cupy-cuda12x or cupy-cuda13x, or use numpy") from None
+        raise ValueError(
+            "--backend cupy requires CuPy: install cupy-cuda13x[ctk] (docs/gpu.md), or use --backend numpy"
+        ) from None
     try:
         if not cupy.cuda.is_available():
             raise RuntimeError("no CUDA device")
@@ -169,12 +172,13 @@ def monte_carlo_convolution(
     asked = signal.function is not None
     sample = callable_sampler(signal, boundary) if asked else grid_sampler(signal, boundary, reach, xp)
     result = np.empty((math.prod(shape), signal.channels), dtype=dtype)
+    # Uploaded once: a device makes the points of a chunk itself.
+    lines, strides = [xp.asarray(x) for x in axes], [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     starts = range(0, len(result), CHUNK)
     for start in track(starts, f"Monte Carlo, {samples} samples", console=Console(stderr=True), transient=True):
-        rows = np.arange(start, min(start + CHUNK, len(result)))
-        index = np.unravel_index(rows, shape)
-        points = xp.asarray(np.stack([x[i] for x, i in zip(axes, index, strict=True)], axis=-1))
+        rows = xp.arange(start, min(start + CHUNK, len(result)))
+        points = xp.stack([x[rows // step % len(x)] for x, step in zip(lines, strides, strict=True)], axis=-1)
         generator = xp.random.default_rng((seed << 32) + start // CHUNK)
         mean = monte_carlo(sample, points, signal.axes, order, half_size, samples, generator, sampler, xp)
-        result[rows] = mean if xp is np else mean.get()
+        result[start : start + CHUNK] = mean if xp is np else mean.get()
     return result.reshape(*shape, signal.channels)

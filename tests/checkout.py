@@ -56,9 +56,14 @@ class Checkout:
         path.chmod(0o755)
         return path
 
+    def pretend_cuda(self, version: str | None) -> None:
+        """A torch for CUDA `version`, which the stand-in's Python imports."""
+        (self.root / "torch.py").write_text(f"class version:\n    cuda = {version!r}\n")
+
     def start(self, script: str, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen:
         # The folders of the real shell tools stay on PATH, but behind the stand-in.
-        environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.root), **variables}
+        environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.root), "PYTHONPATH": str(self.root)}
+        environment |= variables
         command = [SHELL, script if cwd else str(self.root / "scripts" / script), *arguments]
         return subprocess.Popen(
             command,

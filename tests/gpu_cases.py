@@ -1,23 +1,15 @@
-"""What is asked of the pretended GPU, in a process of its own: every case, and what it waited for, as JSON.
-
-Called by test_gpu.py: python gpu_cases.py REPORT.json, with the guard's library in NFC_GPU_GUARD.
-"""
+"""What is asked of the pretended GPU: every case checks its results, and returns what it waited for."""
 
 import gpu_pretended as gpu  # first: before torch
 
 # isort: split
 import copy
-import json
-import os
-import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from builders import exact_truth, random_field, smooth_signal, undrawn_truth
 from field_cases import CONFIGS, uneven_kernel
@@ -30,8 +22,7 @@ from kernels import minimal_kernel
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.field import Field
 from models.varying import CovarianceFilter, Filter
-from training import projection, resolve, train
-from training.autodiff import AutodiffObjective
+from training import resolve, train
 from training.setup import make_trainer
 from training.trainer import Trainer
 
@@ -223,89 +214,3 @@ CASES: dict[str, Callable[[], dict[str, int]]] = {
     **{f"covariances: {name}": lambda name=name: covariances(name) for name in ("swish", "mlp", "sine")},
     "eval.py": evaluated,
 }
-
-
-def injected(spoil: Callable[[pytest.MonkeyPatch, Trainer], None], **asked: Any) -> dict[str, int]:
-    """Steps of a trainer with a fault."""
-    with pytest.MonkeyPatch.context() as patch:
-        trainer = started(**asked)
-        spoil(patch, trainer)
-        return stepped(trainer, 3)
-
-
-def constants_on_the_cpu(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    trainer.objective.positions = trainer.objective.positions.cpu()
-
-
-def generator_of_the_cpu(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    trainer.generator = torch.Generator()
-
-
-def global_generator(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    patch.setattr(trainer.objective, "draw", lambda generator: AutodiffObjective.draw(trainer.objective, None))
-
-
-def a_number_read(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    solved = projection.solve_scaled
-    patch.setattr(projection, "solve_scaled", lambda gram, right: solved(gram * float(gram.max() > 0), right))
-
-
-def a_checked_solution(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    patch.setattr(projection, "solve_scaled", torch.linalg.solve)
-
-
-def constants_copied(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    drawn = trainer.objective.targets.draw_points
-    weights = trainer.objective.targets.kernel.weights
-
-    def draw(generator: torch.Generator, count: int) -> Any:
-        trainer.objective.weights = torch.tensor(weights, device=CUDA)
-        return drawn(generator, count)
-
-    patch.setattr(trainer.objective.targets, "draw_points", draw)
-
-
-def a_mask(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    patch.setattr(trainer.objective, "criterion", lambda residual: residual[residual.abs() > 0].square().mean())
-
-
-def half_products(patch: pytest.MonkeyPatch, trainer: Trainer) -> None:
-    step = trainer.advance
-
-    def advance() -> Any:
-        torch.set_float32_matmul_precision("high")
-        try:
-            return step()
-        finally:
-            torch.set_float32_matmul_precision("highest")
-
-    patch.setattr(trainer, "advance", advance)
-
-
-FAULTS: dict[str, Callable[[], dict[str, int]]] = {
-    "constants on the CPU": lambda: injected(constants_on_the_cpu, **RUNS["points"]),
-    "a generator of the CPU": lambda: injected(generator_of_the_cpu, **RUNS["lattice"]),
-    "the global generator": lambda: injected(global_generator, **RUNS["autodiff"]),
-    "a number read": lambda: injected(a_number_read),
-    "a checked solution": lambda: injected(a_checked_solution),
-    "constants copied": lambda: injected(constants_copied, **RUNS["points"]),
-    "a mask": lambda: injected(a_mask, **RUNS["lattice"]),
-    "half products": lambda: injected(half_products, **RUNS["lattice"]),
-}
-
-
-def report(case: Callable[[], dict[str, int]]) -> dict[str, Any]:
-    try:
-        return {"events": case(), "error": ""}
-    except BaseException:
-        return {"events": {}, "error": traceback.format_exc()}
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    asked = sys.argv[2:] or [*CASES, *FAULTS]
-    with gpu.pretended():
-        reports = {name: report((CASES | FAULTS)[name]) for name in asked}
-    Path(sys.argv[1]).write_text(json.dumps(reports))
-    # The autograd engine's thread for the pretended device would abort an ordinary exit.
-    os._exit(0)

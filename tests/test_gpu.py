@@ -1,6 +1,6 @@
 """A GPU that is not there: what would meet across devices, draw from another generator or wait, by a pretended one.
 
-The programs run on CPU tensors that claim to be on cuda:0, in a process of its own (`gpu_pretended`, `gpu_cases`).
+The programs run on CPU tensors that claim to be on cuda:0, in a process of its own (`gpu_report`).
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def reports(tmp_path_factory):
     file = tmp_path_factory.mktemp("gpu") / "reports.json"
     paths = os.pathsep.join((str(HERE), str(HERE.parent)))
     environment = os.environ | {"NFC_GPU_GUARD": str(guard()), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "gpu_cases.py"), str(file)]
+    command = [sys.executable, str(HERE / "gpu_report.py"), str(file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert file.is_file(), done.stderr[-2000:]
     return json.loads(file.read_text())

@@ -159,6 +159,7 @@ def test_values_must_be_finite(value):
         ("order", np.array(1.5)),
         ("order", np.array("one")),
         ("half_size", np.array(-0.1)),
+        ("backend", np.array("abacus")),
         ("pads", np.array([1.0, np.nan])),
         ("meta", np.array("{")),
         ("meta", np.array("[1]")),

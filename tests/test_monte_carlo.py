@@ -162,6 +162,8 @@ class DeviceGenerator:
 
 DEVICE = SimpleNamespace(
     asarray=lambda values: DeviceArray(np.asarray(values)),
+    arange=lambda *ends: DeviceArray(np.arange(*ends)),
+    stack=lambda arrays, axis: DeviceArray(np.stack([array.held for array in arrays], axis)),
     floor=lambda x: DeviceArray(np.floor(x.held)),
     rint=lambda x: DeviceArray(np.rint(x.held)),
     clip=lambda x, low, high: DeviceArray(np.clip(x.held, low, high)),

@@ -1,6 +1,7 @@
 """setup.sh: the environment is made once, whole, and never over somebody else's."""
 
 import os
+import re
 import signal
 import time
 
@@ -23,9 +24,52 @@ def test_setup_makes_the_environment_once(checkout):
     assert checkout.asked("-m") == asked
 
 
-def test_cuda_is_a_variable_away(checkout):
-    assert checkout.run("setup.sh", NFC_TORCH="cuda")[0] == 0
-    assert not any("whl/cpu" in line for line in checkout.asked("-m"))
+@pytest.mark.parametrize("build", ["cu126", "cu130"])
+def test_cuda_is_a_variable_away(checkout, build):
+    checkout.pretend_cuda("13.0")
+    assert checkout.run("setup.sh", NFC_TORCH=build)[0] == 0
+    asked = checkout.asked("-m pip")
+    assert f"whl/{build}" in asked[0] and re.search(rf" torch==\S+\+{build}$", asked[0])
+    assert not any("whl/cpu" in line for line in asked)
+    assert checkout.run("setup.sh", NFC_TORCH=build) == checkout.run("setup.sh") == (0, "", "")
+
+
+CARDS = {
+    "580.65.06, 9.0": "cu130",
+    "580.65.06, 7.0": "cu126",
+    "595.71.05, 12.0\n595.71.05, 7.5": "cu130",
+    "575.57.08, 8.9": "cu126",
+    "525.60.13, 5.0": "cu126",
+    "570.86.10, 12.0": "no build of PyTorch works",
+    "595.71.05, 12.0\n595.71.05, 6.1": "no build of PyTorch works",
+    "515.43.04, 8.0": "no build of PyTorch works",
+    "": "nvidia-smi does not answer",
+}
+
+
+@pytest.mark.parametrize("cards, wanted", CARDS.items())
+def test_cuda_is_the_newest_that_driver_and_cards_work_with(checkout, cards, wanted):
+    checkout.pretend_cuda("12.6")
+    smi = checkout.bin / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\nprintf '{cards}'\n" if cards else "#!/bin/sh\nexit 9\n")
+    smi.chmod(0o755)
+    code, _, errors = checkout.run("setup.sh", NFC_TORCH="cuda")
+    if wanted.startswith("cu"):
+        assert (code, errors) == (0, "")
+        assert f"whl/{wanted}" in checkout.asked("-m pip")[0]
+        assert checkout.run("setup.sh", NFC_TORCH="cuda") == (0, "", "")
+    else:
+        assert code == 1 and wanted in errors and errors.count("\n") == 1
+        assert not (checkout.root / ".venv").exists()
+
+
+def test_a_build_without_cuda_is_not_marked_as_done(checkout):
+    checkout.pretend_cuda(None)
+    code, _, errors = checkout.run("setup.sh", NFC_TORCH="cu130")
+    assert code == 1 and "torch.version.cuda is None" in errors and errors.count("\n") == 1
+    assert not (checkout.root / ".venv" / "requirements.installed").exists()
+    code, _, errors = checkout.run("setup.sh", NFC_TORCH="cu12")
+    assert code == 1 and "NFC_TORCH must be cpu, cuda, cu126 or cu130, not cu12" in errors
 
 
 def test_changed_requirements_install_again(checkout):
