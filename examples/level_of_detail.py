@@ -40,7 +40,7 @@ def plane(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.mgrid[int(horizon) + 3 : height, 0:width]
     pixels = np.stack([x.ravel(), y.ravel()], axis=1) + 0.5
     # In tiles: u = X, v = Z, where 1 / Z = (y - horizon) / (focal camera) and X / Z = (x - width / 2) / focal.
-    scale = 1.0
+    scale = 1.5
     seen = np.array([[scale / focal, 0, -scale * width / 2 / focal], [0, 0, scale],
                      [0, 1 / (focal * camera), -horizon / (focal * camera)]])  # fmt: skip
     return pixels, np.broadcast_to(seen, (len(pixels), 3, 3))
@@ -54,7 +54,7 @@ def torus(width: int, height: int, steps: int = 64) -> tuple[np.ndarray, np.ndar
     points = np.stack([ring * np.cos(a), ring * np.sin(a), 0.42 * np.sin(b)], axis=-1)
     c, s = np.cos(1.05), np.sin(1.05)
     points = points @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + np.array([0.3, -0.62, 4.6])
-    uv = np.stack([8 * a, 3 * b], axis=-1) / (2 * np.pi)
+    uv = np.stack([10 * a, 4 * b], axis=-1) / (2 * np.pi)
     screen = 0.9 * width * points[..., :2] / points[..., 2:] + np.array([width / 2, 0.45 * height])
     values = np.concatenate([uv, np.ones_like(a)[..., None]], axis=-1) / points[..., 2:]
     corners = [np.stack([g[:-1, :-1], g[1:, :-1], g[1:, 1:], g[:-1, 1:]], axis=2).reshape(-1, 4, g.shape[-1])
@@ -205,7 +205,8 @@ def draw(path: Path, shown: dict[str, np.ndarray], pixels: np.ndarray, shape: tu
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 2 * 12 / 3 * shape[0] / shape[1] + 0.9), layout="constrained")
-    for plot, (name, values) in zip(figure.subplots(2, 3).flat, shown.items(), strict=True):
+    # As many samples as take equally long may be those that are shown anyway.
+    for plot, (name, values) in zip(figure.subplots(2, 3).flat, shown.items(), strict=False):
         picture = np.full((*shape, 3), (0.62, 0.74, 0.88))
         picture[tuple(pixels.astype(int).T[::-1])] = np.clip(values, 0, 1)
         plot.imshow(picture, interpolation="nearest")

