@@ -32,7 +32,8 @@ HEAD = """# Benchmarks
 What was measured, when and on what; nothing here is a promise. `sh scripts/benchmark.sh --sections NAME` makes a
 section again; each ends with the version it was made with. Times are by the clock, with the seconds of all processors
 together in parentheses; figures that are compared with each other were measured in turn in one run. Lengths are in
-domain units: a signal spans [-1, 1]. PSNR is of the whole signal, borders included, against the exact convolution.
+domain units: a signal spans [-1, 1]. Nothing ran on a GPU yet ([gpu.md](gpu.md)). PSNR is of the whole signal,
+borders included, against the exact convolution.
 """
 
 

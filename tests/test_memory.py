@@ -10,6 +10,13 @@ SHORTAGES = {
     "NumPy": lambda: np.empty(1 << 60, np.uint8),
     "torch": lambda: torch.empty(1 << 60, dtype=torch.uint8),
     "CUDA": lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")),
+    "driver": lambda: (_ for _ in ()).throw(torch.AcceleratorError("CUDA error: out of memory")),
+    "cuBLAS": lambda: (_ for _ in ()).throw(
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    ),
+    "cuSOLVER": lambda: (_ for _ in ()).throw(
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`")
+    ),
 }
 
 
@@ -49,3 +56,5 @@ def test_blocks_are_not_halved_for_ever_nor_for_other_faults():
     with pytest.raises(RuntimeError, match="shapes"):
         in_smaller_blocks(lambda _: (_ for _ in ()).throw(RuntimeError("shapes")), 1 << 16, pytest.fail)
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"))
+    assert not is_out_of_memory(ValueError("CUDA error: out of memory"))

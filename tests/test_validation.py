@@ -14,7 +14,7 @@ from models.convolution import convolve_points
 from signals.exact import minimal_convolution
 from signals.measures import psnr
 from training import resolve
-from training.autodiff import AutodiffObjective, derivative
+from training.autodiff import AutodiffObjective, LinearSampler, derivative
 from training.record import half_size_label
 from training.setup import make_trainer
 from training.validation import Validation, binomial_average, finished
@@ -123,6 +123,16 @@ def test_autodiff_supervises_what_fine_differences_measure(kind):
     loss = objective.loss(field, generator(5))
     assert float(loss.total.detach()) == pytest.approx(float(residual.square().mean()), rel=1e-3)
     assert loss.points == 200
+
+
+@pytest.mark.parametrize("boundary", ["clamp", "reflect"])
+def test_the_signal_is_linear_between_its_samples_and_beyond_them(boundary):
+    signal, points = noise_signal((7, 1, 9), 2), np.random.default_rng(0).uniform(-1.5, 1.5, (300, 3))
+    rules = {"clamp": lambda x: np.clip(x, -1, 1), "reflect": lambda x: 1 - np.abs((x + 1) % 4 - 2)}
+    lines = [np.linspace(-1, 1, 7), np.linspace(-1, 1, 2), np.linspace(-1, 1, 9)]
+    wanted = RegularGridInterpolator(lines, np.repeat(signal.values, 2, axis=1))(rules[boundary](points))
+    found = LinearSampler(signal, boundary, [0.5, 0.5, 0.5], torch.device("cpu"))(torch.as_tensor(points))
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
 def test_autodiff_asks_axes_that_are_not_filtered_at_their_samples():
