@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import filtering, gallery, peers, points, training
+from benchmarks import callables, filtering, gallery, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
 
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Settings], str]] = {
     "throughput": training.throughput,
     "points": points.points,
     "peers": peers.peers,
+    "callables": callables.callables,
     "kernels": gallery.kernels,
     "models": gallery.models,
 }
