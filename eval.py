@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 import nfconv
-from choosing import choose_kernel, make_filter, numbers, read_map, requests
-from evaluation import (
+from evaluation.kernels import choose_kernel, make_filter, numbers, read_map, requests
+from evaluation.measuring import (
     check_result_name,
     evaluate,
     exact_reference,
@@ -27,6 +27,9 @@ from evaluation import (
     read_reference,
     read_signal,
 )
+from evaluation.places import Places, check_together, sizes_to_fit
+from evaluation.points import filter_places
+from evaluation.quickfit import fit_for
 from files.folders import refuse_existing
 from kernels.library import KERNELS
 from modalities import find, kind_of, read_mask
@@ -35,9 +38,6 @@ from models import Field
 from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
-from places import Places, check_together, sizes_to_fit
-from points import filter_places
-from quickfit import fit_for
 from signals.masks import masked
 from utils import clear_errors, kernel_options, load_options, loader_names
 

@@ -13,8 +13,8 @@ from test_covariance import quadrature, random_covariances
 
 import eval as eval_program
 import nfconv
-import places
-from choosing import covariances_of
+from evaluation import places
+from evaluation.kernels import covariances_of
 from kernels import minimal_kernel
 from modalities import find
 from modalities.image import ImageMetadata

@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d, zoom
 
 import eval as eval_program
 import nfconv
+from evaluation.quickfit import training_size
 from files import ArchiveError
 from kernels.library import Kernel
-from quickfit import training_size
 
 
 @pytest.fixture

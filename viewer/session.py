@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 import nfconv
-from choosing import choose_kernel, numbers
 from eval import output_shape
-from evaluation import exact_reference, measure, read_signal
+from evaluation.kernels import choose_kernel, numbers
+from evaluation.measuring import exact_reference, measure, read_signal
 from kernels import SparseKernel
 from kernels.library import Kernel
 from modalities import find

@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 import nfconv
-from choosing import Request, choose_kernel
+from evaluation.kernels import Request, choose_kernel
 from kernels.library import Kernel
 from kernels.minimal import knot_spacing
 from kernels.sparse import SparseKernel

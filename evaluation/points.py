@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 import nfconv
-from evaluation import Reference, fit_error, measure, names_file, print_report, read_signal
+from evaluation.measuring import Reference, fit_error, measure, names_file, print_report, read_signal
+from evaluation.places import Places
 from files import atomic_write
 from files.folders import refuse_existing, writable_folder
 from kernels.correlated import LEVELS
@@ -23,7 +24,6 @@ from models import Field
 from models.exact import exact_at
 from models.filtering import sparse_kernel
 from models.varying import CHECKED_GAUSSIANS, CovarianceFilter, Filter
-from places import Places
 from signals import Signal
 from signals.gaussians import gaussian_convolution
 from signals.masks import own_channels, quotient
