@@ -62,11 +62,24 @@ class Covariances:
         return float(self.correlations.detach().abs().max())
 
 
+class SharedKernels:
+    """The kernels that all points share on a device, with the spline through the samples of their cores."""
+
+    def __init__(self, kernels: CorrelatedGaussians, device: torch.device) -> None:
+        self.kernels = kernels
+        self.positions, self.weights = (torch.tensor(a, device=device) for a in (kernels.positions, kernels.weights))
+        self.table, self.place = core_table(kernels, device), core_places(kernels, device)
+
+    def pairings(self, correlations: Tensor) -> Tensor:
+        """c [N, B, ..., B] at correlations [N, 1 or 3], differentiable."""
+        return pairings(self.kernels, self.table, self.place, correlations)
+
+
 def convolve_covariances(
     field: Field,
     points: Tensor,
     covariances: Covariances,
-    kernels: CorrelatedGaussians,
+    shared: SharedKernels,
     dtype: torch.dtype = torch.float64,
     block: int = 1 << 16,
     progress: Progress | None = None,
@@ -78,9 +91,7 @@ def convolve_covariances(
     """
     x, axes = points.to(field.device, torch.float64), points.shape[1]
     covariances = covariances.to(x.device)
-    positions = torch.tensor(kernels.positions, device=x.device)
-    weights = torch.tensor(kernels.weights, device=x.device)
-    table, place = core_table(kernels, x.device), core_places(kernels, x.device)
+    kernels, positions, weights = shared.kernels, shared.positions, shared.weights
     bundle = Bundle([positions] * axes, [weights] * axes) if isinstance(field, SeparableField) else None
     if isinstance(field, SeparableField):
         radius = (covariances.deviations.detach().amax(dim=0) * kernels.radius).tolist()
@@ -89,7 +100,7 @@ def convolve_covariances(
     results = []
     for part in torch.arange(len(x), device=x.device).split(rows):
         deviations = covariances.deviations[part]
-        pairing = pairings(kernels, table, place, covariances.correlations[part])
+        pairing = shared.pairings(covariances.correlations[part])
         if isinstance(field, SeparableField) and bundle:
             results.append(filter_bundle(field, tables, bundle, x[part], deviations, pairing))
         else:

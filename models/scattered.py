@@ -13,7 +13,7 @@ from kernels.correlated import choose_level, correlated_gaussians
 from kernels.correlated3 import correlated_gaussians_3d
 from kernels.library import Kernel, gaussian
 from models.convolution import KernelError, PointFilter
-from models.covariance import Covariances, convolve_covariances
+from models.covariance import Covariances, SharedKernels, convolve_covariances
 from models.field import Field, Progress
 from models.filtering import Settings, check_radius, in_precision, prepared, sparse_kernel
 from models.memory import in_smaller_blocks
@@ -139,8 +139,9 @@ def _covariance_answer(
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
                         f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
     field = in_precision(field, minimal_kernel(field.config.order, [covariances.thinnest] * axes, axes), settings)
+    shared = SharedKernels(kernels, field.device)
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
-        return convolve_covariances(field, points[rows], covariances[rows], kernels, dtype, block, progress)
+        return convolve_covariances(field, points[rows], covariances[rows], shared, dtype, block, progress)
 
     return Answer(field, points.requires_grad or sigma.requires_grad, ask)

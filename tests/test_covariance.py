@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 import nfconv
 from kernels.correlated import correlated_gaussians
 from models.convolution import KernelError, convolve_points
-from models.covariance import Covariances, convolve_covariances
+from models.covariance import Covariances, SharedKernels, convolve_covariances
 from training import train
 
 
@@ -102,8 +102,9 @@ def test_fields_are_asked_for_the_sparse_kernel_of_every_covariance(kind):
     field = random_field(field_config(kind, 2, 3))
     points, sigmas = random_covariances(5)
     kernels = correlated_gaussians(1, 0, 0)
+    shared = SharedKernels(kernels, field.device)
     found = convolve_covariances(
-        field, torch.tensor(points), Covariances.of(torch.tensor(sigmas)), kernels, block=3 * 225
+        field, torch.tensor(points), Covariances.of(torch.tensor(sigmas)), shared, block=3 * 225
     )
     for point, sigma, value in zip(points, sigmas, found, strict=True):
         sizes = np.sqrt(np.diag(sigma))
