@@ -17,6 +17,8 @@ ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
 SLACK, SLACK_SHARE = 2304, 0.1
 # Most samples by which codecs fill up their last block.
 FILLED = 2048
+# Samples that are written at once.
+BLOCK = 1 << 20
 # Speakers by the bits of a WAV file's channel mask, as FFmpeg abbreviates them.
 SPEAKERS = (
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
@@ -139,8 +141,10 @@ def write_wav(path: Path, samples: np.ndarray, rate: int, channel_mask: int = 0)
         "<HHIIHH", EXTENSIBLE if extended else PLAIN_FLOATS, channels, rate, 4 * rate * channels, 4 * channels, 32
     )
     form += struct.pack("<HHIH", 22, 32, channel_mask, PLAIN_FLOATS) + GUID_END if extended else struct.pack("<H", 0)
-    chunks = {b"fmt ": form, b"fact": struct.pack("<I", count), b"data": samples.astype("<f4").tobytes()}
-    body = b"".join(struct.pack("<4sI", name, len(chunk)) + chunk for name, chunk in chunks.items())
+    size = 4 * count * channels
+    body = struct.pack("<4sI", b"fmt ", len(form)) + form + struct.pack("<4sII4sI", b"fact", 4, count, b"data", size)
     with atomic_write(path) as stream:
-        stream.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body), b"WAVE") + body)
+        stream.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body) + size, b"WAVE") + body)
+        for start in range(0, count, BLOCK):
+            stream.write(samples[start : start + BLOCK].astype("<f4").tobytes())
     return path
