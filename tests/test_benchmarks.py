@@ -13,6 +13,7 @@ from field_cases import brute_force
 
 import nfconv
 from benchmarks import common, filtering
+from benchmarks.callables import Averages
 from benchmarks.common import Cost, Settings, duration, interleaved, table
 from benchmarks.gallery import KERNELS, TEASER, model_table
 from benchmarks.points import random_covariances, yardstick
@@ -113,6 +114,20 @@ def test_the_quality_of_a_solved_field_is_what_fitting_it_again_gives(page):
         truth = nfconv.make_ground_truth(signal, 1, size, 0.0).core
         assert float(cell) == pytest.approx(plain_psnr(field.filter(minimal_kernel(1, size, 2)), truth), abs=0.06)
     assert row[7:9] == ["0", f"{sum(p.numel() for p in field.parameters()):,}"]
+
+
+def test_fields_of_callables_break_even_where_averages_have_asked_as_often(page):
+    rows = rows_of(page[0], "Callables")
+    assert [row[0] for row in rows[:4]] == [
+        f"{net}, {way}" for net in ("SIREN", "hash grid") for way in ("spline", "swish")
+    ]
+    even = [row for row in rows if row[4:5] in (["a lattice"], ["quadrature"])]
+    assert len(even) == 2
+    for _, _, asked, _, _, each, _, _, by_evaluations, _ in even:
+        times = float(asked.replace(",", "")) / float(each.replace(",", ""))
+        assert float(by_evaluations) == pytest.approx(times, rel=0.5 / float(each) + 0.01)
+    way = Averages("a way", (10, 100, 1000), (20.0, 40.0, 60.0))
+    assert [way.evaluations(x) for x in (30, 40, 80)] == pytest.approx([10**1.5, 100, 10_000])
 
 
 def test_points_cost_nine_queries_and_lattices_little_more_than_one(page):
