@@ -63,8 +63,9 @@ class HashGrid(nn.Module):
 def trained(network: nn.Module, steps: int, rate: float, size: int = 128) -> nn.Module:
     """`network` after some seconds of Adam on the pixels of a photograph."""
     import cv2
+    import imageio.v3 as iio
 
-    pixels = cv2.resize(cv2.imread(str(PICTURE))[..., ::-1], (size, size), interpolation=cv2.INTER_AREA)
+    pixels = cv2.resize(iio.imread(PICTURE), (size, size), interpolation=cv2.INTER_AREA)
     colours = torch.as_tensor(pixels.astype(np.float32) / 255).reshape(-1, 3)
     points = torch.cartesian_prod(*[torch.linspace(-1, 1, size)] * 2)
     optimiser = torch.optim.Adam(network.parameters(), rate)
