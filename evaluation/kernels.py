@@ -24,7 +24,7 @@ from signals.units import Ruler, Units, has_unit
 
 # Kernels that are blended by angle.
 ANGLES = 12
-SHIPPED_KERNELS = Path(__file__).resolve().parents[1].parent / "trained_models" / "kernels"
+SHIPPED_KERNELS = Path(__file__).resolve().parents[1] / "trained_models" / "kernels"
 
 
 class Request(NamedTuple):
