@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ LARGE_ERROR = 0.1
 # Decibels that a fit may limit a result to without a warning.
 FIT_LIMITS = {"psnr": 60.0, "snr": 50.0}
 
+warn = partial(click.echo, err=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -50,6 +53,11 @@ class Reference:
     truth: np.ndarray
     rows: np.ndarray | None = None
     ideal: np.ndarray | None = None
+
+    @property
+    def asked(self) -> np.ndarray:
+        """What the result should be."""
+        return self.truth if self.ideal is None else self.ideal
 
 
 def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
@@ -76,13 +84,12 @@ def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
         scale = ",".join(f"{1 / size:g}" for size in dict.fromkeys(truth.half_size))
         raise ValueError(f"--gt_path holds order {truth.order} and half size {truth.half_size}, another kernel: use "
                          f"--kernel_scale {scale} without --kernel_path, or --signal instead of --gt_path")  # fmt: skip
-    known = truth.metadata.known
-    facts = own_channels(truth.channels, known), truth.boundary
+    facts = own_channels(truth.channels, truth.metadata.known), truth.boundary
     own = own_channels(field.config.channels, field.origin.metadata.known), field.origin.boundary
     if facts != own:
         raise ValueError(f"--gt_path holds {facts[0]} channels, boundary {facts[1]}; the field has {own[0]}, boundary "
                          f"{own[1]}: make the ground truth from the same signal in the same way")  # fmt: skip
-    values = quotient(truth.core, known)
+    values = quotient(truth.core, truth.metadata.known)
     return Reference(values, values)
 
 
@@ -123,11 +130,10 @@ def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field:
         found = result.reshape(-1, result.shape[-1])[rows]
         measured = {"psnr": psnr(found, truth), "snr": snr(found, truth), "mse": mse(found, truth), "points": len(rows)}
         return {"whole": measured, "interior": None}
-    asked = truth if reference.ideal is None else reference.ideal
-    report: dict[str, Any] = {"whole": kind.metrics(result, asked, metadata), "interior": None}
+    report: dict[str, Any] = {"whole": kind.metrics(result, reference.asked, metadata), "interior": None}
     pads = [int(np.ceil(r / spacing(n) - 1e-9)) for r, n in zip(radius, truth.shape, strict=False)]
     if all(n > 2 * p for n, p in zip(truth.shape, pads, strict=False)):
-        report["interior"] = kind.metrics(crop(result, pads), crop(asked, pads), metadata)
+        report["interior"] = kind.metrics(crop(result, pads), crop(reference.asked, pads), metadata)
     if reference.ideal is not None:
         report["ideal"] = report["whole"]
         report["field"] = kind.metrics(result, truth, metadata)
@@ -203,8 +209,8 @@ def evaluate(
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)
             report |= measure(own, reference, chosen.radius, field)
             if not alone:
-                files += kind.save_figure(before, own, shown_truth(reference), save_path / "comparison.png", metadata,
-                                          signed=signed)  # fmt: skip
+                truth = None if reference.rows is not None else reference.asked
+                files += kind.save_figure(before, own, truth, save_path / "comparison.png", metadata, signed=signed)
         warn_of_fit(report, kernel, chosen, field)
         if not alone:
             files.append(save_path / "metrics.json")
@@ -212,13 +218,6 @@ def evaluate(
                 stream.write(json.dumps(report, indent=2).encode() + b"\n")
     print_report(report, files)
     return report
-
-
-def shown_truth(reference: Reference) -> np.ndarray | None:
-    """What a figure compares the result with, where all of it is known."""
-    if reference.rows is not None:
-        return None
-    return reference.truth if reference.ideal is None else reference.ideal
 
 
 def names_file(path: Path) -> bool:
@@ -232,11 +231,6 @@ def check_result_name(path: Path, kind: Modality) -> None:
     if path.suffix.lower() not in kind.results:
         known = ", ".join(kind.results)
         raise ValueError(f"{kind.name} is not written as {path.suffix}: name a file with {known}, or a folder")
-
-
-def warn(text: str) -> None:
-    """Print a message to standard error."""
-    click.echo(text, err=True)
 
 
 def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:

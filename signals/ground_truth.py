@@ -38,7 +38,7 @@ class GroundTruth:
     """f * B-spline at the samples of a padded grid, with the facts of how it was made.
 
     values [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c]; half_size per filtered axis in domain units; pads in samples,
-    0 in axes that are not filtered; samples is 0 for the exact method; each `backend` draws its own numbers from a seed.
+    0 in axes that are not filtered; samples is 0 for the exact method; each `backend` draws its own from a seed.
     Raises ValueError for facts that do not fit.
     """
 
