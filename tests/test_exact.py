@@ -192,19 +192,6 @@ def test_slabs_do_not_change_the_result(monkeypatch, shape, axes):
     np.testing.assert_array_equal(minimal_convolution(signal, 1, [0.3] * len(axes)), whole)
 
 
-@pytest.mark.parametrize("boundary", ["clamp", "reflect", "periodic"])
-def test_pictures_are_filtered_and_extended_slab_by_slab(monkeypatch, boundary):
-    signal, pads = noise_signal((41, 13), 2, halo=(3, 0)), (9, 2)
-    monkeypatch.setattr(exact, "SLAB", 1)
-    monkeypatch.setattr(exact, "LEAST_REACHES", 1)
-    found = minimal_convolution(signal, 1, [0.1, 0.3], boundary, pads)
-    taps = [exact.minimal_taps(1, size, spacing(n)) for size, n in zip((0.1, 0.3), (41, 13), strict=True)]
-    wanted = signal.padded([p + len(t) // 2 for p, t in zip(pads, taps, strict=True)], boundary)
-    for axis, filter_taps in enumerate(taps):
-        wanted = np.apply_along_axis(np.convolve, axis, wanted, filter_taps, mode="valid")
-    np.testing.assert_allclose(found, wanted, atol=1e-14)
-
-
 def test_long_filters_agree_with_short_steps():
     signal = noise_signal((400,))
     values = minimal_convolution(signal, 1, [0.5])

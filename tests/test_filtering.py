@@ -215,17 +215,6 @@ def test_slabs_do_not_change_the_result(monkeypatch, axes):
     assert shares[-1] == 1.0 and len(shares) == (3 if axes == (1, 2) else 4)
 
 
-def test_pictures_of_separable_fields_are_filtered_in_a_few_slabs(monkeypatch):
-    field, kernel, seen = random_field(KINDS["separable"]), minimal_kernel(1, 0.2, 2), []
-    whole = field.filter(kernel, (30, 11))
-    convolve = models.gridded.convolve_grid
-    monkeypatch.setattr(models.gridded, "SLAB", 12)
-    monkeypatch.setattr(models.gridded, "convolve_grid", lambda field, kernel, grid, *rest: (
-        seen.append(tuple(map(len, grid))), convolve(field, kernel, grid, *rest))[1])  # fmt: skip
-    np.testing.assert_allclose(field.filter(kernel, (30, 11)), whole, rtol=1e-6)
-    assert seen == [(8, 11), (8, 11), (8, 11), (6, 11)]
-
-
 def test_a_network_reports_how_far_it_is():
     field, shares = random_field(KINDS["mlp"], shape=(10, 2)), []
     field.filter(minimal_kernel(1, 0.2, 2), block=40, progress=shares.append)

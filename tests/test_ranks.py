@@ -12,7 +12,6 @@ from training_cases import CPU, targets_of
 from signals import Signal
 from training import directions, resolve, setup, train
 from training.directions import choose_ranks, decompose
-from training.lattice import project
 from training.setup import make_trainer, rank_warning
 from training.validation import Validation
 
@@ -122,15 +121,6 @@ def test_finer_knots_are_only_used_where_those_that_are_usual_hold_too_little():
         make_trainer(rough, resolve({"factor": "spline", "knots": k, "core_size": 300}), CPU) for k in (0.0, 4.0)
     )
     assert bound.field.config == same.field.config
-
-
-def test_projections_in_slabs_are_those_of_the_whole(monkeypatch):
-    values, bases = torch.randn(9, 7, 5, 2, dtype=torch.float64), []
-    for n, rank in ((9, 4), (7, 3), (5, 5)):
-        bases.append(torch.linalg.qr(torch.randn(n, rank, dtype=torch.float64)).Q)
-    wanted = torch.einsum("abcx,ai,bj,ck->ijkx", values, *bases)
-    monkeypatch.setattr("signals.exact.SLAB", 100)
-    torch.testing.assert_close(project(values, bases), wanted)
 
 
 def silent():
