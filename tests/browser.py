@@ -1,0 +1,64 @@
+"""A headless browser on the page, where Debian's Chromium and Playwright are installed."""
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from viewer.server import App, listen
+
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+def chromium() -> str:
+    """Path of the browser; skips the tests of a module that has none."""
+    pytest.importorskip("playwright.sync_api", reason="needs pip install playwright and apt-get install chromium")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs pip install playwright and apt-get install chromium", allow_module_level=True)
+    return path
+
+
+@contextlib.contextmanager
+def served(app: App) -> Iterator[str]:
+    """The page's address while `app` is served on a port of its own."""
+    server = listen(app, 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Watched:
+    """What a page does that it must not: errors, and requests to another place than `address`."""
+
+    def __init__(self, page, address: str) -> None:
+        self.page, self.address = page, address
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.goto(address)
+
+    def check(self, refusals: int = 0) -> None:
+        """No errors but so many refused requests, and nothing asked elsewhere."""
+        other = [text for text in self.errors if "422" not in text]
+        assert not other and len(self.errors) <= refusals, self.errors
+        own = (self.address, f"blob:{self.address}", "data:")
+        assert self.asked and all(url.startswith(own) for url in self.asked)
+
+    def rested(self, panel: str, words: str = "") -> None:
+        """Wait until a panel shows a result at rest that was asked for with `words`."""
+        asked = f"*='{words}'" if words else ""
+        self.page.locator(f"#{panel}[data-rest{asked}]").wait_for(timeout=20_000)
+
+    def seen(self, panel: str = "result") -> bytes:
+        """A picture of a panel."""
+        return self.page.locator(f"#{panel} .stage").screenshot()
