@@ -63,6 +63,7 @@ class Bundle:
 def filter_bundle(
     field: "SeparableField",
     tables: Sequence[Table],
+    core: Tensor,
     bundle: Bundle,
     x: Tensor,
     scale: Tensor,
@@ -70,10 +71,11 @@ def filter_bundle(
 ) -> Tensor:
     """The filtered signal at points x [N, d], the kernels stretched by `scale` [N, d] -> [N, c], float64.
 
+    The `core` [R_1, ..., R_d, c] joins the columns of the tables: the field's, or one of fewer ranks.
     `pairing` [N, B, B] (two axes) or [N, B, B, B] (three) joins the kernels of the axes; None sums products.
     Differentiable in x, scale and pairing.
     """
-    largest = bundle.size * max(field.core[0].numel(), max(len(t) for t in bundle.positions) * max(field.config.ranks))
+    largest = bundle.size * max(core[0].numel(), max(len(t) for t in bundle.positions) * max(core.shape[:-1]))
     moments = [bundle.moments(axis, n + field.config.poly_degree) for axis, n in enumerate(field.config.n)]
     results = []
     for part in torch.arange(len(x), device=x.device).split(max(1, LARGEST_PRODUCT // largest)):
@@ -86,8 +88,10 @@ def filter_bundle(
             size = scale[part, axis, None, None][order] ** field.config.n[axis]
             factors.append(_seen(table, nodes, bundle.weights[axis], size)[order.argsort()])
             powers.append(field.polynomial.seen(axis, x[part, axis], scale[part, axis], moments[axis]))
-        core = field.core.to(factors[0].dtype)
-        results.append(couple(factors, core, paired) + couple(powers, field.polynomial.coefficients.double(), paired))
+        results.append(
+            couple(factors, core.to(factors[0].dtype), paired)
+            + couple(powers, field.polynomial.coefficients.double(), paired)
+        )
     return torch.cat(results) if results else x.new_zeros(0, field.config.channels)
 
 

@@ -76,9 +76,13 @@ def tables_for(
 
     Quintic splines in float64, cubic ones in float32.
     """
+    return field.tables(5 if dtype == torch.float64 else 3, dtype, reach_of(field, extent, radius))
+
+
+def reach_of(field: Field, extent: Sequence[float], radius: Sequence[float]) -> list[float]:
+    """How far tables reach: as far as the field was trained, and as points in [-extent_j, extent_j] ask."""
     trained = 1.0 + field.origin.margin + max(field.origin.half_size)
-    reach = [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
-    return field.tables(5 if dtype == torch.float64 else 3, dtype, reach)
+    return [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
 
 
 @torch.no_grad()
@@ -153,7 +157,7 @@ class PointFilter:
         elif isinstance(field, SeparableField):
             radius = kernel.radius * float(scale.detach().max())
             tables = tables_for(field, points.detach().abs().amax(dim=0).tolist(), radius.tolist(), dtype)
-            answer = partial(filter_bundle, field, tables, self.bundle)
+            answer = partial(filter_bundle, field, tables, field.core, self.bundle)
         else:
             answer = partial(self._sum_terms, self.bundle)
         rows, results = max(1, block // self.asked), []

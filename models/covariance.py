@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from kernels.correlated import CorrelatedGaussians, half_correlation
 from models.bundles import Bundle, filter_bundle
-from models.convolution import tables_for
+from models.compression import compressed
+from models.convolution import reach_of, tables_for
 from models.field import Field, Progress
 from models.interpolation import bspline
 from models.separable import SeparableField
@@ -83,11 +84,12 @@ def convolve_covariances(
     dtype: torch.dtype = torch.float64,
     block: int = 1 << 16,
     progress: Progress | None = None,
+    accuracy: float | None = None,
 ) -> Tensor:
     """The signal filtered by a Gaussian of its own at every point [N, a] -> [N, c], float64.
 
-    A separable field reads tables of `dtype`; a network sees at most about `block` points at once. Differentiable
-    in points and covariances.
+    A separable field reads tables of `dtype`, with the ranks that an `accuracy` (dB) requires (None: all); a network
+    sees at most about `block` points at once. Differentiable in points and covariances.
     """
     x, axes = points.to(field.device, torch.float64), points.shape[1]
     covariances = covariances.to(x.device)
@@ -95,14 +97,18 @@ def convolve_covariances(
     bundle = Bundle([positions] * axes, [weights] * axes) if isinstance(field, SeparableField) else None
     if isinstance(field, SeparableField):
         radius = (covariances.deviations.detach().amax(dim=0) * kernels.radius).tolist()
-        tables = tables_for(field, x.detach().abs().amax(dim=0).tolist(), radius, dtype)
+        extent = x.detach().abs().amax(dim=0).tolist()
+        tables, core = tables_for(field, extent, radius, dtype), field.core.detach()
+        if accuracy is not None:
+            reach = reach_of(field, extent, radius)
+            tables, core = compressed(field, reach, dtype, covariances.thinnest, accuracy)
     rows = max(1, block // (len(positions) if bundle else len(positions) ** axes))
     results = []
     for part in torch.arange(len(x), device=x.device).split(rows):
         deviations = covariances.deviations[part]
         pairing = shared.pairings(covariances.correlations[part])
         if isinstance(field, SeparableField) and bundle:
-            results.append(filter_bundle(field, tables, bundle, x[part], deviations, pairing))
+            results.append(filter_bundle(field, tables, core, bundle, x[part], deviations, pairing))
         else:
             spread = pairing
             for _ in range(axes):

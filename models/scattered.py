@@ -139,9 +139,11 @@ def _covariance_answer(
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
                         f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
     field = in_precision(field, minimal_kernel(field.config.order, [covariances.thinnest] * axes, axes), settings)
-    shared = SharedKernels(kernels, field.device)
+    shared, traced = SharedKernels(kernels, field.device), points.requires_grad or sigma.requires_grad
+    # Where ranks are cut, values jump by as much as is cut: not under a derivative.
+    accuracy = None if traced else settings.accuracy
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
-        return convolve_covariances(field, points[rows], covariances[rows], shared, dtype, block, progress)
+        return convolve_covariances(field, points[rows], covariances[rows], shared, dtype, block, progress, accuracy)
 
-    return Answer(field, points.requires_grad or sigma.requires_grad, ask)
+    return Answer(field, traced, ask)
