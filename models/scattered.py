@@ -1,7 +1,7 @@
 """Filtering at scattered points: one kernel, its own size at every point, or a Gaussian of its own covariance."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,8 @@ def filter_at(
     points = torch.as_tensor(at)
     if points.ndim != 2 or points.shape[1] != field.config.dim:
         raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
+    if not bool(points.isfinite().all()):
+        raise ValueError("points hold numbers that are not finite")
     place, points = points.device, points.to(field.device)
     given = [value for value in (at, scale, covariance) if isinstance(value, Tensor) and value.requires_grad]
     if settings.precision == "auto" and any(value.dtype == torch.float64 for value in given):
@@ -94,6 +96,7 @@ def _scale_answer(
         if not 0 < least <= most < math.inf:
             raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
     field = prepared(field, found, least, most, settings)
+    _check_outside(field, points, (most * found.radius).tolist(), settings)
     ready = PointFilter(field, found, settings.tolerance)
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
@@ -101,6 +104,16 @@ def _scale_answer(
         return ready.at(points[rows], stretch, block, progress, dtype)
 
     return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
+
+
+def _check_outside(field: Field, points: Tensor, radius: Sequence[float], settings: Settings) -> None:
+    """Raise KernelError where points outside [-1, 1] ask, with kernels of `radius` [d], beyond the field's margin."""
+    outside = [max(0.0, float(x.abs().max()) - 1) for x in points.detach().T if len(x)]
+    if max(outside, default=0.0) > 1e-6:
+        try:
+            check_radius(field, [r + x for r, x in zip(radius, outside, strict=True)], settings.notify)
+        except KernelError as error:
+            raise KernelError(f"points lie up to {max(outside):.3g} outside [-1, 1], and with that {error}") from None
 
 
 def one_covariance(
@@ -134,6 +147,7 @@ def _covariance_answer(
     kernels = make(field.config.order, *choose_level(covariances.largest, settings.accuracy))
     extent = covariances.deviations.detach().amax(dim=0) * kernels.radius
     check_radius(field, extent.tolist(), settings.notify)
+    _check_outside(field, points, extent.tolist(), settings)
     thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
     if thinnest < trained * (1 - 1e-6):
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "

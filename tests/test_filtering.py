@@ -139,6 +139,15 @@ def test_kernels_finer_than_the_training_kernel_get_one_warning(size, warned):
     assert all(note.startswith("warning: the kernel's radius") for note in notes)
 
 
+def test_points_that_no_field_answers_are_refused(field):
+    with pytest.raises(ValueError, match="not finite"):
+        field.filter(minimal_kernel(1, 0.2, 2), at=np.array([[0.0, np.nan]]))
+    reach = field.origin.margin + field.origin.half_size[1] - 0.2
+    field.filter(minimal_kernel(1, 0.2, 2), at=np.array([[0.0, 1 + reach - 1e-3]]))
+    with pytest.raises(KernelError, match=r"points lie up to .* outside \[-1, 1\]"):
+        field.filter(minimal_kernel(1, 0.2, 2), at=np.array([[0.0, 1 + reach + 1e-3]]))
+
+
 @pytest.mark.parametrize("size", [0.1, 0.4])
 def test_points_reach_from_the_training_kernel_to_the_end_of_the_margin(size):
     field, at = random_field(KINDS["separable"], half_size=(0.1, 0.1), margin=0.3), np.zeros((1, 2))
