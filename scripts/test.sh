@@ -4,4 +4,6 @@
 . "$(dirname -- "$0")/common.sh"
 
 cd "$ROOT"
+# Threads of programs that the tests start, too: small problems only wait for each other.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec "$PYTHON" -m pytest "$@"
