@@ -16,6 +16,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
+import torch
 
 import nfconv
 from evaluation.kernels import choose_kernel, make_filter, numbers, read_map, requests
@@ -88,6 +89,12 @@ def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_
         if not field.origin.released:
             check_reach(field, chosen.radius.tolist())
     return max(float(chosen.radius.max()) for chosen in filters)
+
+
+def moved(field: Field, place: torch.device) -> Field:
+    """The field on a device, which is named."""
+    click.echo(f"device: {describe_device(place)}", err=True)
+    return field.to(place)
 
 
 @click.command()
@@ -175,7 +182,6 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     Without a model a spline field is fitted to --signal first.
     """
     place = pick_device(device)
-    click.echo(f"device: {describe_device(place)}", err=True)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
     gaussian = check_together(click.get_current_context().params)
@@ -205,7 +211,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         kernels = {folder: choose_kernel(field, path, size, named, kernel_weights, half_size)
                    for folder, path, size, half_size in asked}  # fmt: skip
     if places is not None:
-        filter_places(field.to(place), kernels[save_path], places, save_path, signal, settings,
+        filter_places(moved(field, place), kernels[save_path], places, save_path, signal, settings,
                       None if mask is None else read_mask(mask))  # fmt: skip
         return
     maps = (scale_map, scale_range, angle_map, angles, covariance_map, accuracy)
@@ -215,7 +221,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     radius = check_jobs(field, [chosen for _, chosen in jobs.values()], gt_path is not None)
     if signal and not gt_path and (raw is None or kind.counted):
         raw = read_signal(signal, kind, field, radius, None if mask is None else read_mask(mask))
-    field = field.to(place)
+    field = moved(field, place)
     for folder, (kernel, chosen) in jobs.items():
         reference = None if raw is None or gt_path else exact_reference(raw, kernel, chosen, field)
         if gt_path is not None and isinstance(chosen, Filter):

@@ -87,12 +87,12 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
     folder, place = summary / experiment_name, pick_device(device)
-    click.echo(f"device: {describe_device(place)}", err=True)
     truth = nfconv.load_ground_truth(monte_carlo, order)
     raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
     init = nfconv.load(init_ckpt) if init_ckpt else None
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= {"checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
+    click.echo(f"device: {describe_device(place)}", err=True)
     with explain_resume(folder, given):
         train(truth, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init,
               display=Display(), checkpoint_steps=checkpoint_steps, save_seconds=save_seconds, **asked)  # fmt: skip

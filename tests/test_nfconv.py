@@ -109,7 +109,7 @@ def test_kernels_and_ground_truths_come_back(tmp_path):
         ({"margin": -1.0}, "margin"),
         ({"modality": "smell"}, "no modality 'smell'"),
         ({"boundary": "wrap"}, "boundary"),
-        ({"knots": 0.0}, "knots"),
+        ({"knots": -1.0}, "knots"),
     ],
 )
 def test_values_out_of_range_are_refused(asked, words):
