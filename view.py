@@ -12,6 +12,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
+import nfconv
+from files import atomic_write
+from files.folders import refuse_existing
 from nfconv.api import model_file
 from utils import clear_errors
 
@@ -26,17 +29,20 @@ SHIPPED_PICTURES = Path(__file__).resolve().parent / "data" / "raw" / "kernels"
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True,
               help="First port that is tried on 127.0.0.1 (0: any).")  # fmt: skip
 @click.option("--browser/--no_browser", default=True, show_default=True, help="Open the page in the browser.")
+@click.option("--export", type=click.Path(path_type=Path), default=None,
+              help="Write one .html file with a picture's field in it instead, which needs no server.")  # fmt: skip
 @clear_errors
-def main(models: tuple[Path, ...], signals: tuple[Path, ...], port: int, browser: bool) -> None:
+def main(models: tuple[Path, ...], signals: tuple[Path, ...], port: int, browser: bool, export: Path | None) -> None:
     """Serve the page until Ctrl-C, to this machine alone."""
     from viewer.given import Given
     from viewer.server import App, listen
     from viewer.session import Session
 
+    if export is not None:
+        write_static(models, export)
+        return
     if len(signals) > len(models):
-        raise ValueError(
-            f"there are {len(signals)} signals for {len(models)} models: give one for each"
-        )
+        raise ValueError(f"there are {len(signals)} signals for {len(models)} models: give one for each")
     for path in signals:
         if not path.exists():
             raise ValueError(f"{path} does not exist; check the path")
@@ -57,6 +63,19 @@ def main(models: tuple[Path, ...], signals: tuple[Path, ...], port: int, browser
         server.serve_forever()
     finally:
         server.server_close()
+
+
+def write_static(models: tuple[Path, ...], path: Path) -> None:
+    """Write the page without a server; raises ValueError for several models, other names and existing files."""
+    from viewer.static import static_page
+
+    if len(models) != 1 or path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError("--export writes one model to a file that ends in .html")
+    refuse_existing(path)
+    content = static_page(nfconv.load(models[0]).eval(), SHIPPED_PICTURES / "heart.png").encode()
+    with atomic_write(path) as stream:
+        stream.write(content)
+    click.echo(f"{path}  ({len(content) / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }  # fmt: skip
-# What the page waits for while dragging has a lock of its own, so that an error that is measured holds nothing up.
-QUICK = ("draft", "result")
+# What the page waits for while dragging has a worker of its own, so that nothing that comes at rest holds it up.
+QUICK = ("draft",)
 
 
 class RefusedError(Exception):
@@ -60,7 +61,8 @@ class App:
     def __init__(self, sessions: Sequence[Session], given: Given, hosts: Sequence[str] = ()) -> None:
         self.sessions, self.given, self.hosts = list(sessions), given, set(hosts)
         self._room = threading.Semaphore(MOST_REQUESTS)
-        self._locks = {True: threading.Lock(), False: threading.Lock()}
+        # Every thread that calls PyTorch gets threads of its own from OpenMP: two that stay, not one per request.
+        self._workers = {quick: ThreadPoolExecutor(1) for quick in (True, False)}
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         request = Request(environ)
@@ -147,13 +149,8 @@ class App:
         words = request.args.to_dict(flat=False)
         if any(len(values) > 1 for values in words.values()):
             raise RefusedError(422, "every word is given once")
-        lock = self._locks[what in QUICK]
-        if not lock.acquire(timeout=PATIENCE):
-            raise RefusedError(503, "still busy with what was asked before")
-        try:
-            return _packed(session, what, {name: values[0] for name, values in words.items()})
-        finally:
-            lock.release()
+        words_once = {name: values[0] for name, values in words.items()}
+        return self._workers[what in QUICK].submit(_packed, session, what, words_once).result()
 
 
 def _packed(session: Session, what: str, words: dict[str, str]) -> Response:

@@ -219,7 +219,7 @@ class Session:
         chosen = self.chosen(wish)
         if isinstance(chosen, CovarianceFilter):
             raise ValueError("every point has a Gaussian of its own")
-        return pack({"diracs": len(chosen.kernels[0])}, kernel_parts(chosen.kernels[0]))
+        return pack({"diracs": len(chosen.kernels[0]), "signed": chosen.signed}, kernel_parts(chosen.kernels[0]))
 
     def error(self, wish: Wish) -> bytes:
         """How far the result is from the exact answer, whatever its size on the page."""

@@ -8,7 +8,7 @@ import { Varying } from './vary.js';
 
 const $ = (id) => document.getElementById(id);
 const REST = 220; // milliseconds without a change
-let model = 0, state = null, kernel = null, values = {}, varying = null, timer = 0, shown = {}, signalPacket = null, opened = 0;
+let model = 0, state = null, kernel = null, values = {}, varying = null, timer = 0, shown = {}, signalPacket = null, opened = 0, wishes = 0;
 
 const api = (what) => `/api/${model}/${what}`;
 function words() {
@@ -23,8 +23,9 @@ function notes(list) { $('notes').replaceChildren(...[...new Set(list ?? [])].ma
 function waiting(stage, text) { stage.replaceChildren(element('p', { className: 'wait' }, text)); }
 const stage = (id) => $(id).querySelector('.stage');
 
-async function showResult(query, draft) {
+async function showResult(query, draft, number) {
   const started = performance.now(), got = await packet(api(draft ? 'draft' : 'result'), query);
+  if (!draft && number !== wishes) return; // there is something newer on the page
   await shown.result(got, draft);
   const { facts } = got, size = facts.shape.slice(0, -1).join(' × ');
   $('result-facts').textContent = `${Math.round(performance.now() - started)} ms, ${facts.diracs} Diracs, ${size}${draft ? ', draft' : ''}${facts.said ? `, ${facts.said}` : ''}`;
@@ -36,10 +37,11 @@ async function showResult(query, draft) {
 const draw = latest((query) => showResult(query, true), problem);
 
 // At rest: the result as it is, then the kernel and the error; given up as soon as there is a newer wish.
-const rest = latest(async ({ query, full }, outdated) => {
+const rest = latest(async ({ query, full, number }, waits) => {
+  const outdated = () => waits() || number !== wishes;
   const busy = setTimeout(() => { $('progress').textContent = 'working …'; }, 400);
   try {
-    await showResult(full, false);
+    await showResult(full, false, number);
     if (outdated()) return;
     await showKernel(query);
     if (outdated()) return;
@@ -54,7 +56,7 @@ async function showKernel(query) {
   const canvas = $('kernel-panel').querySelector('canvas');
   if (query.vary === 'brush') { $('kernel-facts').textContent = 'a Gaussian of its own at every point'; canvas.classList.add('old'); return; }
   const { facts, parts } = await packet(api('kernel'), query);
-  kernelPanel(canvas, parts);
+  kernelPanel(canvas, parts, facts.signed);
   canvas.classList.remove('old');
   const radius = [...parts.extent.values].map((r) => (r / 1.1).toPrecision(3));
   $('kernel-facts').textContent = `${facts.diracs} Diracs (red +, blue −), radius ${[...new Set(radius)].join(' × ')}`;
@@ -79,10 +81,11 @@ async function showError(query) {
 }
 
 function changed() {
+  const number = ++wishes;
   draw(words());
   stage('error').classList.add('old');
   clearTimeout(timer);
-  timer = setTimeout(() => rest({ query: words(), full: resultWords() }), REST);
+  timer = setTimeout(() => rest({ query: words(), full: resultWords(), number }), REST);
   $('command').hidden = $('copy').hidden = true;
   $('map').hidden = !varying || varying.kind === 'fixed';
 }

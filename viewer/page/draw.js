@@ -17,10 +17,9 @@ function diverging(x) {
   return ends.map((end) => 247 + a * (end - 247));
 }
 
-export function kernelPanel(canvas, parts) {
+export function kernelPanel(canvas, parts, signed) {
   const { density, diracs, extent } = parts, x = canvas.getContext('2d'), [w, h] = [canvas.width, canvas.height];
   x.clearRect(0, 0, w, h);
-  const signed = density.values.some((value) => value < -.02);
   if (density.shape.length === 2) {
     const [rows, columns] = density.shape, small = new OffscreenCanvas(columns, rows), image = new ImageData(columns, rows);
     density.values.forEach((value, i) => { image.data.set([...(signed ? diverging(value) : magma(Math.max(0, value))), 255], 4 * i); });
@@ -34,7 +33,7 @@ export function kernelPanel(canvas, parts) {
     }
     return;
   }
-  const top = h * .58, low = signed ? -1 : 0, place = (v) => top - (v - low) / (1 - low) * (top - 20);
+  const top = h * .58, low = Math.min(0, ...density.values), place = (v) => top - (v - low) / (1 - low) * (top - 20);
   x.strokeStyle = colour('--line'); x.lineWidth = 1;
   for (const y of [place(0), h * .8]) { x.beginPath(); x.moveTo(0, y); x.lineTo(w, y); x.stroke(); }
   x.strokeStyle = colour('--accent'); x.lineWidth = 3; x.beginPath();

@@ -3,7 +3,7 @@
 import { BufferAttribute, BufferGeometry, DirectionalLight, HemisphereLight, Mesh, MeshStandardMaterial, PerspectiveCamera, Scene, WebGLRenderer } from './three.module.min.js';
 import { element } from './controls.js';
 
-const pose = { across: -.5, up: .3, distance: 3.6 };
+const pose = { across: -.5, up: .3, distance: 3.1 };
 const painters = new Set();
 
 function turned(across, up, zoom) {

@@ -6,11 +6,13 @@ import { curves, wave } from './draw.js';
 import { surface } from './surface.js';
 import { skeleton } from './skeleton.js';
 
+// Decoded apart, as a draft and a result at rest may both be on their way to the same image.
 async function setImage(image, part) {
-  const old = image.src;
-  image.src = blobUrl(part, part.values[0] === 0xff ? 'image/jpeg' : 'image/png');
-  await image.decode();
-  if (old.startsWith('blob:')) URL.revokeObjectURL(old);
+  const fresh = new Image(), old = image.src;
+  fresh.src = blobUrl(part, part.values[0] === 0xff ? 'image/jpeg' : 'image/png');
+  await fresh.decode();
+  image.src = fresh.src;
+  if (old.startsWith('blob:')) setTimeout(() => URL.revokeObjectURL(old), 2000);
 }
 
 function picture(stage, state, label) {
