@@ -54,6 +54,11 @@ def test_every_modality_answers_every_panel(pages, name):
     assert (state["modality"], state["loaded"], state["problem"]) == (name, True, "")
     draft, parts = page.packet("draft", **GAUSSIAN)
     assert draft["draft"] and parts
+    session = page.app.sessions[0]
+    session._levels["gaussianfixed"] = 2
+    coarse, _ = page.packet("draft", **GAUSSIAN)
+    session._levels.clear()
+    assert name == "video" or np.prod(coarse["shape"]) < np.prod(state["shape"]) * session.field.config.channels
     rest, parts = page.packet("result", **GAUSSIAN)
     assert rest["shape"][:-1] == state["shape"]
     kernel, drawn = page.packet("kernel", **GAUSSIAN)

@@ -54,6 +54,9 @@ class SoundView(View):
 
     kind = "sound"
 
+    def coarse(self, shape: Sequence[int], level: int) -> tuple[int, ...]:
+        return shape[0], max(2, shape[1] // level)
+
     def parts(self, values: np.ndarray, signed: bool | None, draft: bool) -> Parts:
         own = metadata_of(AudioMetadata, self.metadata)
         recording, rate = joined(values, own)
