@@ -101,7 +101,7 @@ def shots(browser: Any, address: str, folder: Path) -> None:
             page.locator(f"#error[data-rest*='{'disk' if width > 800 else 'gaussian'}']").wait_for(timeout=120_000)
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{name}.png", full_page=width > 800)
-    page = browser.new_context(viewport={"width": 1040, "height": 760}).new_page()
+    page = browser.new_context(viewport={"width": 1040, "height": 800}).new_page()
     page.goto(address)
     opened(page, "image")
     moving(page, folder / "viewer.webp")
@@ -124,7 +124,7 @@ def moving(page: Any, path: Path) -> None:
             field.fill(str(size))
             page.locator(f"#result[data-rest*='{field.input_value()}']").wait_for(timeout=60_000)
             page.locator(f"#kernel-panel[data-rest*='{field.input_value()}']").wait_for(timeout=60_000)
-            frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((780, 570)))
+            frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((780, 600)))
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=120, loop=0, quality=60, method=4)
 
 

@@ -70,10 +70,11 @@ def test_it_asks_nobody_and_the_slider_draws(pages):
         page.bring_to_front()
         page.select_option("#kernel", "dog")
         page.locator("#size").focus()
+        page.locator("body[data-shown='dog 0.1']").wait_for()
         before = page.evaluate(PIXELS)
         for _ in range(3):
             page.keyboard.press("ArrowRight")
-        page.locator("body[data-shown^='dog 0.1']").wait_for()
+        page.locator("body[data-shown='dog 0.106']").wait_for()
         assert page.evaluate(PIXELS) != before
         assert not watched.errors and watched.asked == [watched.address.partition("#")[0]]
 

@@ -40,12 +40,12 @@ class Fits:
         return self._fits[shape].scaled(size)
 
     def coarse(self, kernel: Kernel) -> SparseKernel:
-        """The kernel, or where its shape has not been fitted yet, or to many Diracs, the best weights of a few even
+        """The kernel, or where its shape has not been fitted yet, or to many Diracs, the best weights of few even
         ones."""
         dim, axes = self.field.config.dim, self.field.config.axes
         target, shape = kernel.target(dim, axes), self._shape(kernel)
         known = self._fits.get(shape)
-        if len(axes) != 2 or (known is not None and len(known) <= COARSE**2) or target.factors() is not None:
+        if len(axes) != 2 or (known is not None and len(known) <= COARSE**2):
             return self.exact(kernel)
         if shape not in self._coarse:
             knots = [np.linspace(-1, 1, COARSE)] * 2
