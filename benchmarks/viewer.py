@@ -17,13 +17,12 @@ import click
 import numpy as np
 
 from modalities import MODALITIES
-from modalities.modality import Modality
+from scripts.drivers import Driver
+from view import SHIPPED_PICTURES
 from viewer.given import Given
 from viewer.server import App, listen
 from viewer.session import Session
 
-ROOT = Path(__file__).resolve().parent.parent
-KERNELS = ROOT / "data" / "raw" / "kernels"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 MOVES = 30
 # What is moved: modality, kernel, and how the page varies it.
@@ -35,13 +34,6 @@ CASES = {
     "video, Gaussian, a frame": ("video", "gaussian", "#p_sigma"),
     "sound, Gaussian": ("audio", "gaussian", "#p_sigma"),
 }  # fmt: skip
-
-
-def pair(kind: Modality, given: Given) -> Session:
-    """The shipped model of a modality with its signal."""
-    sample = kind.sample
-    return Session(ROOT / "trained_models" / sample.folder / "model.pth",
-                   ROOT / "data" / "raw" / sample.folder / sample.raw, given)  # fmt: skip
 
 
 def opened(page: Any, kind: str) -> None:
@@ -132,8 +124,9 @@ def with_page(work: Callable[[Any, str], None]) -> None:
     """Serve the shipped models and hand a browser and the address on."""
     from playwright.sync_api import sync_playwright
 
-    given = Given(KERNELS)
-    app = App([pair(kind, given) for kind in MODALITIES.values()], given)
+    given = Given(SHIPPED_PICTURES)
+    shipped = map(Driver, MODALITIES.values())
+    app = App([Session(driver.model, driver.raw, given) for driver in shipped], given)
     server = listen(app, 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as started:

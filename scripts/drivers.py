@@ -76,6 +76,7 @@ class Driver:
         self.raw = ROOT / "data" / "raw" / sample.folder / sample.raw
         name = f"{self.raw.stem}_order_{sample.order}_{sample.half_size:g}_exact.npz"
         self.ground_truth = ROOT / "data" / "GTs" / sample.folder / name
+        self.model = ROOT / "trained_models" / sample.folder / "model.pth"
 
     def generate(self, *words: str) -> None:
         """The ground truth of the sample."""
@@ -98,11 +99,11 @@ class Driver:
         name = option("experiment_name", words) or choose(summary / self.folder).name
         run("train", "--summary", summary, "--experiment_name", name, *self._training(words), *words)
         results = unused(ROOT / "output" / self.folder / name)
-        self.filters(summary / name / "model_final.pth", results, *signal)
-        click.echo(f"\nmodel:      {summary / name / 'model_final.pth'}")
+        final = summary / name / "model_final.pth"
+        self.filters(final, results, *signal)
+        click.echo(f"\nmodel:      {final}")
         click.echo(f"results:    {results} (a folder per filter; metrics.json and a comparison figure in each)")
         click.echo(f"training:   sh {ROOT / 'scripts' / 'tensorboard.sh'} --logdir {summary}")
-        final = summary / name / "model_final.pth"
         look = shlex.join(["--model_path", str(final), "--signal", str(self.raw)])
         click.echo(f"see it:     sh {ROOT / 'scripts' / 'view.sh'} {look}")
         return summary / name, results
@@ -126,15 +127,13 @@ class Driver:
         name = unused(ROOT / "logs" / f"shipped_{self.folder}").name
         made, results = self.train("--experiment_name", name)
         sample = self.sample
-        place = ROOT / "trained_models" / self.folder
-        run("scripts.ship_model", "--run", made, "--results", results, "--save_path", place,
+        run("scripts.ship_model", "--run", made, "--results", results, "--save_path", self.model.parent,
             "--command", f"sh scripts/train_all.sh {self.kind.name}", "--signal", self.raw.relative_to(ROOT),
             "--order", sample.order, "--half_size", sample.half_size, "--margin", sample.margin)  # fmt: skip
 
     def pair(self) -> list[str]:
         """The shipped model and its signal, as options of view.py."""
-        model = ROOT / "trained_models" / self.folder / "model.pth"
-        return ["--model_path", str(model), "--signal", str(self.raw)]
+        return ["--model_path", str(self.model), "--signal", str(self.raw)]
 
 
 def view(words: Sequence[str]) -> None:
@@ -206,8 +205,7 @@ def main(action: str, words: tuple[str, ...]) -> None:
                 driver.ship()
             case _:
                 results = unused(ROOT / "output" / driver.folder / "shipped")
-                model = ROOT / "trained_models" / driver.folder / "model.pth"
-                driver.filters(model, results, "--signal", str(driver.raw), *options)
+                driver.filters(driver.model, results, "--signal", str(driver.raw), *options)
                 click.echo(f"results: {results}")
 
 
@@ -219,9 +217,7 @@ def vary(kinds: Sequence[str], options: Sequence[str]) -> None:
         place, kernel = VARYING[kind]
         path = results / f"{kind}.npy"
         run("make_map", "--kind", kind, "--path", driver.raw, "--save_path", path, *place.split())
-        model = ROOT / "trained_models" / driver.folder / "model.pth"
-        run("eval", "--model_path", model, "--signal", driver.raw, "--save_path", results / kind,
-            *kernel.format(path).split(), *options)  # fmt: skip
+        run("eval", *driver.pair(), "--save_path", results / kind, *kernel.format(path).split(), *options)
     click.echo(f"results: {results}")
 
 

@@ -208,6 +208,8 @@ def test_warnings_come_with_results_at_rest(page):
 
 def test_without_a_signal_there_is_a_sentence(tmp_path):
     page = Page(opened("series", tmp_path, Given(KERNELS), with_signal=False))
+    state = page.get("/api/0/state").json
+    assert (state["time"], state["names"], state["times"]) == ("time", ["left", "right"], [0, 14.5])
     assert page.packet("result", **GAUSSIAN)[1]["curves"].shape == (30, 2)
     assert "give --signal" in page.refused("error", **GAUSSIAN)
     assert "give --signal" in page.refused("signal")

@@ -92,7 +92,7 @@ class Session:
             "axes": list(field.config.axes), "order": field.config.order, "margin": origin.margin,
             "half_size": list(origin.half_size), "largest": largest_radius(field), "unit": list(unit),
             "psnr": field.psnr if np.isfinite(field.psnr) else None, "signal": self.path is not None,
-            "varies": self.varies, "resizes": bool(self._flags()), "results": list(self.kind.results),
+            "varies": self.varies, "resizes": any(self._flags()), "results": list(self.kind.results),
             "kernels": kernel_table(field), "pictures": self.given.names,
         }  # fmt: skip
 
@@ -101,8 +101,8 @@ class Session:
         """Whether kernels may vary over it: pictures filtered along both axes."""
         return self.field.config.dim == 2 and len(self.field.config.axes) == 2
 
-    def _flags(self) -> list[str]:
-        return [flag for flag in self.kind.flags_of(self.field.origin.metadata) if flag]
+    def _flags(self) -> tuple[str, ...]:
+        return self.kind.flags_of(self.field.origin.metadata)
 
     def shape(self, wish: Wish) -> tuple[int, ...]:
         """Samples of the result; raises ValueError for more than a page is for."""
@@ -116,9 +116,8 @@ class Session:
         """The options of `eval.py` that size the result."""
         if wish.size == "1":
             return {}
-        flags = self.kind.flags_of(self.field.origin.metadata)
         return {flag: max(1, round(n * float(wish.size)))
-                for flag, n in zip(flags, self.field.origin.shape, strict=True) if flag}  # fmt: skip
+                for flag, n in zip(self._flags(), self.field.origin.shape, strict=True) if flag}  # fmt: skip
 
     def kernel(self, wish: Wish) -> Kernel:
         """The kernel as the command line has it; raises ValueError."""
@@ -188,16 +187,11 @@ class Session:
             def at_size(size: float) -> np.ndarray:
                 return self.field.filter(kernel, shape, scale=size, **settings)
 
-            return self.bank.blend(self.fits_key(draft), chosen, shape, at_size)
+            return self.bank.blend(tuple(sorted(draft.named.items())), chosen, shape, at_size)
         alone = self.view.frame(self.field.origin.shape, draft.frame)
         if alone is None or self.field.origin.metadata.known is not None:
             return self.field.filter(kernel, shape, **settings)
         return self._slice(kernel, *alone, Settings(**settings))
-
-    @staticmethod
-    def fits_key(wish: Wish) -> tuple[tuple[str, str], ...]:
-        """What a bank of sizes belongs to."""
-        return tuple(sorted(wish.named.items()))
 
     def _slice(self, kernel: SparseKernel, axis: int, number: int, settings: Settings) -> np.ndarray:
         """One sample along an axis, everything along the others."""
@@ -207,11 +201,15 @@ class Session:
         values = convolve_grid(field, kernel, grid, settings.block, None, settings.tolerance)
         return values.float().cpu().numpy()
 
-    def signal(self) -> bytes:
-        """The signal as the page shows it; raises ValueError where it is not known."""
+    def _known(self) -> Signal:
+        """The signal; raises ValueError where there is none, or none yet."""
         if self._signal is None:
             raise ValueError("give --signal to see the signal and the error" if self.path is None else self.step)
-        core = self._signal.core
+        return self._signal
+
+    def signal(self) -> bytes:
+        """The signal as the page shows it; raises ValueError where it is not known."""
+        core = self._known().core
         return pack({"shape": list(core.shape)}, self.view.parts(core, None, False))
 
     def kernel_panel(self, wish: Wish) -> bytes:
@@ -223,19 +221,15 @@ class Session:
 
     def error(self, wish: Wish) -> bytes:
         """How far the result is from the exact answer, whatever its size on the page."""
-        if self._signal is None:
-            raise ValueError("give --signal to see the signal and the error" if self.path is None else self.step)
-        chosen, shape = self.chosen(wish), self.field.origin.shape
-        kernel = self.kernel(wish)
-        reference = exact_reference(self._signal, kernel, chosen, self.field)
-        result = chosen.apply(self.field, shape)
+        signal, chosen = self._known(), self.chosen(wish)
+        reference = exact_reference(signal, self.kernel(wish), chosen, self.field)
+        result = chosen.apply(self.field, self.field.origin.shape)
         metrics = measure(result, reference, chosen.radius, self.field)["whole"]
         facts: dict[str, Any] = {"metrics": {name: value for name, value in metrics.items() if np.isfinite(value)}}
         if reference.rows is not None:
             return pack(facts | {"points": len(reference.rows)}, {})
-        truth = reference.truth if reference.ideal is None else reference.ideal
-        facts["largest"] = float(np.abs(result - truth).max())
-        return pack(facts, self.view.error(result, truth))
+        facts["largest"] = float(np.abs(result - reference.asked).max())
+        return pack(facts, self.view.error(result, reference.asked))
 
 
 Answer = Callable[[Session, Wish], bytes]

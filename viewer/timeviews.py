@@ -108,7 +108,7 @@ class CurveView(View):
         names = own.columns[1:] or tuple(f"column {c + 1}" for c in range(len(own.scale)))
         ends = own.times(2) if own.samples > 1 else np.array([own.start, own.start])
         return {"names": [name[:40] for name in names[:MOST_CURVES]], "times": ends.tolist(),
-                "unit": (own.columns[0] if own.columns else "time")[:40]}  # fmt: skip
+                "time": (own.columns[0] if own.columns else "time")[:40]}  # fmt: skip
 
     def parts(self, values: np.ndarray, signed: bool | None, draft: bool) -> Parts:
         own = self.metadata

@@ -4,7 +4,7 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export const CURVES = ['#1b6ac9', '#c2571a', '#2a8f4e', '#8e44ad', '#b8860b', '#c0396b', '#2c8fa3', '#777777'];
+const CURVES = ['#1b6ac9', '#c2571a', '#2a8f4e', '#8e44ad', '#b8860b', '#c0396b', '#2c8fa3', '#777777'];
 
 // From black over red to pale, as the figures have it; and blue, white, red about zero.
 const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];

@@ -4,9 +4,7 @@ const TYPES = { uint8: Uint8Array, uint32: Uint32Array, float32: Float32Array };
 
 async function answered(response) {
   if (response.ok) return response;
-  const error = Error(await response.text());
-  error.status = response.status;
-  throw error;
+  throw Error(await response.text());
 }
 
 export async function ask(path, words = {}) {
@@ -19,7 +17,7 @@ export async function give(path, content) {
 }
 
 // Facts and parts of a packet (viewer/packet.py).
-export function unpack(buffer) {
+function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const first = Math.ceil((4 + length) / 8) * 8;

@@ -60,7 +60,7 @@ function series(stage, state, label, before) {
   const canvas = element('canvas', { role: 'img', 'aria-label': label });
   stage.replaceChildren(canvas);
   return async ({ parts }) => {
-    const unit = state.times ? `${state.unit_name ?? ''} ${state.times[0]} … ${state.times[1].toPrecision(5)}`.trim() : '';
+    const unit = state.times ? `${state.time} ${state.times[0]} … ${state.times[1].toPrecision(5)}` : '';
     const behind = before?.()?.parts.curves;
     curves(canvas, parts.curves, state.names, behind, unit);
   };
