@@ -19,20 +19,15 @@ import click
 import torch
 
 import nfconv
-from evaluation.kernels import choose_kernel, make_filter, numbers, read_map, requests
-from evaluation.measuring import (
-    check_result_name,
-    evaluate,
-    exact_reference,
-    names_file,
-    read_reference,
-    read_signal,
-)
+from evaluation.destination import Destination
+from evaluation.grids import evaluate
+from evaluation.kernels import choose_kernel, requests
+from evaluation.maps import Maps
 from evaluation.places import Places, check_together, sizes_to_fit
 from evaluation.points import filter_places
 from evaluation.quickfit import fit_for
-from files.folders import refuse_existing
-from kernels.library import KERNELS
+from evaluation.references import exact_reference, read_reference, read_signal
+from kernels.library import KERNELS, Kernel
 from modalities import find, kind_of, read_mask
 from modalities.modality import Modality
 from models import Field
@@ -42,11 +37,11 @@ from models.varying import CovarianceFilter, Filter
 from signals.masks import masked
 from utils import clear_errors, kernel_options, load_options, loader_names
 
-__all__ = ["choose_kernel", "make_filter", "numbers", "output_shape", "read_map"]
-
 LARGEST_OUTPUT = 1 << 31
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
+SIZES = ("width", "height", "depth")
+MAPS = tuple(Maps.__dataclass_fields__)
 
 
 def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) -> tuple[int, ...]:
@@ -61,15 +56,11 @@ def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) 
     return tuple(sizes)
 
 
-def check_place(save_path: Path, kind: Modality, many: bool) -> None:
-    """Raise ValueError where results cannot go to `save_path`: a new or empty folder, or a new file of one result."""
-    if names_file(save_path):
-        refuse_existing(save_path)
-        check_result_name(save_path, kind)
-        if many:
-            raise ValueError(f"--filters writes several results: name a folder, not {save_path.name}")
-    elif save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
-        raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
+def check_destination(target: Destination, kind: Modality, many: bool) -> None:
+    """Raise ValueError where one or `many` results cannot go to `target`."""
+    if many and target.alone:
+        raise ValueError(f"--filters writes several results: name a folder, not {target.path.name}")
+    target.check(kind.results, f"{kind.name} is")
 
 
 def check_model_options(path: Path, kind: Modality, field: Field, options: Mapping[str, Any]) -> None:
@@ -89,6 +80,11 @@ def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_
         if not field.origin.released:
             check_reach(field, chosen.radius.tolist())
     return max(float(chosen.radius.max()) for chosen in filters)
+
+
+def gaussian_of(field: Field, maps: Maps) -> Kernel:
+    """The Gaussian whose covariances are given: of sigma 1 where a map holds those of one axis, which are sizes."""
+    return nfconv.gaussian(sigma=1.0 if maps.covariance_map and len(field.config.axes) == 1 else None)
 
 
 def moved(field: Field, place: torch.device) -> Field:
@@ -173,60 +169,54 @@ def moved(field: Field, place: torch.device) -> Field:
 @clear_errors
 def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, kernel_weights: str, filters: str | None,
          save_path: Path, modality: str | None, axes: str | None, block_size: int, signal: Path | None,
-         gt_path: Path | None, precision: str, accuracy: float, device: str, width: int | None, height: int | None,
-         depth: int | None, scale_map: Path | None, scale_range: str, angle_map: Path | None, angles: int | None,
-         covariance_map: Path | None, points: Path | None, scale: Path | None, covariance: Path | None,
-         mask: Path | None, **named: Any) -> None:  # fmt: skip
+         gt_path: Path | None, precision: str, accuracy: float, device: str, points: Path | None, scale: Path | None,
+         covariance: Path | None, mask: Path | None, **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is.
 
     Without a model a spline field is fitted to --signal first.
     """
-    place = pick_device(device)
+    place, target, raw = pick_device(device), Destination(save_path), None
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
-    gaussian = check_together(click.get_current_context().params)
-    loader = {name: named.pop(name) for name in loader_names(without=OWN)}
-    raw = None
-    if model_path is None:
-        if signal is None:
-            raise ValueError("--model_path or --signal is missing: a trained field, or a file to fit one to")
-        kind = kind_of(signal, modality)
-        check_place(save_path, kind, filters is not None)
-        options = kind.given(loader)
-        raw = kind.with_axes(kind.load(signal, **options), axes)
-        raw = raw if mask is None else masked(raw, read_mask(mask))
-        scales = numbers(scale_range, 2, "--scale_range") if scale_map else [1.0, 1.0]
-        wanted, span = sizes_to_fit(places, covariance_map, len(raw.axes)) or ({}, (min(scales), max(scales)))
-        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, **options)
-    else:
+    gaussians = check_together(click.get_current_context().params)
+    loader, sizes, maps = (
+        {name: named.pop(name) for name in names} for names in (loader_names(without=OWN), SIZES, MAPS)
+    )
+    varying = Maps(**maps)
+    weights = None if mask is None else read_mask(mask)
+    if model_path is not None:
         field = nfconv.load(model_path)
         kind = find(modality or field.origin.modality)
         check_model_options(model_path, kind, field, loader | {"axes": axes})
-    settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
-    if gaussian:
-        # One axis has no covariances, but sizes.
-        unit = 1.0 if covariance_map and len(field.config.axes) == 1 else None
-        kernels: dict[Path, Any] = {save_path: nfconv.gaussian(sigma=unit)}
+    elif signal is not None:
+        kind = kind_of(signal, modality)
+        check_destination(target, kind, filters is not None)
+        options = kind.given(loader)
+        raw = kind.with_axes(kind.load(signal, **options), axes)
+        raw = raw if weights is None else masked(raw, weights)
+        wanted, span = sizes_to_fit(places, varying.covariance_map, len(raw.axes)) or ({}, varying.span)
+        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, **options)
     else:
-        kernels = {folder: choose_kernel(field, path, size, named, kernel_weights, half_size)
-                   for folder, path, size, half_size in asked}  # fmt: skip
+        raise ValueError("--model_path or --signal is missing: a trained field, or a file to fit one to")
+    settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
+    kernels = [gaussian_of(field, varying) if gaussians else
+               choose_kernel(field, request.path, request.scale, named, kernel_weights, request.half_size)
+               for request in asked]  # fmt: skip
     if places is not None:
-        filter_places(moved(field, place), kernels[save_path], places, save_path, signal, settings,
-                      None if mask is None else read_mask(mask))  # fmt: skip
+        filter_places(moved(field, place), kernels[0], places, target, signal, settings, weights)
         return
-    maps = (scale_map, scale_range, angle_map, angles, covariance_map, accuracy)
-    jobs = {folder: (kernel, make_filter(field, kernel, *maps)) for folder, kernel in kernels.items()}
-    shape = output_shape(kind, field, {"width": width, "height": height, "depth": depth})
-    check_place(save_path, kind, filters is not None)
-    radius = check_jobs(field, [chosen for _, chosen in jobs.values()], gt_path is not None)
+    jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
+    shape = output_shape(kind, field, sizes)
+    check_destination(target, kind, filters is not None)
+    radius = check_jobs(field, jobs, gt_path is not None)
     if signal and not gt_path and (raw is None or kind.counted):
-        raw = read_signal(signal, kind, field, radius, None if mask is None else read_mask(mask))
+        raw = read_signal(signal, kind, field, radius, weights)
     field = moved(field, place)
-    for folder, (kernel, chosen) in jobs.items():
+    for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
         reference = None if raw is None or gt_path else exact_reference(raw, kernel, chosen, field)
         if gt_path is not None and isinstance(chosen, Filter):
             reference = read_reference(gt_path, chosen.widest, field)
-        evaluate(field, chosen, shape, folder, reference, kernel, **settings)
+        evaluate(field, chosen, shape, Destination(request.folder), reference, kernel, **settings)
 
 
 if __name__ == "__main__":

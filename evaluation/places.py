@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.kernels import covariances_of
+from evaluation.maps import covariances_of
 from files import load_array
 from kernels.correlated import LEVELS
 from models import Field

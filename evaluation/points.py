@@ -1,8 +1,8 @@
 """Filtering at the points of a file, each with a size or a covariance of its own, a chunk at a time."""
 
-import json
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import torch
 from rich.console import Console
 
 import nfconv
-from evaluation.measuring import Reference, fit_error, measure, names_file, print_report, read_signal
+from evaluation.destination import Destination, print_report
+from evaluation.measuring import fit_error, measure
 from evaluation.places import Places
+from evaluation.references import Reference, read_signal
 from files import atomic_write
-from files.folders import refuse_existing, writable_folder
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
@@ -31,7 +32,7 @@ from utils import progress_bar
 
 
 def filter_places(
-    field: Field, kernel: Kernel | SparseKernel, places: Places, save_path: Path, signal: Path | None,
+    field: Field, kernel: Kernel | SparseKernel, places: Places, target: Destination, signal: Path | None,
     settings: Mapping[str, Any], mask: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """Check what is asked for and where it goes, read the `signal` and its `mask` where given, and filter at all
@@ -43,62 +44,52 @@ def filter_places(
         # Chunks are checked as they are filtered; for points over the border all must be known to reach no further.
         radius = np.full(field.config.dim, LEVELS[-1].reach * most)
     places.check(field, radius, places.covariance is None)
-    if names_file(save_path):
-        refuse_existing(save_path)
-        if save_path.suffix != ".npy":
-            raise ValueError(
-                f"values at points are written as .npy, not {save_path.suffix}: name such a file, or a folder"
-            )
-    elif save_path.exists() and (not save_path.is_dir() or any(save_path.iterdir())):
-        raise ValueError(f"{save_path} is not empty and is never overwritten: choose another --save_path")
+    target.check((".npy",), "values at points are")
     raw = read_signal(signal, find(field.origin.modality), field, float(radius.max()), mask) if signal else None
-    evaluate_points(field, kernel, places, save_path, raw, **settings)
+    evaluate_points(field, kernel, places, target, raw, **settings)
 
 
 def evaluate_points(
-    field: Field, kernel: Kernel | SparseKernel, places: Places, save_path: Path, raw: Signal | None, **options: Any
+    field: Field, kernel: Kernel | SparseKernel, places: Places, target: Destination, raw: Signal | None, **options: Any
 ) -> None:
-    """Filter at the points, chunk by chunk, write values.npy [N, c], float32, and, where the signal is known, how near
-    some of them are to the exact answer; a `save_path` that names a file becomes the values alone.
+    """Filter at the points, chunk by chunk, write values.npy [N, c], float32, or the file that `target` names, and,
+    where the signal is known, how near some of them are to the exact answer.
 
     `options` are those of Field.filter.
     """
-    axes, alone = len(field.config.axes), names_file(save_path)
-    target = save_path if alone else save_path / "values.npy"
-    told: set[str] = set()
+    file = target.path if target.alone else target.path / "values.npy"
     report: dict[str, Any] = {}
-
-    def notify(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            click.echo(text, err=True)
-
-    with writable_folder(target.parent), progress_bar(Console(stderr=True)) as bar:
+    with target.writable(), progress_bar(Console(stderr=True)) as bar:
         task, start = bar.add_task("filtering", total=len(places.points), note=""), time.perf_counter()
-        with atomic_write(target) as stream:
+        with atomic_write(file) as stream:
             shape = (len(places.points), own_channels(field.config.channels, field.origin.metadata.known))
             np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for rows in places.chunks():
-                try:
-                    found = places.settings(rows, axes)
-                    values = field.filter(kernel, notify=notify, **found, **options)
-                    report = widest(report, facts(field, kernel, found, options.get("accuracy", 60.0)))
-                except ValueError as error:
-                    raise ValueError(f"points {rows.start} to {rows.stop - 1}: {error}") from None
+            for rows, values, found in filtered_chunks(field, kernel, places, options):
+                report = widest(report, found)
                 stream.write(np.ascontiguousarray(values, "<f4").tobytes())
                 bar.update(task, completed=rows.stop)
         report = {"seconds": time.perf_counter() - start, "shape": list(shape)} | report
         if isinstance(kernel, Kernel) and places.covariance is None:
             report |= fit_error(kernel, Filter((sparse_kernel(field, kernel),)), field)
-        files = [target]
         if raw is not None:
             reference = exact_points(raw, kernel, places, field)
-            report |= measure(np.load(target, mmap_mode="r"), reference, np.array(report["radius"]), field)
-        if not alone:
-            files.append(save_path / "metrics.json")
-            with atomic_write(files[-1]) as stream:
-                stream.write(json.dumps(report, indent=2).encode() + b"\n")
+            report |= measure(np.load(file, mmap_mode="r"), reference, np.array(report["radius"]), field)
+        files = [file, *target.write_metrics(report)]
     print_report(report, files)
+
+
+def filtered_chunks(
+    field: Field, kernel: Kernel | SparseKernel, places: Places, options: Mapping[str, Any]
+) -> Iterator[tuple[slice, np.ndarray, dict[str, Any]]]:
+    """Rows, values [n, c] and facts of one chunk after another, every warning said once; raises ValueError."""
+    notify = functools.cache(functools.partial(click.echo, err=True))
+    for rows in places.chunks():
+        try:
+            found = places.settings(rows, len(field.config.axes))
+            values = field.filter(kernel, notify=notify, **found, **options)
+            yield rows, values, facts(field, kernel, found, options.get("accuracy", 60.0))
+        except ValueError as error:
+            raise ValueError(f"points {rows.start} to {rows.stop - 1}: {error}") from None
 
 
 def facts(

@@ -5,7 +5,9 @@ kernels of `kernels.correlated` at every point and pairs them by c(R); a network
 W' c(R) W. Gaussians are untruncated, as far as their common knots reach.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -64,16 +66,40 @@ class Covariances:
 
 
 class SharedKernels:
-    """The kernels that all points share on a device, with the spline through the samples of their cores."""
+    """The kernels that all points share on a device, with the cubic spline through the samples of their cores."""
 
     def __init__(self, kernels: CorrelatedGaussians, device: torch.device) -> None:
         self.kernels = kernels
         self.positions, self.weights = (torch.tensor(a, device=device) for a in (kernels.positions, kernels.weights))
-        self.table, self.place = core_table(kernels, device), core_places(kernels, device)
+        values = kernels.samples
+        for axis in range(values.ndim - 1):
+            moved = values.swapaxes(0, axis)
+            flat = spline_coefficients(moved.reshape(len(moved), -1), 3)
+            values = flat.reshape(-1, *moved.shape[1:]).swapaxes(0, axis)
+        # Coefficients [T, ..., P], and where in a flattened core [B^d] its entries [P] that are no zeros are.
+        self.table = torch.as_tensor(values.copy(), device=device)
+        size, dim = len(kernels.even), kernels.kept.shape[1]
+        self.place = torch.as_tensor(kernels.kept @ [size**k for k in reversed(range(dim))], device=device)
 
     def pairings(self, correlations: Tensor) -> Tensor:
         """c [N, B, ..., B] at correlations [N, 1 or 3], differentiable."""
-        return pairings(self.kernels, self.table, self.place, correlations)
+        count, size, dim = len(self.table), len(self.kernels.even), self.kernels.kept.shape[1]
+        low = -half_correlation(self.kernels.largest)
+        step = -2 * low / (count - 3)
+        half = correlations / (1 + (1 - correlations.square()).sqrt())
+        first, taps = bspline((half - low) / step, 3, count)
+        rows, weights = torch.zeros_like(first[:, :1]), torch.ones_like(taps[:, 0, :1])
+        corners = torch.arange(4, device=rows.device)
+        for axis in range(first.shape[1]):
+            rows = (rows[:, :, None] * count + first[:, axis, None, None] + corners).flatten(1)
+            weights = (weights[:, :, None] * taps[:, axis, None]).flatten(1)
+        values = F.embedding_bag(rows, self.table.flatten(0, -2), per_sample_weights=weights, mode="sum")
+        full = values.new_zeros(len(values), size**dim).index_copy(1, self.place, values)
+        return full.view(-1, *[size] * dim)
+
+
+# Filtered values [N, c] from points [N, a], deviations [N, a] and pairings [N, B, ..., B].
+Filtered = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def convolve_covariances(
@@ -91,65 +117,46 @@ def convolve_covariances(
     A separable field reads tables of `dtype`, with the ranks that an `accuracy` (dB) requires (None: all); a network
     sees at most about `block` points at once. Differentiable in points and covariances.
     """
-    x, axes = points.to(field.device, torch.float64), points.shape[1]
-    covariances = covariances.to(x.device)
-    kernels, positions, weights = shared.kernels, shared.positions, shared.weights
-    bundle = Bundle([positions] * axes, [weights] * axes) if isinstance(field, SeparableField) else None
+    x = points.to(field.device, torch.float64)
+    covariances, asked = covariances.to(x.device), len(shared.positions)
     if isinstance(field, SeparableField):
-        radius = (covariances.deviations.detach().amax(dim=0) * kernels.radius).tolist()
-        extent = x.detach().abs().amax(dim=0).tolist()
-        tables, core = tables_for(field, extent, radius, dtype), field.core.detach()
-        if accuracy is not None:
-            reach = reach_of(field, extent, radius)
-            tables, core = compressed(field, reach, dtype, covariances.thinnest, accuracy)
-    rows = max(1, block // (len(positions) if bundle else len(positions) ** axes))
-    results = []
+        filtered = _from_tables(field, x, covariances, shared, dtype, accuracy)
+    else:
+        filtered, asked = partial(_from_diracs, field, shared), asked ** x.shape[1]
+    rows, results = max(1, block // asked), []
     for part in torch.arange(len(x), device=x.device).split(rows):
-        deviations = covariances.deviations[part]
         pairing = shared.pairings(covariances.correlations[part])
-        if isinstance(field, SeparableField) and bundle:
-            results.append(filter_bundle(field, tables, core, bundle, x[part], deviations, pairing))
-        else:
-            spread = pairing
-            for _ in range(axes):
-                # The axis in front becomes the last one, seen at its knots.
-                spread = torch.tensordot(spread, weights, dims=([1], [0]))
-            spread = spread.flatten(1) / deviations.prod(dim=1, keepdim=True) ** (kernels.order + 1)
-            grid = torch.cartesian_prod(*[positions] * axes)
-            results.append(field.sum_diracs(x[part, None] - grid * deviations[:, None], spread))
+        results.append(filtered(x[part], covariances.deviations[part], pairing))
         if progress:
             progress(min(1.0, len(results) * rows / len(x)))
     return torch.cat(results)
 
 
-def core_table(kernels: CorrelatedGaussians, device: torch.device) -> Tensor:
-    """Coefficients [T, ..., P] of the cubic spline through the samples of the cores."""
-    values = kernels.samples
-    for axis in range(values.ndim - 1):
-        moved = values.swapaxes(0, axis)
-        flat = spline_coefficients(moved.reshape(len(moved), -1), 3)
-        values = flat.reshape(-1, *moved.shape[1:]).swapaxes(0, axis)
-    return torch.as_tensor(values.copy(), device=device)
+def _from_tables(
+    field: SeparableField,
+    x: Tensor,
+    covariances: Covariances,
+    shared: SharedKernels,
+    dtype: torch.dtype,
+    accuracy: float | None,
+) -> Filtered:
+    """A separable field's answer, made ready to reach as far as points `x` ask."""
+    axes = x.shape[1]
+    radius = (covariances.deviations.detach().amax(dim=0) * shared.kernels.radius).tolist()
+    extent = x.detach().abs().amax(dim=0).tolist()
+    if accuracy is None:
+        tables, core = tables_for(field, extent, radius, dtype), field.core.detach()
+    else:
+        tables, core = compressed(field, reach_of(field, extent, radius), dtype, covariances.thinnest, accuracy)
+    return partial(filter_bundle, field, tables, core, Bundle([shared.positions] * axes, [shared.weights] * axes))
 
 
-def core_places(kernels: CorrelatedGaussians, device: torch.device) -> Tensor:
-    """Where in a flattened core [B^d] its entries [P] that are no zeros are."""
-    size, dim = len(kernels.even), kernels.kept.shape[1]
-    return torch.as_tensor(kernels.kept @ [size**k for k in reversed(range(dim))], device=device)
-
-
-def pairings(kernels: CorrelatedGaussians, table: Tensor, place: Tensor, correlations: Tensor) -> Tensor:
-    """c [N, B, ..., B] at correlations [N, 1 or 3], differentiable."""
-    count, size = table.shape[0], len(kernels.even)
-    low = -half_correlation(kernels.largest)
-    step = -2 * low / (count - 3)
-    half = correlations / (1 + (1 - correlations.square()).sqrt())
-    first, taps = bspline((half - low) / step, 3, count)
-    rows, weights = torch.zeros_like(first[:, :1]), torch.ones_like(taps[:, 0, :1])
-    for axis in range(first.shape[1]):
-        rows = (rows[:, :, None] * count + first[:, axis, None, None] + torch.arange(4, device=rows.device)).flatten(1)
-        weights = (weights[:, :, None] * taps[:, axis, None]).flatten(1)
-    values = F.embedding_bag(rows, table.flatten(0, -2), per_sample_weights=weights, mode="sum")
-    dim = kernels.kept.shape[1]
-    full = values.new_zeros(len(values), size**dim).index_copy(1, place, values)
-    return full.view(-1, *[size] * dim)
+def _from_diracs(field: Field, shared: SharedKernels, x: Tensor, deviations: Tensor, pairing: Tensor) -> Tensor:
+    """A network's answer: every point is queried at the Diracs of its own kernel."""
+    spread, axes = pairing, x.shape[1]
+    for _ in range(axes):
+        # The axis in front becomes the last one, seen at its knots.
+        spread = torch.tensordot(spread, shared.weights, dims=([1], [0]))
+    spread = spread.flatten(1) / deviations.prod(dim=1, keepdim=True) ** (shared.kernels.order + 1)
+    grid = torch.cartesian_prod(*[shared.positions] * axes)
+    return field.sum_diracs(x[:, None] - grid * deviations[:, None], spread)

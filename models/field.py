@@ -26,6 +26,8 @@ Progress = Callable[[float], None]
 Notify = Callable[[str], None]
 # Kernels of less mass average nothing.
 LEAST_MASS = 0.1
+# Most things computed from the weights that are kept: a filter asks for ten, but another one for others, without end.
+MOST_KEPT = 32
 Kept = TypeVar("Kept")
 
 
@@ -141,13 +143,17 @@ class Field(nn.Module):
         return save_checkpoint(path, self)
 
     def kept(self, key: Any, make: Callable[[], Kept]) -> Kept:
-        """What `make` computes from the weights, kept under `key` until they change."""
+        """What `make` computes from the weights, kept under `key` until they change or so many others are asked for."""
         weights = tuple((value.data_ptr(), value._version) for value in self.state_dict(keep_vars=True).values())
         if weights != self._kept_of:
             self._kept, self._kept_of = {}, weights
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        if (found := self._kept.pop(key, None)) is None:
+            found = make()
+        # The one asked for last is the last to go.
+        self._kept[key] = found
+        if len(self._kept) > MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        return found
 
     def in_dtype(self, dtype: torch.dtype) -> "Field":
         """The field in another precision; the copy is kept."""

@@ -36,13 +36,13 @@ def filter_at(
     given = [value for value in (at, scale, covariance) if isinstance(value, Tensor) and value.requires_grad]
     if settings.precision == "auto" and any(value.dtype == torch.float64 for value in given):
         settings = replace(settings, precision="64")
-    if covariance is not None:
-        answer = _covariance_answer(
-            field, kernel, points, scale, torch.as_tensor(covariance).to(points.device, torch.float64), settings
-        )
+    if not len(points):
+        values = points.new_zeros(0, field.config.channels, dtype=torch.float64)
+    elif covariance is not None:
+        sigma = torch.as_tensor(covariance).to(points.device, torch.float64)
+        values = _covariance_answer(field, kernel, points, scale, sigma, settings).on(points, settings)
     else:
-        answer = _scale_answer(field, kernel, points, scale, settings)
-    values = answer.on(points, settings)
+        values = _scale_answer(field, kernel, points, scale, settings).on(points, settings)
     kind = points.dtype if points.is_floating_point() else torch.float64
     values = values.to(place, kind)
     return values if isinstance(at, Tensor) else values.numpy()
@@ -149,13 +149,13 @@ def _covariance_answer(
     check_radius(field, extent.tolist(), settings.notify)
     _check_outside(field, points, extent.tolist(), settings)
     thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
-    if thinnest < trained * (1 - 1e-6):
+    if thin := thinnest < trained * (1 - 1e-6):
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
                         f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
     field = in_precision(field, minimal_kernel(field.config.order, [covariances.thinnest] * axes, axes), settings)
     shared, traced = SharedKernels(kernels, field.device), points.requires_grad or sigma.requires_grad
-    # Where ranks are cut, values jump by as much as is cut: not under a derivative.
-    accuracy = None if traced else settings.accuracy
+    # Where ranks are cut, values jump by as much as is cut: not under a derivative. Thin Gaussians show all of them.
+    accuracy = None if traced or thin else settings.accuracy
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
         return convolve_covariances(field, points[rows], covariances[rows], shared, dtype, block, progress, accuracy)

@@ -1,7 +1,5 @@
 """Filtering with a covariance per point, against dense quadrature of the Gaussian and against known kernels."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,6 @@ from scipy.ndimage import map_coordinates
 
 import nfconv
 from kernels.correlated import correlated_gaussians
-from models.compression import compressed
 from models.convolution import KernelError, convolve_points
 from models.covariance import Covariances, SharedKernels, convolve_covariances
 from training import train
@@ -74,23 +71,6 @@ def test_random_covariances_agree_with_quadrature(fitted, accuracy, decibels):
     found = field.filter(nfconv.gaussian(), at=points, covariance=sigmas, accuracy=accuracy)
     error = np.sqrt(np.mean((found - quadrature(signal, points, sigmas)) ** 2))
     assert -20 * np.log10(error) > decibels
-
-
-@pytest.mark.parametrize("accuracy", [40.0, 60.0])
-def test_fewer_ranks_show_smooth_gaussians_the_same(fitted, accuracy):
-    noise = replace(fitted[0], values=np.random.default_rng(0).random((60, 45, 2), np.float32))
-    field = train(exact_truth(noise, 1, 0.1, 0.9), factor="spline")
-    at, sigmas = random_covariances(200)
-    reach = [1.0 + field.origin.margin + max(field.origin.half_size)] * 2
-    tables, core = compressed(field, reach, torch.float64, 0.05, accuracy)
-    assert [len(table.coefficients[0]) for table in tables] == list(core.shape[:2])
-    assert core.numel() < 0.9 * field.core.numel()
-    # Under a derivative all ranks are multiplied.
-    at = torch.tensor(at, requires_grad=True)
-    whole = field.filter(nfconv.gaussian(), at=at, covariance=sigmas, accuracy=accuracy).detach()
-    few = field.filter(nfconv.gaussian(), at=at.detach(), covariance=sigmas, accuracy=accuracy)
-    error = float((few - whole).square().mean().sqrt())
-    assert 0 < error < 10 ** (-(accuracy + 20) / 20)
 
 
 def test_random_covariances_of_three_axes_agree_with_quadrature():

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 import eval as eval_program
 import nfconv
-from eval import choose_kernel, output_shape
+from eval import output_shape
+from evaluation.kernels import choose_kernel
 from kernels import minimal_kernel
 from kernels.fit import fit_errors
 from modalities import MODALITIES, find

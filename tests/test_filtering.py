@@ -51,6 +51,12 @@ def test_points_in_an_array_or_tensor_give_an_array_or_tensor(field, kind):
     close(found, brute_force(field, kernel, torch.tensor(at)), 1e-6)
 
 
+@pytest.mark.parametrize("asked", [{}, {"scale": 0.5}, {"kernel": library.gaussian(), "covariance": 0.01 * np.eye(2)}])
+def test_no_points_have_no_values(field, asked):
+    found = field.filter(**({"kernel": minimal_kernel(1, 0.2, 2), "at": np.zeros((0, 2), np.float32)} | asked))
+    assert found.shape == (0, 3) and found.dtype == np.float32
+
+
 @pytest.mark.parametrize("scale, stretch", [(0.5, (0.5, 0.5)), ((0.5, 0.9), (0.5, 0.9)), (np.array([0.9]), (0.9, 0.9))])
 def test_one_scale_or_one_per_axis(field, scale, stretch):
     kernel = uneven_kernel(field.config)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from eval import numbers, read_map
+from evaluation.kernels import numbers
+from evaluation.maps import read_map
 from modalities import find
 
 INPUTS = 500

@@ -14,7 +14,7 @@ from test_covariance import quadrature, random_covariances
 import eval as eval_program
 import nfconv
 from evaluation import places
-from evaluation.kernels import covariances_of
+from evaluation.maps import covariances_of
 from kernels import minimal_kernel
 from modalities import find
 from modalities.image import ImageMetadata
@@ -227,7 +227,7 @@ MISTAKES = {
         {"covariance": "sigma.npy", **FREE, "kernel": "disk", "radius": 0.1},
     ),
     "a covariance and a size": ("a covariance and --kernel_scale do not", {"covariance": "sigma.npy"}),
-    "a picture": ("written as .npy, not .png", {"save_path": "new.png"}),
+    "a picture": ("not written as .png: name a file with .npy", {"save_path": "new.png"}),
     "an old file": ("never overwritten", {"save_path": "pts.npy"}),
     "a full folder": ("never overwritten", {"save_path": "."}),
     "a map of three axes": (

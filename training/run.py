@@ -17,6 +17,7 @@ from training.kept import train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
 from training.setup import make_trainer, rank_warning
+from training.trainer import Trainer
 from training.validation import Validation, finished
 
 SAVE_SECONDS = 30.0
@@ -60,10 +61,15 @@ def train(
                 trainer.restore(*state)
             if run is not None:
                 return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
-            for loss in trainer.steps():
-                display.step(trainer, loss)
-            trainer.finish()
-            return finished(trainer.field, Validation(truth, options.levels).measure)
+            return train_alone(trainer, truth, display)
+
+
+def train_alone(trainer: Trainer, truth: GroundTruth, display: Display) -> Field:
+    """Train to the end of the budget, nothing kept but the finished field."""
+    for loss in trainer.steps():
+        display.step(trainer, loss)
+    trainer.finish()
+    return finished(trainer.field, Validation(truth, trainer.options.levels).measure)
 
 
 def initialise(field: Field, init: Field) -> None:

@@ -14,7 +14,8 @@ import torch
 import nfconv
 from eval import output_shape
 from evaluation.kernels import choose_kernel, numbers
-from evaluation.measuring import exact_reference, measure, read_signal
+from evaluation.measuring import measure
+from evaluation.references import exact_reference, read_signal
 from kernels import SparseKernel
 from kernels.library import Kernel
 from modalities import find
