@@ -49,3 +49,9 @@ def network_for(truth: GroundTruth, kind: str = "mlp", seed: int = 0) -> Field:
 def trainer_of(truth: GroundTruth, **asked: Any) -> Trainer:
     """A trainer of few features, ready for its first step."""
     return make_trainer(truth, resolve({"num_channels": 6, "num_layers": 1, "num_steps": 1} | asked), CPU)
+
+
+def parts(truth, levels: int = 3, **asked) -> tuple:
+    """A separable field of few features, its targets and its prepared objective."""
+    trainer = trainer_of(truth, levels=levels, **{"num_channels": 5} | asked)
+    return trainer.field, trainer.objective.targets, trainer.objective
