@@ -26,14 +26,16 @@ from evaluation.maps import Maps
 from evaluation.places import Places, check_together, sizes_to_fit
 from evaluation.points import filter_places
 from evaluation.quickfit import fit_for
-from evaluation.references import exact_reference, read_reference, read_signal
+from evaluation.references import Reference, exact_reference, read_reference, read_signal
 from kernels.library import KERNELS, Kernel
+from kernels.sparse import SparseKernel
 from modalities import find, kind_of, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
+from signals import Signal
 from signals.masks import masked
 from utils import clear_errors, kernel_options, load_options, loader_names
 
@@ -80,6 +82,16 @@ def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_
         if not field.origin.released:
             check_reach(field, chosen.radius.tolist())
     return max(float(chosen.radius.max()) for chosen in filters)
+
+
+def reference_of(
+    raw: Signal | None, gt_path: Path | None, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter,
+    field: Field,
+) -> Reference | None:  # fmt: skip
+    """What a result is measured against: a file of ground truth, else the exact convolution of the signal."""
+    if gt_path is not None and isinstance(chosen, Filter):
+        return read_reference(gt_path, chosen.widest, field)
+    return None if raw is None else exact_reference(raw, kernel, chosen, field)
 
 
 def gaussian_of(field: Field, maps: Maps) -> Kernel:
@@ -213,9 +225,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         raw = read_signal(signal, kind, field, radius, weights)
     field = moved(field, place)
     for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
-        reference = None if raw is None or gt_path else exact_reference(raw, kernel, chosen, field)
-        if gt_path is not None and isinstance(chosen, Filter):
-            reference = read_reference(gt_path, chosen.widest, field)
+        reference = reference_of(raw, gt_path, kernel, chosen, field)
         evaluate(field, chosen, shape, Destination(request.folder), reference, kernel, **settings)
 
 

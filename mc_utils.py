@@ -15,7 +15,7 @@ from kernels.sparse import LARGEST_ORDER
 from modalities import kind_of, read_mask
 from modalities.measured import load_measured
 from modalities.modality import Modality
-from signals import Signal, make_ground_truth, spacing
+from signals import GroundTruth, Signal, make_ground_truth, spacing
 from signals.masks import masked, quotient
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
@@ -54,6 +54,16 @@ def check_half_size(sizes: Sequence[float]) -> None:
                          f"(the signal spans 2), not {shown}")  # fmt: skip
 
 
+def warn_of_coarse(signal: Signal, sizes: Sequence[float]) -> None:
+    """Warn where the samples of a signal are further apart than the half size along their axis."""
+    for axis, size in zip(signal.axes, sizes, strict=True):
+        step = spacing(signal.shape[axis])
+        if size < step < 2 and signal.function is None:
+            click.echo(f"warning: the samples are {step:.3g} apart, more than the half size {size:.3g}: between them "
+                       "a field cannot learn what such a kernel sees", err=True)  # fmt: skip
+            return
+
+
 def check_request(order: int, samples: int, method: str, backend: str) -> None:
     """Raise ValueError for numbers no ground truth can be made with, before anything is read."""
     if not 0 <= order <= LARGEST_ORDER:
@@ -63,6 +73,14 @@ def check_request(order: int, samples: int, method: str, backend: str) -> None:
     if method == "exact" and backend == "cupy":
         raise ValueError("--backend cupy requires --method monte_carlo: the exact method runs on the CPU")
     array_module(backend)
+
+
+def save_preview(file: Path, kind: Modality, signal: Signal, truth: GroundTruth) -> None:
+    """Draw a signal beside its ground truth."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before, after = (quotient(values, signal.metadata.known) for values in (signal.core, truth.core))
+    kind.save_figure(before, after, None, file, signal.metadata, ("signal", "ground truth"))
+    click.echo(f"{file}: the signal and its ground truth")
 
 
 @click.command()
@@ -127,12 +145,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)
     boundary_rules(boundary, signal.axes, signal.dim)
-    for axis, size in zip(signal.axes, sizes, strict=True):
-        step = spacing(signal.shape[axis])
-        if size < step < 2 and signal.function is None:
-            click.echo(f"warning: the samples are {step:.3g} apart, more than the half size {size:.3g}: between them "
-                       "a field cannot learn what such a kernel sees", err=True)  # fmt: skip
-            break
+    warn_of_coarse(signal, sizes)
     # Hours of sampling do not begin for a place that cannot be written to.
     with writable_folder(file.parent):
         truth = make_ground_truth(
@@ -143,10 +156,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     click.echo(f"{file}: {' x '.join(map(str, truth.shape))} samples of {truth.channels}, order {order}, "
                f"half size {shown}, margin {truth.margin:.3f}")  # fmt: skip
     if preview:
-        preview.parent.mkdir(parents=True, exist_ok=True)
-        before, after = (quotient(values, signal.metadata.known) for values in (signal.core, truth.core))
-        kind.save_figure(before, after, None, preview, signal.metadata, ("signal", "ground truth"))
-        click.echo(f"{preview}: the signal and its ground truth")
+        save_preview(preview, kind, signal, truth)
 
 
 if __name__ == "__main__":
