@@ -74,9 +74,8 @@ def fit_for(
     reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
     margin = max(0.0, *reaches)
     if margin > LARGEST_MARGIN:
-        raise ValueError(
-            f"the kernel has radius {max(radii):.4g}, more than a field is ever trained for: use a smaller one"
-        )
+        raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
+                         "smaller one, or name its unit, as in 5px or 3s")  # fmt: skip
     if kind.counted:
         signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))

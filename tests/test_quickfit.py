@@ -97,7 +97,7 @@ def test_fits_are_as_fine_as_the_thinnest_and_as_wide_as_the_widest_kernel():
         ({"kernel": None, "sigma": None}, "without one, name a kernel"),
         ({"signal": None}, "--model_path or --signal is missing"),
         ({"sigma": "5ms"}, "--sigma 'ms': axis y is measured in px"),
-        ({"sigma": "2"}, "the kernel has radius 6, more than a field is ever trained for"),
+        ({"sigma": "2"}, "the kernel has radius 6 in domain units"),
         ({"window": 9}, "image has no option --window"),
         ({"axes": "time"}, "image has the axes y, x, not"),
         ({"kernel": "disk", "sigma": None, "radius": "5Hz"}, "axis y is measured in px"),
