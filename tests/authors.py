@@ -5,11 +5,14 @@ import io
 import itertools
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from released import read_ground_truth, read_kernel
 
 # numpy.save of {'res': jax.numpy.arange(6.).reshape(2, 3), 'size': 0.05, 'samples': 50}, as written by
 # JAX 0.4.30 with NumPy 1.26.4 and by JAX 0.12.0 with NumPy 2.5.5.
@@ -34,6 +37,9 @@ JAX_FILES = {
     ),
 }
 BANDS = 3
+TRUTH = {"res": np.ones((5, 7, 3)), "size": 0.05, "samples": 100}
+read_stored = partial(read_kernel, corrected=False)
+read_tent = partial(read_ground_truth, order=1)
 
 
 class Runs:

@@ -1,11 +1,13 @@
 """What the tests share: one thread, so that numbers and times do not depend on the machine's load, and some files."""
 
 import os
+from functools import partial
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from archives import written
 from builders import field_config, noise_signal, random_field
 from hypothesis import settings
 
@@ -17,6 +19,12 @@ torch.set_num_threads(1)
 # The same inputs in every run, unless one asks for others: HYPOTHESIS_PROFILE=default python -m pytest
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes to a file and gives its path."""
+    return partial(written, tmp_path / "file")
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The authors' released files against a few independent lines that evaluate them as the authors do."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from archives import npy_bytes, sentence, written
-from authors import JAX_FILES, Network, kernel, torch_bytes
+from authors import JAX_FILES, TRUTH, Network, kernel, read_stored, read_tent, torch_bytes
 from click.testing import CliRunner
 
 from convert import main as convert
@@ -26,15 +25,6 @@ CASES = {
     "geometry": (3, 1, 0, (0, 1, 2), "swish", True),
     "video": (3, 3, 1, (2,), "swish", False),
 }
-TRUTH = {"res": np.ones((5, 7, 3)), "size": 0.05, "samples": 100}
-read_stored = partial(read_kernel, corrected=False)
-read_tent = partial(read_ground_truth, order=1)
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Writes bytes to a file and gives its path."""
-    return partial(written, tmp_path / "file")
 
 
 def minimal_diracs(order: int, half_size: float) -> tuple[np.ndarray, np.ndarray]:

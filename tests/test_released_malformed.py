@@ -2,33 +2,18 @@
 
 import pickletools
 import random
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from archives import npy_bytes, rewritten, sentence, written
-from authors import JAX_FILES, Network, Runs, kernel, torch_bytes
+from authors import JAX_FILES, TRUTH, Network, Runs, kernel, read_stored, read_tent, torch_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import released
 from files import ArchiveError
-from released import read_field, read_ground_truth, read_kernel
-
-TRUTH = {"res": np.ones((5, 7, 3)), "size": 0.05, "samples": 100}
-
-
-read_stored = partial(read_kernel, corrected=False)
-
-
-read_tent = partial(read_ground_truth, order=1)
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Writes bytes to a file and gives its path."""
-    return partial(written, tmp_path / "file")
+from released import read_field
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,18 @@
 """TIFF as its tags say: layouts, photometric kinds, alpha, no-data, pages; what is not supported is named."""
 
-import struct
-
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageOps
+from tiff_cases import GREY, NODATA, ORIENTATION, PIXELS, RGB, RNG, TRUTH
 
 from files.pictures import read_picture
 from modalities import find
-
-RNG = np.random.default_rng(0)
-PIXELS = RNG.integers(0, 65536, (20, 33, 6), np.uint16)
-RGB, GREY = PIXELS[..., :3], PIXELS[..., 0]
-TRUTH = RGB / 65535
-NODATA, ORIENTATION, COMPRESSION, PHOTOMETRIC = 42113, 274, 259, 262
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "a.tif"
-
-
-def patch(path, tag: int, value: int, kind: int = 3) -> None:
-    """Overwrite a tag of one number (kind 3: short, 4: long) in a little-endian file."""
-    data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", tag, kind, 1)) + 8
-    data[place : place + 4] = struct.pack("<I", value)
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("layout", [{}, {"bigtiff": True}, {"tile": (16, 16)}, {"rowsperstrip": 7}])

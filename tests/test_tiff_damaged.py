@@ -1,40 +1,17 @@
 """TIFF files that are cut, damaged, or of a codec that is lacking: read by another reader, or named."""
 
-import struct
-
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tiff_cases import COMPRESSION, GREY, PHOTOMETRIC, RGB, patch
 
 from files.pictures import read_picture
-
-RNG = np.random.default_rng(0)
-
-
-PIXELS = RNG.integers(0, 65536, (20, 33, 6), np.uint16)
-
-
-RGB, GREY = PIXELS[..., :3], PIXELS[..., 0]
-
-
-TRUTH = RGB / 65535
-
-
-NODATA, ORIENTATION, COMPRESSION, PHOTOMETRIC = 42113, 274, 259, 262
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "a.tif"
-
-
-def patch(path, tag: int, value: int, kind: int = 3) -> None:
-    """Overwrite a tag of one number (kind 3: short, 4: long) in a little-endian file."""
-    data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", tag, kind, 1)) + 8
-    data[place : place + 4] = struct.pack("<I", value)
-    path.write_bytes(data)
 
 
 def test_what_tifffile_lacks_opencv_reads_or_it_is_named(path):
