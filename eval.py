@@ -6,7 +6,6 @@
     python eval.py --signal my.jpg --kernel gaussian --sigma 5px --save_path out.png
 """
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 
 import nfconv
 from evaluation.destination import Destination
-from evaluation.grids import evaluate
+from evaluation.grids import evaluate, output_shape
 from evaluation.kernels import choose_kernel, requests
 from evaluation.maps import Maps
 from evaluation.places import Places, check_together, sizes_to_fit
@@ -39,23 +38,10 @@ from signals import Signal
 from signals.masks import masked
 from utils import clear_errors, kernel_options, load_options, loader_names
 
-LARGEST_OUTPUT = 1 << 31
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
 SIZES = ("width", "height", "depth")
 MAPS = tuple(Maps.__dataclass_fields__)
-
-
-def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) -> tuple[int, ...]:
-    """Samples per axis: as asked by --width, --height and --depth, else the signal's own; raises ValueError."""
-    flags = kind.flags_of(field.origin.metadata)
-    # The authors' commands give images a depth, which has no effect there.
-    if unused := [flag for flag, size in asked.items() if size is not None and flag not in (*flags, "depth")]:
-        raise ValueError(f"--{', --'.join(unused)} sizes no axis of {kind.name}: leave it out")
-    sizes = [asked.get(flag) or size for flag, size in zip(flags, field.origin.shape, strict=True)]
-    if math.prod(sizes) > LARGEST_OUTPUT:
-        raise ValueError(f"{' x '.join(map(str, sizes))} samples are more than fit anywhere: ask for fewer")
-    return tuple(sizes)
 
 
 def check_destination(target: Destination, kind: Modality, many: bool) -> None:

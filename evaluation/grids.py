@@ -1,7 +1,8 @@
 """Filtering on a grid: the result's files, and how near it is to what it should be."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,24 @@ from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
 from modalities.formats.grids import write_values
+from modalities.modality import Modality
 from models import Field
 from models.varying import CovarianceFilter, Filter
 from utils import progress_bar
+
+LARGEST_OUTPUT = 1 << 31
+
+
+def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) -> tuple[int, ...]:
+    """Samples per axis: as asked by --width, --height and --depth, else the signal's own; raises ValueError."""
+    flags = kind.flags_of(field.origin.metadata)
+    # The authors' commands give images a depth, which has no effect there.
+    if unused := [flag for flag, size in asked.items() if size is not None and flag not in (*flags, "depth")]:
+        raise ValueError(f"--{', --'.join(unused)} sizes no axis of {kind.name}: leave it out")
+    sizes = [asked.get(flag) or size for flag, size in zip(flags, field.origin.shape, strict=True)]
+    if math.prod(sizes) > LARGEST_OUTPUT:
+        raise ValueError(f"{' x '.join(map(str, sizes))} samples are more than fit anywhere: ask for fewer")
+    return tuple(sizes)
 
 
 def evaluate(

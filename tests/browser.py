@@ -36,16 +36,16 @@ def served(app: App) -> Iterator[str]:
 
 
 class Watched:
-    """What a page does that it must not: errors, and requests to another place than `address`."""
+    """What a page at `address` and a `fragment` does that it must not: errors, and requests to another place."""
 
-    def __init__(self, page, address: str) -> None:
+    def __init__(self, page, address: str, fragment: str = "") -> None:
         self.page, self.address = page, address
         self.errors: list[str] = []
         self.asked: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("request", lambda request: self.asked.append(request.url))
-        page.goto(address)
+        page.goto(address + fragment)
 
     def check(self, refusals: int = 0) -> None:
         """No errors but so many refused requests, and nothing asked elsewhere."""

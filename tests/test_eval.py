@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 import eval as eval_program
 import nfconv
-from eval import output_shape
+from evaluation.grids import output_shape
 from evaluation.kernels import choose_kernel
 from kernels import minimal_kernel
 from kernels.fit import fit_errors

@@ -1,16 +1,10 @@
 """The page's answers: what is shown and downloaded is what eval.py and the exact convolution give."""
 
-import shlex
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from viewer_cases import KERNELS, Page, opened
+from viewer_cases import GAUSSIAN, KERNELS, Page, by_eval, opened
 
-import eval as eval_program
-import make_map
 import nfconv
 from kernels.library import KERNELS as LIBRARY
 from modalities import MODALITIES
@@ -20,8 +14,6 @@ from signals.measures import psnr
 from viewer.foveation import Bank
 from viewer.given import MAP_SIDE, Given
 from viewer.sliders import kernel_table
-
-GAUSSIAN = {"kernel": "gaussian", "sigma": "0.25"}
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +104,6 @@ WISHES = [
     {"kernel": "image", "kernel_image": "heart", "radius": "0.5", "size": "2"},
     {"kernel": "gaussian", "sigma": "1.5px", "suffix": "npy"},
 ]
-
-
-def by_eval(command: str, folder: Path) -> bytes:
-    """What the printed command writes, run in `folder`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for line in command.splitlines():
-            words = shlex.split(line)
-            program = {"eval.py": eval_program, "make_map.py": make_map}[words[1]]
-            result = CliRunner().invoke(program.main, words[2:])
-            assert result.exit_code == 0, result.output
-        return Path(words[-1]).read_bytes()
 
 
 @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["kernel"])

@@ -1,4 +1,4 @@
-"""The page in a headless browser, its Content-Security-Policy in force: every modality is driven without an error."""
+"""The page in a headless browser, its Content-Security-Policy in force: every kind of field is driven without error."""
 
 import shlex
 from pathlib import Path
@@ -7,22 +7,21 @@ import cv2
 import numpy as np
 import pytest
 from browser import FLAGS, Watched, chromium, served
-from viewer_cases import KERNELS, make_model
+from viewer_cases import KERNELS, OTHERS, session_of
 
 from modalities import MODALITIES
 from viewer.given import Given
 from viewer.server import App
-from viewer.session import Session
 
 CHROMIUM = chromium()
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """The page with a small field of every modality, not loaded yet."""
+    """The page with a small field of every kind, not loaded yet."""
     given = Given(KERNELS)
-    pairs = [make_model(name, tmp_path_factory.mktemp(name)) for name in MODALITIES]
-    with served(App([Session(*pair, given) for pair in pairs], given)) as found:
+    sessions = [session_of(name, tmp_path_factory.mktemp(name), given) for name in (*MODALITIES, *OTHERS)]
+    with served(App(sessions, given)) as found:
         yield found
 
 
@@ -37,12 +36,10 @@ def browser():
 
 
 def opened(browser, address: str, name: str = "image", **context) -> Watched:
-    """The page with the modality `name` at rest."""
-    watched = Watched(browser.new_context(**context).new_page(), address)
-    if name != "image":
-        watched.rested("result")
-        watched.page.select_option("#model", str(list(MODALITIES).index(name)))
-    watched.page.locator(f"body[data-kind='{KINDS[name]}']").wait_for()
+    """The page with the field `name` at rest."""
+    number = [*MODALITIES, *OTHERS].index(name)
+    watched = Watched(browser.new_context(**context).new_page(), address, f"#{number}")
+    watched.page.locator(f"body[data-kind='{KINDS.get(name, 'picture')}']").wait_for()
     watched.rested("error")
     return watched
 
@@ -51,7 +48,7 @@ KINDS = {"image": "picture", "geometry": "surface", "video": "clip", "audio": "s
          "series": "curves"}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MODALITIES)
+@pytest.mark.parametrize("name", [*MODALITIES, *OTHERS])
 def test_kernel_and_size_change_what_is_seen(browser, address, name):
     watched = opened(browser, address, name)
     page, first = watched.page, watched.seen()
@@ -72,6 +69,19 @@ def test_kernel_and_size_change_what_is_seen(browser, address, name):
     third = watched.seen()
     assert first != second and second != third
     assert "dB" in page.locator("#error-facts").inner_text()
+    watched.check()
+    page.context.close()
+
+
+def test_another_model_is_chosen_and_kept_by_the_address(browser, address):
+    watched = opened(browser, address)
+    page, first = watched.page, watched.seen()
+    page.select_option("#model", "5")
+    watched.rested("error")
+    assert page.evaluate("document.body.dataset.kind") == "curves" and watched.seen() != first
+    page.reload()
+    watched.rested("error")
+    assert page.evaluate("document.body.dataset.kind") == "curves"
     watched.check()
     page.context.close()
 

@@ -1,11 +1,19 @@
-"""Small fields and their signals, and requests to the page's application without a network."""
+"""Small fields of every kind with their signals, and requests to the page's application without a network."""
 
+import shlex
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
+from authors import Network, torch_bytes
 from cases import make_case
+from click.testing import CliRunner
 from werkzeug.test import Client, TestResponse
 
+import eval as eval_program
+import make_map
 import nfconv
 from viewer.given import Given
 from viewer.packet import unpack
@@ -14,6 +22,9 @@ from viewer.session import Session
 
 KERNELS = Path(__file__).resolve().parent.parent / "data" / "raw" / "kernels"
 HOST = "127.0.0.1:7860"
+GAUSSIAN = {"kernel": "gaussian", "sigma": "0.25"}
+# Paths of a model, its signal and the mask of that.
+Files = tuple[Path, Path, Path | None]
 # Along time a field of few samples is trained through a kernel that is wide for them.
 HALF_SIZES = {"image": 0.3, "geometry": 0.3, "video": 0.6, "audio": 0.1, "motion": 0.25, "series": 0.2}
 
@@ -28,10 +39,57 @@ def make_model(name: str, folder: Path) -> tuple[Path, Path]:
     return field.save(folder / "model.pth"), case.path
 
 
+def make_network(kind: str, folder: Path) -> Files:
+    """A network of all coordinates after a few steps."""
+    _, path = make_model("image", folder)
+    size = {"num_channels": 16, "num_layers": 1, "num_steps": 20}
+    field = nfconv.fit(path, 0.3, margin=1.0, field=kind, device="cpu", **size)
+    return field.save(folder / f"{kind}.pth"), path, None
+
+
+def make_released(folder: Path) -> Files:
+    """A field as the authors save it, and a picture of another size than theirs."""
+    (folder / "released.pth").write_bytes(torch_bytes(Network(2, 3).checkpoint()))
+    return folder / "released.pth", make_case("image", folder).path, None
+
+
+def make_callable(folder: Path) -> Files:
+    """A SIREN of examples/fields.py in a program of the user's own, which is the signal, too."""
+    program = folder / "mine.py"
+    program.write_text(
+        "import torch\n\nfrom examples.fields import Siren\n\ntorch.manual_seed(0)\nfield = Siren(16, 2, 6.0).eval()\n"
+    )
+    signal = Path(f"{program}:field")
+    field = nfconv.fit(signal, 0.3, margin=1.0, factor="spline", device="cpu")
+    return field.save(folder / "siren.pth"), signal, None
+
+
+def make_masked(folder: Path) -> Files:
+    """A picture with a hole."""
+    path, mask = make_case("image", folder).path, np.ones((9, 14), np.float32)
+    mask[3:6, 4:8] = 0
+    np.save(folder / "mask.npy", mask)
+    field = nfconv.fit(path, 0.3, margin=1.0, factor="spline", mask=mask, device="cpu")
+    return field.save(folder / "model.pth"), path, folder / "mask.npy"
+
+
+# Fields that are no separable ones of a whole signal.
+OTHERS: dict[str, Callable[[Path], Files]] = {
+    "mlp": partial(make_network, "mlp"), "siren": partial(make_network, "siren"), "released": make_released,
+    "callable": make_callable, "masked": make_masked,
+}  # fmt: skip
+
+
+def session_of(name: str, folder: Path, given: Given) -> Session:
+    """The modality or other kind of field `name`, not loaded yet."""
+    model, signal, mask = OTHERS[name](folder) if name in OTHERS else (*make_model(name, folder), None)
+    return Session(model, signal, given, mask)
+
+
 def opened(name: str, folder: Path, given: Given, with_signal: bool = True) -> Session:
     """A session that is loaded."""
-    model, signal = make_model(name, folder)
-    session = Session(model, signal if with_signal else None, given)
+    session = session_of(name, folder, given)
+    session.path = session.path if with_signal else None
     session.open()
     assert session.step == "ready", session.problem
     return session
@@ -59,3 +117,15 @@ class Page:
         found = self.get(f"/api/0/{what}", **words)
         assert found.status_code in (409, 422), found.status_code
         return found.get_data(as_text=True)
+
+
+def by_eval(command: str, folder: Path) -> bytes:
+    """What the printed command writes, run in `folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in command.splitlines():
+            words = shlex.split(line)
+            program = {"eval.py": eval_program, "make_map.py": make_map}[words[1]]
+            result = CliRunner().invoke(program.main, words[2:])
+            assert result.exit_code == 0, result.output
+        return Path(words[-1]).read_bytes()

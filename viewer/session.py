@@ -12,26 +12,26 @@ import numpy as np
 import torch
 
 import nfconv
-from eval import output_shape
+from evaluation.grids import output_shape
 from evaluation.kernels import choose_kernel, numbers
 from evaluation.measuring import measure
 from evaluation.references import exact_reference, read_signal
 from kernels import SparseKernel
 from kernels.library import Kernel
-from modalities import find
-from modalities.measured import units_of
+from modalities import find, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach, convolve_grid
 from models.filtering import Settings, prepared
 from models.varying import CovarianceFilter, Filter
 from signals import Signal, coordinates
+from signals.masks import quotient
 from viewer.fits import Fits
 from viewer.foveation import Bank, fovea_map
 from viewer.given import Given
 from viewer.kernelpanel import kernel_parts
 from viewer.packet import pack
-from viewer.sliders import kernel_table, largest_radius
+from viewer.sliders import kernel_table, largest_radius, length_unit
 from viewer.views import View, view_of
 from viewer.wish import Wish
 
@@ -46,10 +46,10 @@ Chosen = Filter | CovarianceFilter
 
 
 class Session:
-    """A model and, where it is known, its signal (paths); `open` loads them."""
+    """A model and, where they are known, its signal and the mask of that (paths); `open` loads them."""
 
-    def __init__(self, model: Path, signal: Path | None, given: Given) -> None:
-        self.model, self.path, self.given = model, signal, given
+    def __init__(self, model: Path, signal: Path | None, given: Given, mask: Path | None = None) -> None:
+        self.model, self.path, self.mask, self.given = model, signal, mask, given
         self.step, self.problem = "waiting", ""
         self._opening = threading.Lock()
         self._started = False
@@ -70,7 +70,8 @@ class Session:
             self.fits, self.bank = Fits(self.field), Bank()
             self.step = "reading the signal" if self.path else "ready"
             if self.path:
-                self._signal = read_signal(self.path, self.kind, self.field, largest_radius(self.field))
+                weights = None if self.mask is None else read_mask(self.mask)
+                self._signal = read_signal(self.path, self.kind, self.field, largest_radius(self.field), weights)
                 self.step = "ready"
         except (ValueError, OSError) as error:
             self.problem = str(error)
@@ -86,12 +87,10 @@ class Session:
         if not self.loaded:
             return state
         field, origin = self.field, self.field.origin
-        rulers = units_of(origin.metadata, origin.shape, field.config.axes).rulers
-        unit = next(((name, size) for name, size in rulers[0].units.items() if name != "sample"), ("sample", 0.0))
         return state | self.view.facts() | {
             "kind": self.view.kind, "modality": self.kind.name, "source": origin.source, "shape": list(origin.shape),
             "axes": list(field.config.axes), "order": field.config.order, "margin": origin.margin,
-            "half_size": list(origin.half_size), "largest": largest_radius(field), "unit": list(unit),
+            "half_size": list(origin.half_size), "largest": largest_radius(field), "unit": length_unit(field),
             "psnr": field.psnr if np.isfinite(field.psnr) else None, "signal": self.path is not None,
             "varies": self.varies, "resizes": any(self._flags()), "results": list(self.kind.results),
             "kernels": kernel_table(field), "pictures": self.given.names,
@@ -210,7 +209,8 @@ class Session:
 
     def signal(self) -> bytes:
         """The signal as the page shows it; raises ValueError where it is not known."""
-        core = self._known().core
+        signal = self._known()
+        core = quotient(signal.core, signal.metadata.known)
         return pack({"shape": list(core.shape)}, self.view.parts(core, None, False))
 
     def kernel_panel(self, wish: Wish) -> bytes:
@@ -221,10 +221,10 @@ class Session:
         return pack({"diracs": len(chosen.kernels[0]), "signed": chosen.signed}, kernel_parts(chosen.kernels[0]))
 
     def error(self, wish: Wish) -> bytes:
-        """How far the result is from the exact answer, whatever its size on the page."""
+        """How far the result is from the exact answer, on the signal's own grid, whatever its size on the page."""
         signal, chosen = self._known(), self.chosen(wish)
         reference = exact_reference(signal, self.kernel(wish), chosen, self.field)
-        result = chosen.apply(self.field, self.field.origin.shape)
+        result = chosen.apply(self.field, reference.before.shape[:-1])
         metrics = measure(result, reference, chosen.radius, self.field)["whole"]
         facts: dict[str, Any] = {"metrics": {name: value for name, value in metrics.items() if np.isfinite(value)}}
         if reference.rows is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.kernels import field_units
 from kernels.library import KERNELS
 from kernels.request import REQUIRED, KernelType
 from models import Field
@@ -13,6 +14,8 @@ from models import Field
 SHARE = 0.35
 # A kernel starts at this many times the training kernel's size, as far as the margin allows.
 START = 2.0
+# What the unit of a file that does not state one is called.
+OWN_UNIT = "units of the file"
 STEPS = 250
 
 
@@ -31,20 +34,29 @@ def largest_radius(field: Field) -> float:
     return max(reach, 0.5) if field.origin.released else reach
 
 
+def length_unit(field: Field) -> tuple[str, float]:
+    """The name of the unit that lengths are told in, and how many domain units it is."""
+    known = {name: size for name, size in field_units(field).rulers[0].units.items() if size > 0}
+    name = next((name for name in known if name != "sample"), "sample" if known else "")
+    return (OWN_UNIT if name == "u" else name, known[name]) if name else ("domain units", 1.0)
+
+
 def _parameters(entry: KernelType, field: Field) -> list[dict[str, Any]]:
     """A control per parameter: a range with least, most, step and value, a choice of axes, or a picture."""
     smallest, largest = min(field.origin.half_size), largest_radius(field)
     first = entry.names("length")[0]
     most = largest / reach_of_unit(entry, len(field.config.axes))
     start = min(START * smallest / reach_of_unit(entry, len(field.config.axes)), most / 2)
+    unit, size = length_unit(field)
     controls = []
     for name, parameter in entry.parameters.items():
         control: dict[str, Any] = {"name": name, "kind": parameter.kind, "help": parameter.help}
         if parameter.kind == "length":
             share = 1.0 if name == first else SHARE
-            control |= _range(share * start / 10, most, share * start)
+            control |= _range(share * start / 10, most, share * start) | {"unit": (unit, size)}
         elif parameter.kind == "frequency":
-            control |= _range(0.1 / most, 0.5 / smallest, 0.25 / start)
+            per = "domain unit" if size == 1 else unit
+            control |= _range(0.1 / most, 0.5 / smallest, 0.25 / start) | {"unit": (f"cycles per {per}", 1 / size)}
         elif parameter.kind == "coordinate":
             names = field.origin.metadata.axis_names or "0123456789"
             control |= {"choices": [[axis, names[axis]] for axis in field.config.axes], "value": field.config.axes[0]}
@@ -52,6 +64,7 @@ def _parameters(entry: KernelType, field: Field) -> list[dict[str, Any]]:
             least, high, step = parameter.span or (0.0, 10.0, 0.1)
             value = high / 2 if parameter.default is REQUIRED else parameter.default
             control |= {"least": least, "most": high, "step": step, "value": value}
+            control |= {"unit": ("\N{DEGREE SIGN}", 1.0)} if name == "angle" else {}
         controls.append(control)
     return controls
 

@@ -201,7 +201,9 @@ async function start() {
   const models = await (await ask('/api/models')).json();
   models.forEach((name, index) => $('model').add(new Option(name, index)));
   $('model-label').hidden = models.length < 2;
-  $('model').addEventListener('change', () => { model = Number($('model').value); open().catch(problem); });
+  // The address keeps the choice, so that a reload does.
+  if (location.hash.slice(1) in models) $('model').value = model = Number(location.hash.slice(1));
+  $('model').addEventListener('change', () => { model = Number($('model').value); history.replaceState(null, '', `#${model}`); open().catch(problem); });
   $('kernel').addEventListener('change', chooseKernel);
   for (const id of ['size', 'frame']) $(id).addEventListener('input', changed);
   $('suffix').addEventListener('input', () => { $('command').hidden = $('copy').hidden = true; });

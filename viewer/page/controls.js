@@ -10,15 +10,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// A slider with a number beside it: `control` has name, help, least, most, step and value.
-export function slider(control, unit, changed) {
-  const { name, least, most, step } = control;
+// A slider with a number beside it: `control` has name, help, least, most, step and value, and where it has one its unit
+// as a name and a size.
+export function slider(control, changed) {
+  const { name, least, most, step, unit } = control;
   const range = element('input', { type: 'range', id: `p_${name}`, min: least, max: most, step });
   const number = element('input', { type: 'number', id: `n_${name}`, step: 'any', 'aria-label': `${name}, typed` });
   range.value = number.value = control.value;
   const shown = element('span', { className: 'unit' });
   function tell() {
-    shown.textContent = unit && control.kind === 'length' ? `${(number.value / unit[1]).toPrecision(3)} ${unit[0]}` : '';
+    shown.textContent = unit ? `${Number((number.value / unit[1]).toPrecision(3))} ${unit[0]}` : '';
     range.setAttribute('aria-valuetext', `${number.value} ${shown.textContent}`);
   }
   range.addEventListener('input', () => { number.value = range.value; tell(); changed(name, range.value); });
@@ -50,7 +51,7 @@ export function kernelControls(place, kernel, state, before, changed) {
       own.value = state.pictures.includes(before[control.name]) ? before[control.name] : state.pictures[0];
       place.append(chooser(own, state.pictures.map((name) => [name, name]), changed), dropper(changed));
     } else if (control.choices) place.append(chooser(own, control.choices, changed));
-    else place.append(slider(own, state.unit, changed));
+    else place.append(slider(own, changed));
     values[control.name] = String(own.value);
   }
   return values;

@@ -28,14 +28,14 @@ export class Varying {
   }
 
   controls() {
-    const range = (name, value, least, most) => slider({ name, least, most, step: .01, value, kind: 'ratio', help: `size of the kernel, of its own, ${name === 'least' ? 'where you look' : 'far from there'}` }, null, (key, typed) => { this.words[key] = String(typed); this.changed(); });
+    const range = (name, value, least, most) => slider({ name, least, most, step: .01, value, unit: ['of its size', 1], help: `size of the kernel, of its own, ${name === 'least' ? 'where you look' : 'far from there'}` }, (key, typed) => { this.words[key] = String(typed); this.changed(); });
     document.getElementById('fovea').replaceChildren(range('least', .17, .05, 1), range('most', 1, .1, 1), element('p', { className: 'hint' }, 'Click the filtered picture, or focus it and use the arrows.'));
-    const brush = (name, least, most, step, value, help) => slider({ name, least, most, step, value, kind: 'ratio', help }, null, (key, typed) => { this.brush[key] = Number(typed); });
+    const brush = (name, least, most, step, value, help, unit) => slider({ name, least, most, step, value, help, unit }, (key, typed) => { this.brush[key] = Number(typed); });
     const clear = element('button', { type: 'button' }, 'Clear');
     clear.addEventListener('click', () => { this.clear(); this.send(); });
     document.getElementById('brush').replaceChildren(
-      brush('along', .01, Number((this.state.largest / 4).toFixed(3)), .001, this.brush.along.toFixed(3), 'standard deviation along the stroke'),
-      brush('ratio', 1, 6, .1, this.brush.ratio, 'along over across'), brush('width', .05, .5, .01, this.brush.width, 'width of the brush'), clear,
+      brush('along', .01, Number((this.state.largest / 4).toFixed(3)), .001, this.brush.along.toFixed(3), 'standard deviation along the stroke', this.state.unit),
+      brush('ratio', 1, 6, .1, this.brush.ratio, 'along over across'), brush('width', .05, .5, .01, this.brush.width, 'width of the brush', ['of the width', 1]), clear,
       element('p', { className: 'hint' }, 'Draw on the filtered picture: it is blurred along the stroke.'));
   }
 
