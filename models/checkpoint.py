@@ -26,12 +26,9 @@ LARGEST_CORE = 1 << 26
 
 def save_checkpoint(path: str | Path, field: Field, training: Mapping[str, Any] | None = None) -> Path:
     """Write a field and, in a run, the training state (plain values and tensors) to one file, whole or not at all."""
-    origin = asdict(field.origin)
-    # Plain entries of the metadata and the name "meta" are what checkpoints have always had.
-    origin |= {"meta": json.dumps(metadata_entries(field.origin.metadata)), "psnr": dict(field.origin.psnr)}
-    del origin["metadata"]
     state = {name: value.detach().cpu() for name, value in field.state_dict().items()}
-    content = {"format": FORMAT, "config": field.config.to_dict(), "origin": origin, "state": state}
+    content = {"format": FORMAT, "config": field.config.to_dict(), "origin": origin_entries(field.origin),
+               "state": state}  # fmt: skip
     return save_torch(path, content | {"training": dict(training or {})})
 
 
@@ -68,6 +65,15 @@ def restored(config: FieldConfig, origin: Origin, state: Mapping[str, Tensor]) -
     field = build_field(config, origin).to(types.pop())
     field.load_state_dict(state)
     return field.requires_grad_(False).eval()
+
+
+def origin_entries(origin: Origin) -> dict[str, Any]:
+    """Plain entries from which `parse_origin` makes the same origin again."""
+    entries = asdict(origin)
+    # Plain entries of the metadata and the name "meta" are what checkpoints have always had.
+    entries |= {"meta": json.dumps(metadata_entries(origin.metadata)), "psnr": dict(origin.psnr)}
+    del entries["metadata"]
+    return entries
 
 
 def parse_origin(entries: Mapping[str, Any], config: FieldConfig) -> Origin:

@@ -90,6 +90,7 @@ class Field(nn.Module):
         at: Any = None,
         scale: Any = None,
         covariance: Any = None,
+        out: Any = None,
         **settings: Any,
     ) -> Any:
         """The signal filtered by `kernel`, on the regular grid of `shape` (default: the signal's own) or at points.
@@ -99,6 +100,8 @@ class Field(nn.Module):
         scale: how the kernel is stretched: a number, one per filtered axis [a], or per output: [N] or [N, a] at points,
         a map [M_1, ..., M_d] or [M_1, ..., M_d, a] on a grid.
         covariance: of the Gaussian, gaussian() without sigma, in square domain units: [a, a], [N, a, a] or a map of it.
+        out: receives the values on a grid, `out[rows, columns, ...] = values`, and is returned: an array, a memory map
+        or anything else that is written to so.
         settings: precision, "32", "64" or "auto" (float64 where rounding would limit the result to less than accuracy);
         accuracy, dB of PSNR that approximations must not limit (60); tolerance, share of a kernel's L2 norm that may be
         left out (1e-7; 0.1 is a preview of kernels that are no product); block, points that a network sees at once;
@@ -107,7 +110,7 @@ class Field(nn.Module):
         share=True their last channel is the share of known weight.
         Raises KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
         """
-        from models.filtering import Settings
+        from models.filtering import Settings, regular_grid
         from models.gridded import filter_grid
         from models.scattered import filter_at
 
@@ -116,10 +119,15 @@ class Field(nn.Module):
         if at is not None:
             values = filter_at(self, kernel, at, scale, covariance, chosen)
         else:
-            values = filter_grid(self, kernel, shape or self.origin.shape, scale, covariance, chosen)
-        return self._normalised(values, kernel if covariance is None else None, share)
+            grid = regular_grid(shape or self.origin.shape, self.config.dim)
+            values = filter_grid(self, kernel, grid, scale, covariance, chosen)
+        values = self.normalised(values, kernel if covariance is None else None, share)
+        if out is None or at is not None:
+            return values
+        out[...] = values
+        return out
 
-    def _normalised(self, values: Any, kernel: Kernel | SparseKernel | None, share: bool) -> Any:
+    def normalised(self, values: Any, kernel: Kernel | SparseKernel | None, share: bool) -> Any:
         """Filtered values divided by the share of known weight, where samples of the signal are missing."""
         known = self.origin.metadata.known
         if known is None:
@@ -135,6 +143,10 @@ class Field(nn.Module):
         if not share:
             return found
         return np.concatenate([found, weight], -1) if isinstance(found, np.ndarray) else torch.cat([found, weight], -1)
+
+    def sparse(self, kernel: Kernel) -> SparseKernel:
+        """The Diracs of a kernel of the library for this field's order and axes."""
+        return kernel.sparse(self.config.order, self.config.dim, self.config.axes)
 
     def save(self, path: str | Path) -> Path:
         """Write the field to one file, whole or not at all; `nfconv.load` reads it."""

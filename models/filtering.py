@@ -45,7 +45,7 @@ def sparse_kernel(field: Field, kernel: Kernel | SparseKernel) -> SparseKernel:
     """
     config = field.config
     if isinstance(kernel, Kernel):
-        return kernel.sparse(config.order, config.dim, config.axes)
+        return field.sparse(kernel)
     if kernel.dim == 1:
         kernel = reduce(outer, [kernel] * len(config.axes))
     if kernel.dim == len(config.axes) < config.dim:
@@ -104,6 +104,18 @@ def in_precision(field: Field, kernel: SparseKernel, settings: Settings) -> Fiel
     return field.in_dtype(torch.float32 if precision == "32" and not field.factored else torch.float64)
 
 
+def regular_grid(shape: Sequence[int], dim: int) -> list[Tensor]:
+    """Positions [M_j] along every axis of the regular grid of `shape` over [-1, 1]^dim; raises ValueError."""
+    if len(shape) != dim or min(shape) < 1:
+        raise ValueError(f"the shape {tuple(shape)} must have {dim} positive numbers, one for every axis")
+    return [torch.as_tensor(coordinates(n)) for n in shape]
+
+
 def grid_points(shape: Sequence[int]) -> Tensor:
     """All points [N, d] of the regular grid of `shape` over [-1, 1]^d."""
-    return torch.cartesian_prod(*[torch.as_tensor(coordinates(n)) for n in shape]).reshape(-1, len(shape))
+    return points_of(regular_grid(shape, len(shape)))
+
+
+def points_of(grid: Sequence[Tensor]) -> Tensor:
+    """All points [N, d] of the grid of positions [M_j] along every axis."""
+    return torch.cartesian_prod(*grid).reshape(-1, len(grid))

@@ -13,11 +13,10 @@ from kernels import SparseKernel
 from kernels.library import Kernel
 from models.convolution import convolve_grid
 from models.field import Field, Progress
-from models.filtering import Settings, grid_points, prepared, silent, sparse_kernel
+from models.filtering import Settings, points_of, prepared, silent, sparse_kernel
 from models.interpolation import interpolation
 from models.memory import in_smaller_blocks
 from models.scattered import filter_at, one_covariance
-from signals.signal import coordinates
 
 # Output values that are held in float64 at once, and most slabs of a filtered axis.
 SLAB = 1 << 24
@@ -28,33 +27,31 @@ CHECKED_SIZES = 512
 
 
 def filter_grid(
-    field: Field, kernel: Kernel | SparseKernel, shape: Sequence[int], scale: Any, covariance: Any, settings: Settings
+    field: Field, kernel: Kernel | SparseKernel, grid: list[Tensor], scale: Any, covariance: Any, settings: Settings
 ) -> np.ndarray:
-    """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; see Field.filter."""
-    if len(shape) != field.config.dim or min(shape) < 1:
-        raise ValueError(f"the shape {tuple(shape)} must have {field.config.dim} positive numbers, one for every axis")
-    axes = len(field.config.axes)
+    """The filtered signal at positions `grid` [M_j] along every axis, [M_1, ..., M_d, c] float32; see Field.filter."""
+    shape, axes = tuple(map(len, grid)), len(field.config.axes)
     if covariance is not None and np.shape(covariance) == (2, 2) == (axes, field.config.dim):
         single, found = one_covariance(field, kernel, scale, covariance, settings)
-        return _filter_slabs(single, found, [torch.as_tensor(coordinates(n)) for n in shape], settings)
+        return _filter_slabs(single, found, grid, settings)
     if covariance is not None:
         sigma = np.array(np.broadcast_to(covariance, (*shape, axes, axes)), np.float64).reshape(-1, axes, axes)
-        values = filter_at(field, kernel, grid_points(shape), None, sigma, settings)
+        values = filter_at(field, kernel, points_of(grid), None, sigma, settings)
         return values.float().cpu().numpy().reshape(*shape, -1)
     found = sparse_kernel(field, kernel)
     if scale is not None and np.ndim(scale) > 1:
         factors = np.asarray(scale, dtype=np.float64)
-        factors = factors[..., None] if factors.shape == tuple(shape) else factors
-        if factors.shape[:-1] != tuple(shape):
-            raise ValueError(f"the scale {factors.shape} must be a map of the output's shape {tuple(shape)}")
+        factors = factors[..., None] if factors.shape == shape else factors
+        if factors.shape[:-1] != shape:
+            raise ValueError(f"the scale {factors.shape} must be a map of the output's shape {shape}")
         if factors.shape[-1] == 1 and field.factored and field.smooth:
-            return filter_sizes(field, found, factors[..., 0], settings)
-        values = filter_at(field, found, grid_points(shape), factors.reshape(-1, factors.shape[-1]), None, settings)
+            return filter_sizes(field, found, grid, factors[..., 0], settings)
+        values = filter_at(field, found, points_of(grid), factors.reshape(-1, factors.shape[-1]), None, settings)
         return values.float().cpu().numpy().reshape(*shape, -1)
     if scale is not None:
         found = found.scaled(scale)
     field = prepared(field, found, 1.0, 1.0, settings)
-    return _filter_slabs(field, found, [torch.as_tensor(coordinates(n)) for n in shape], settings)
+    return _filter_slabs(field, found, grid, settings)
 
 
 def _filter_slabs(field: Field, kernel: SparseKernel, grid: list[Tensor], settings: Settings) -> np.ndarray:
@@ -85,7 +82,9 @@ def _filter_slabs(field: Field, kernel: SparseKernel, grid: list[Tensor], settin
     return result
 
 
-def filter_sizes(field: Field, kernel: SparseKernel, factors: np.ndarray, settings: Settings) -> np.ndarray:
+def filter_sizes(
+    field: Field, kernel: SparseKernel, grid: list[Tensor], factors: np.ndarray, settings: Settings
+) -> np.ndarray:
     """A kernel stretched by a map of `factors` [M_1, ..., M_d] on the grid, [M_1, ..., M_d, c] float32.
 
     Filters of a few sizes, in even steps of the logarithm, are interpolated between by cubics: as many sizes as agree
@@ -95,7 +94,7 @@ def filter_sizes(field: Field, kernel: SparseKernel, factors: np.ndarray, settin
     if not 0 < least <= most < math.inf:
         raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
     prepared(field, kernel, least, most, settings)
-    points, scale = grid_points(shape), torch.as_tensor(factors.reshape(-1, 1))
+    points, scale = points_of(grid), torch.as_tensor(factors.reshape(-1, 1))
     rows = torch.linspace(0, len(points) - 1, min(CHECKED_SIZES, len(points))).long()
     quiet = replace(settings, progress=None, notify=silent)
     wanted = filter_at(field, kernel, points[rows], scale[rows], None, quiet).numpy()
@@ -110,7 +109,7 @@ def filter_sizes(field: Field, kernel: SparseKernel, factors: np.ndarray, settin
         result = np.zeros((*shape, field.config.channels), np.float32)
         for index, size in enumerate(sizes):
             share = ((near == index) * weights.numpy()).sum(axis=-1).astype(np.float32)
-            result += share[..., None] * filter_grid(field, kernel, shape, size, None, quiet)
+            result += share[..., None] * filter_grid(field, kernel, grid, size, None, quiet)
             if settings.progress:
                 settings.progress((index + 1) / count)
         error = float(np.sqrt(np.mean((result.reshape(len(points), -1)[rows.numpy()] - wanted) ** 2)))

@@ -27,11 +27,7 @@ def filter_at(
     field: Field, kernel: Kernel | SparseKernel, at: Any, scale: Any, covariance: Any, settings: Settings
 ) -> Any:
     """The filtered signal at points [N, d] -> [N, c], an array for an array and a tensor for a tensor."""
-    points = torch.as_tensor(at)
-    if points.ndim != 2 or points.shape[1] != field.config.dim:
-        raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
-    if not bool(points.isfinite().all()):
-        raise ValueError("points hold numbers that are not finite")
+    points = as_points(field, at)
     place, points = points.device, points.to(field.device)
     given = [value for value in (at, scale, covariance) if isinstance(value, Tensor) and value.requires_grad]
     if settings.precision == "auto" and any(value.dtype == torch.float64 for value in given):
@@ -46,6 +42,16 @@ def filter_at(
     kind = points.dtype if points.is_floating_point() else torch.float64
     values = values.to(place, kind)
     return values if isinstance(at, Tensor) else values.numpy()
+
+
+def as_points(field: Field, at: Any) -> Tensor:
+    """Points [N, d] as a tensor; raises ValueError for others."""
+    points = torch.as_tensor(at)
+    if points.ndim != 2 or points.shape[1] != field.config.dim:
+        raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
+    if not bool(points.isfinite().all()):
+        raise ValueError("points hold numbers that are not finite")
+    return points
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def _scale_answer(
         if not 0 < least <= most < math.inf:
             raise ValueError(f"the scale must be positive and finite, not from {least:g} to {most:g}")
     field = prepared(field, found, least, most, settings)
-    _check_outside(field, points, (most * found.radius).tolist(), settings)
+    check_outside(field, points, (most * found.radius).tolist(), settings)
     ready = PointFilter(field, found, settings.tolerance)
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
@@ -106,7 +112,7 @@ def _scale_answer(
     return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
 
 
-def _check_outside(field: Field, points: Tensor, radius: Sequence[float], settings: Settings) -> None:
+def check_outside(field: Field, points: Tensor, radius: Sequence[float], settings: Settings) -> None:
     """Raise KernelError where points outside [-1, 1] ask, with kernels of `radius` [d], beyond the field's margin."""
     outside = [max(0.0, float(x.abs().max()) - 1) for x in points.detach().T if len(x)]
     if max(outside, default=0.0) > 1e-6:
@@ -147,7 +153,7 @@ def _covariance_answer(
     kernels = make(field.config.order, *choose_level(covariances.largest, settings.accuracy))
     extent = covariances.deviations.detach().amax(dim=0) * kernels.radius
     check_radius(field, extent.tolist(), settings.notify)
-    _check_outside(field, points, extent.tolist(), settings)
+    check_outside(field, points, extent.tolist(), settings)
     thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
     if thin := thinnest < trained * (1 - 1e-6):
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "

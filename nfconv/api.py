@@ -8,18 +8,22 @@ import numpy as np
 
 import released
 from files import ArchiveError
+from files.inputs import note
 from kernels import SparseKernel
 from modalities import CALLABLES, MODALITIES, find, kind_of, read_mask
 from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
 from models.device import pick_device
+from models.tiled import INDEX, load_tiled
+from nfconv.tiles import fit_in_tiles, may_tile, must_tile
 from signals import GroundTruth, Signal, make_ground_truth
 from signals.masks import masked
-from training import train
+from training import RanksError, train
+from training.plan import Tile
 
 # What a folder given as a model stands for.
-MODEL_NAMES = ("model_final.pth", "model.pth")
+MODEL_NAMES = ("model_final.pth", "model.pth", INDEX)
 
 
 def fit(
@@ -31,6 +35,8 @@ def fit(
     *,
     modality: str | None = None,
     device: str = "auto",
+    tile: Tile | None = None,
+    folder: str | Path | None = None,
     **options: Any,
 ) -> Field:
     """A field of a signal, trained through the minimal kernel of `order` and `half_size`: domain units, one number or
@@ -41,6 +47,9 @@ def fit(
     `resolution`, `accuracy` and `evaluations` are options too (docs/callables.md). Kernels may reach `margin` +
     `half_size` over the border, where `boundary` continues the signal: one rule, or one per axis with commas. `mask`:
     weights of the samples, or their file, 0 where one is missing (NaN is, too).
+    tile: samples per axis of the tiles that a large signal is cut into, one number or one per axis (0: not cut);
+    without it, signals that one field does not hold to 75 dB are cut by themselves (docs/large.md). `folder` keeps the
+    tiles, and goes on with those that are in it.
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
@@ -55,8 +64,15 @@ def fit(
         return found if mask is None else masked(found, read_mask(mask) if isinstance(mask, str | Path) else mask)
 
     found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
-    truth = make_ground_truth(found, order, sizes, beyond, boundary)
-    return train(truth, signal=found, device=pick_device(device), **options)
+    request = (found, order, sizes, beyond, boundary)
+    able = may_tile(found, sizes, options)
+    if tile is not None or folder is not None or (able and must_tile(found, beyond)):
+        return fit_in_tiles(*request, tile, folder, device, **options)
+    try:
+        return train(make_ground_truth(*request), signal=found, device=pick_device(device), strict=able, **options)
+    except RanksError as error:
+        note(f"{found.name} is fitted in tiles: {str(error).partition(': use')[0]}")
+    return fit_in_tiles(*request, None, None, device, **options)
 
 
 def read(
@@ -86,11 +102,13 @@ def is_callable(signal: Any) -> bool:
 def load(path: str | Path) -> Field:
     """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
 
-    A folder stands for the model_final.pth or model.pth in it. Raises FileNotFoundError, or ArchiveError for any other
+    A folder stands for the model in it. Raises FileNotFoundError, or ArchiveError for any other
     file.
     """
     path = model_file(Path(path))
     refuse_signal(path, "a model: give it as --signal")
+    if path.name == INDEX:
+        return load_tiled(path)
     try:
         return load_checkpoint(path)[0]
     except ArchiveError as error:

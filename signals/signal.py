@@ -5,7 +5,7 @@ Grids include their end points, x_i = -1 + 2 i / (N - 1) ('align corners'), 'ij'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from files.inputs import warn
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
-# Boundary rules by name, as numpy.pad calls them; a callable is asked beyond its box instead of being extended.
-BOUNDARIES: dict[str, Literal["edge", "reflect", "wrap", "empty"]] = {
-    "clamp": "edge", "reflect": "reflect", "periodic": "wrap", "extend": "empty",
-}  # fmt: skip
+# Boundary rules by name; "extend" asks a callable beyond its box.
+BOUNDARIES = ("clamp", "reflect", "periodic", "extend")
 
 # Share of the range of values by which a sample may differ from another that it repeats.
 SAME = 1e-5
@@ -138,13 +136,21 @@ class Signal:
 
     def _rows(self, axis: int, pad: int, rule: str) -> np.ndarray:
         stored, beyond = self.values.shape[axis], pad - self.halo[axis]
-        if beyond <= 0:
-            return np.arange(-beyond, stored + beyond)
+        return self.stored_rows(axis, np.arange(-beyond, stored + beyond), rule)
+
+    def stored_rows(self, axis: int, index: np.ndarray, rule: str) -> np.ndarray:
+        """Which samples along an axis those at `index` are, of the stored ones, which a boundary rule continues."""
+        stored = self.values.shape[axis]
+        if len(index) and index[0] >= 0 and index[-1] < stored:
+            return index
         if rule == "extend":
             raise ValueError(f"boundary extend asks a callable beyond its box; {self.name} is samples: use clamp")
-        if rule == "periodic" and self.function is not None:
-            return np.arange(-beyond, stored + beyond) % (stored - 1)
-        return np.pad(np.arange(stored), beyond, BOUNDARIES[rule])
+        if rule == "periodic":
+            return index % max(1, stored - (self.function is not None))
+        if rule == "reflect":
+            place = index % max(1, 2 * stored - 2)
+            return np.minimum(place, 2 * stored - 2 - place)
+        return index.clip(0, stored - 1)
 
     def taken(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """The values at `rows` of every axis; a view where those are a stretch of all axes."""

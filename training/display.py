@@ -50,6 +50,11 @@ class Display:
             note = f"step {trainer.step}  {rate:.0f}/s  rms {rms:.2e}{self.quality}"
             self.bar.update(self.task, description="training", total=1.0, completed=min(1.0, trainer.spent), note=note)
 
+    def tiles(self, done: int, total: int) -> None:
+        """After every tile of a field in tiles."""
+        if self.shown:
+            self.bar.update(self.task, description="tiles", total=total, completed=done, note=f"{done} of {total}")
+
     def validated(self, quality: Mapping[float, float]) -> None:
         """PSNR in dB by half size, in units of the training kernel's."""
         self.quality = f"  PSNR {' '.join(f'{value:.1f}' for value in quality.values())} dB"

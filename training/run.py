@@ -23,6 +23,10 @@ from training.validation import Validation, finished
 SAVE_SECONDS = 30.0
 
 
+class RanksError(ValueError):
+    """One field holds less of its ground truth than was asked for; the message says what helps."""
+
+
 def train(
     truth: GroundTruth,
     *,
@@ -35,10 +39,12 @@ def train(
     display: Display | None = None,
     checkpoint_steps: int = 0,
     save_seconds: float = SAVE_SECONDS,
+    strict: bool = False,
     **asked: Any,
 ) -> Field:
     """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
-    times the training kernel in `origin.psnr`. Raises ValueError, DivergedError and, in a folder, Interrupted.
+    times the training kernel in `origin.psnr`. Raises ValueError, DivergedError and, in a folder, Interrupted; where it
+    is `strict`, RanksError instead of a warning that the field holds less than was asked for.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
@@ -53,7 +59,10 @@ def train(
             for text in options.without_effect(asked):
                 display.warn(text)
             trainer = make_trainer(truth, options, device, signal)
-            for warning in filter(None, (check_precision_early(trainer), rank_warning(trainer))):
+            too_few = rank_warning(trainer)
+            if strict and too_few:
+                raise RanksError(too_few)
+            for warning in filter(None, (check_precision_early(trainer), too_few)):
                 display.warn(warning)
             if init is not None:
                 initialise(trainer.field, init)

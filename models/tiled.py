@@ -1,0 +1,225 @@
+"""A field in tiles: a large signal as many fields, one per tile, and coarser ones that answer wider kernels.
+
+Level 0 has the tiles of the signal. A kernel that reaches beyond their margin is answered by a coarser level: every
+2^l-th sample of the signal convolved with a tent 2^l times as wide, which is exact, as B-splines are sums of smaller
+ones. A folder holds one checkpoint per tile and an index, `tiles.json`; tiles are read when they are asked for.
+"""
+
+import json
+import shutil
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from files import ArchiveError, atomic_write
+from kernels import SparseKernel
+from kernels.library import Kernel
+from models.checkpoint import load_checkpoint, origin_entries, parse_origin
+from models.config import FieldConfig, Origin
+from models.convolution import KernelError
+from models.field import Field
+from signals.tiling import Index, Tiling
+
+INDEX = "tiles.json"
+FORMAT = "neural-field-convolutions tiles 1"
+# Bytes of an index; tiles that are kept in memory.
+LARGEST_INDEX = 1 << 24
+MOST_LEVELS = 32
+KEPT_TILES = 8
+# Diracs per axis of Gaussians wider than level 0 answers: beside their tents the usual 13 would be what limits them.
+WIDE_GAUSSIAN = 33
+
+
+@dataclass(frozen=True)
+class Level:
+    """Tiles of every 2^l-th sample, each with a margin of `pads` [d] samples that is trained, for a training kernel of
+    half sizes `half` [d] in samples (0 in axes that are not filtered)."""
+
+    tiling: Tiling
+    pads: tuple[int, ...]
+    half: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        dim = len(self.tiling.tile)
+        if (len(self.pads), len(self.half)) != (dim, dim) or min(self.pads) < 0 or not min(self.half) >= 0:
+            raise ValueError(f"margins {self.pads} and half sizes {self.half} do not fit tiles of {dim} axes")
+
+    @property
+    def unit(self) -> np.ndarray:
+        """[d], domain units from sample to sample."""
+        return np.array([2.0 / steps if steps else 2.0 for steps in self.tiling.steps])
+
+    @property
+    def reach(self) -> np.ndarray:
+        """[d], radius in domain units of kernels that it answers at all points, up to a sample beyond a tile."""
+        cut = np.array(self.tiling.counts) > 1
+        return (np.array(self.pads) - cut + self.half) * self.unit
+
+    def half_size(self, axes: Sequence[int]) -> tuple[float, ...]:
+        """Of the training kernel along `axes`, in the coordinates of a tile."""
+        scale = self.unit * self.tiling.stretch
+        return tuple(float(self.half[axis] * scale[axis]) for axis in axes)
+
+    @classmethod
+    def parse(cls, entries: Mapping[str, Any]) -> "Level":
+        """From an index; raises ValueError, TypeError or KeyError."""
+        tiling = Tiling(tuple(map(float, entries["steps"])), tuple(entries["tile"]))
+        return cls(tiling, tuple(map(int, entries["pads"])), tuple(map(float, entries["half"])))
+
+
+class TiledField(Field):
+    """Fields in tiles that answer as one: see `Field.filter`. `levels` [L], the tiles of the signal first; a tile is
+    the file `tile_file(level, index)` of `folder`.
+
+    Its `config` has the axes, order and channels of all tiles, and its `origin` is about the whole signal. It has no
+    repeated integral of its own.
+    """
+
+    def __init__(self, config: FieldConfig, origin: Origin, levels: Sequence[Level], folder: Path) -> None:
+        super().__init__(config, origin)
+        self.levels = tuple(levels)
+        self.folder = Path(folder)
+        self._tiles: OrderedDict[tuple[int, Index], Field] = OrderedDict()
+        # A temporary folder lives as long as the field in it.
+        self.holder: Any = None
+
+    def tile_file(self, level: int, index: Index) -> Path:
+        """The checkpoint of a tile."""
+        return tile_file(self.folder, level, index)
+
+    def tile(self, level: int, index: Index) -> Field:
+        """The field of a tile, in its own coordinates; raises ArchiveError where there is none for this signal."""
+        key = (level, index)
+        if key not in self._tiles:
+            path = self.tile_file(level, index)
+            field = load_checkpoint(path)[0]
+            facts, own = ((f.dim, f.channels, f.axes, f.order) for f in (field.config, self.config))
+            if facts != own or field.origin.shape != self.levels[level].tiling.tile:
+                raise ArchiveError(f"{path} is a tile of another field: train again with the same options")
+            # In its coordinates margins differ between the axes: `level_of` has looked at each of them.
+            found = self.levels[level]
+            widest = float(np.max(np.array(found.pads) * found.unit * found.tiling.stretch))
+            field.origin = replace(field.origin, margin=widest)
+            self._tiles[key] = field
+            while len(self._tiles) > KEPT_TILES:
+                self._tiles.popitem(last=False)
+        self._tiles.move_to_end(key)
+        return self._tiles[key].to(self.device)
+
+    def level_of(self, radius: Tensor) -> Tensor:
+        """The finest level that answers kernels of `radius` [N, d] in domain units, [N]; raises KernelError."""
+        reach = torch.as_tensor(np.array([level.reach for level in self.levels])) * (1 + 1e-9)
+        axes = list(self.config.axes)
+        able = (radius[:, None, axes] <= reach[:, axes] + 1e-9).all(dim=-1)
+        if not bool(able[:, -1].all()):
+            wanted, most = float(radius.max()), float(reach[-1, axes].min())
+            raise KernelError(f"the kernel has radius {wanted:.4g}, but the field answers up to {most:.4g}: use a "
+                              "smaller kernel, or a larger --margin")  # fmt: skip
+        level = able.int().argmax(dim=1)
+        tent = torch.as_tensor(np.array([np.array(level.half) * level.unit for level in self.levels]))
+        if bool(((level > 0) & (radius[:, axes] < tent[level][:, axes] * (1 - 1e-6)).any(dim=-1)).any()):
+            raise KernelError("the kernel is much wider along one axis than along another, and tiles that reach as far "
+                              "are too coarse for it: use a larger --tile, or a rounder kernel")  # fmt: skip
+        return level
+
+    def filter(
+        self, kernel: Kernel | SparseKernel, shape: Sequence[int] | None = None, *, at: Any = None, scale: Any = None,
+        covariance: Any = None, out: Any = None, **settings: Any,
+    ) -> Any:  # fmt: skip
+        """As `Field.filter`: grids tile by tile, so that with an `out` that streams to disk nothing larger than a tile
+        is in memory; points with the tile that they lie in."""
+        from models.filtering import Settings
+        from models.tilewise import filter_grid_tiles, filter_points_tiles
+
+        share = settings.pop("share", False)
+        chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
+        if at is not None:
+            return filter_points_tiles(self, kernel, at, scale, covariance, share, chosen)
+        return filter_grid_tiles(self, kernel, shape or self.origin.shape, scale, covariance, share, chosen, out)
+
+    def sparse(self, kernel: Kernel) -> SparseKernel:
+        found = super().sparse(kernel)
+        wide = bool((found.radius > self.levels[0].reach * (1 + 1e-9))[list(self.config.axes)].any())
+        if wide and kernel.name == "gaussian" and kernel.count is None and kernel.error is None:
+            return super().sparse(replace(kernel, count=WIDE_GAUSSIAN))
+        return found
+
+    def network_points(self, points: Tensor) -> Tensor:
+        raise KernelError("a field in tiles has no repeated integral of its own: ask one of its tiles, `field.tile`")
+
+    def network_grid(self, stencils: Sequence[Any]) -> Tensor:
+        raise KernelError("a field in tiles has no repeated integral of its own: ask one of its tiles, `field.tile`")
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the tiles and, last, their index to the folder `path`, new or empty; `nfconv.load` reads it."""
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"{path} is not an empty folder, and tiles are never overwritten: name another one")
+        for number, level in enumerate(self.levels):
+            for index in level.tiling.indices:
+                source, target = self.tile_file(number, index), tile_file(path, number, index)
+                with source.open("rb") as stream, atomic_write(target) as copy:
+                    shutil.copyfileobj(stream, copy)
+        write_index(path, index_entries(self.config, self.origin, self.levels, complete=True))
+        return path
+
+
+def tile_file(folder: Path, level: int, index: Index) -> Path:
+    """The checkpoint of a tile in a field's folder."""
+    return Path(folder) / f"level_{level}" / f"tile_{'_'.join(f'{k:04d}' for k in index)}.pth"
+
+
+def index_entries(config: FieldConfig, origin: Origin, levels: Sequence[Level], complete: bool) -> dict[str, Any]:
+    """What an index holds, plain values; `complete`: whether all tiles are there."""
+    tiles = [{**asdict(level.tiling), "pads": level.pads, "half": level.half, "counts": level.tiling.counts,
+              "shape": level.tiling.shape} for level in levels]  # fmt: skip
+    return {"format": FORMAT, "complete": complete, "config": config.to_dict(), "origin": origin_entries(origin),
+            "levels": tiles}  # fmt: skip
+
+
+def write_index(folder: Path, entries: Mapping[str, Any]) -> Path:
+    """Write the index of a folder of tiles, whole or not at all."""
+    with atomic_write(Path(folder) / INDEX) as stream:
+        stream.write(json.dumps(entries, indent=1).encode() + b"\n")
+    return Path(folder) / INDEX
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """The entries of an index as JSON has them; raises FileNotFoundError or ArchiveError."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; check the path")
+    try:
+        if path.stat().st_size > LARGEST_INDEX:
+            raise ValueError(f"it has more than {LARGEST_INDEX} bytes")
+        entries = json.loads(path.read_bytes())
+        if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+            raise ValueError("it is another kind of file")
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"{path} is no index of tiles: {error}; give the folder of a tiled field") from None
+    return entries
+
+
+def load_tiled(path: Path) -> TiledField:
+    """The field in tiles whose index is `path`; raises FileNotFoundError, or ArchiveError also for one whose training
+    has not ended."""
+    entries = read_index(path)
+    if not entries.get("complete"):
+        raise ArchiveError(f"{path}: not all tiles are trained; go on with the command that began")
+    try:
+        config = FieldConfig.from_dict(entries["config"])
+        origin = parse_origin(entries["origin"], config)
+        if not 1 <= len(entries["levels"]) <= MOST_LEVELS:
+            raise ValueError(f"it has {len(entries['levels'])} levels")
+        levels = [Level.parse(level) for level in entries["levels"]]
+        if any(len(level.pads) != config.dim for level in levels) or levels[0].tiling.shape != origin.shape:
+            raise ValueError("its tiles are not those of its signal")
+        return TiledField(config, origin, levels, path.parent)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArchiveError(f"{path} is damaged: {reason}; train the field again") from None

@@ -1,0 +1,254 @@
+"""Fields in tiles against exact convolutions of the whole signal: seams, borders, coarse levels, points, resuming."""
+
+import numpy as np
+import pytest
+import torch
+from builders import noise_signal, smooth_signal
+from scipy.ndimage import correlate1d
+
+import nfconv
+from files import ArchiveError
+from models.exact import exact_at
+from models.filtering import sparse_kernel
+from models.tiled import TiledField, load_tiled
+from signals import Signal
+from signals.exact import kernel_convolution
+from signals.gaussians import gaussian_convolution
+from signals.tiling import Tiling, balanced, stretch_of
+from training import plan, tiles
+
+
+def rough_signal(shape, channels=2, axes=None, modality=""):
+    """Waves with noise, a little smoothed, so that neither of them hides an error of the other."""
+    axes = tuple(range(len(shape))) if axes is None else axes
+    values = smooth_signal(shape, channels, axes).values + 0.2 * noise_signal(shape, channels, axes).values
+    return Signal(values.astype(np.float32), axes, modality)
+
+
+def samples(signal, count):
+    """`count` samples along every filtered axis, in domain units."""
+    return [2 * count / (signal.shape[axis] - 1) for axis in signal.axes]
+
+
+def tiled(signal, tile, half=3, margin=0.5, order=1, boundary="clamp", **options):
+    """A field in tiles."""
+    return nfconv.fit(signal, samples(signal, half), order, margin, boundary, tile=tile, core_size=100_000, accuracy=0,
+                      **options)  # fmt: skip
+
+
+def error(found, wanted):
+    """rms difference."""
+    return float(np.sqrt(np.mean((np.asarray(found, float) - np.asarray(wanted, float)) ** 2)))
+
+
+PICTURE = rough_signal((110, 101))
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return tiled(PICTURE, 38)
+
+
+def test_tiles_cover_a_signal_once_and_have_coordinates_of_their_own():
+    tiling = Tiling((149.0, 130.0), (38, 44))
+    assert tiling.shape == (150, 131) and tiling.counts == (4, 3)
+    assert sum(np.prod(tiling.valid(index)) for index in tiling.indices) == 150 * 131
+    x = np.linspace(-1, 1, 150)
+    tiles = tiling.tile_of(0, x)
+    np.testing.assert_array_equal(tiles, np.arange(150) // 38)
+    place = (tiling.local(0, x, tiles) + 1) / 2 * 37 + 38 * tiles
+    np.testing.assert_allclose(place, np.arange(150), atol=1e-9)
+    np.testing.assert_allclose(tiling.stretch, [149 / 37, 130 / 43])
+    assert [balanced(n, 100) for n in (100, 101, 250)] == [100, 51, 84]
+
+
+@pytest.mark.parametrize("boundary", ["clamp", "reflect", "periodic"])
+def test_stretches_of_a_signal_are_those_of_the_padded_signal(boundary):
+    signal = noise_signal((7, 9), 2)
+    whole = signal.padded((20, 20), boundary)
+    for start, stop in (((-3, 2), (12, 9)), ((-20, -20), (27, 29)), ((8, 5), (20, 29))):
+        rows = tuple(slice(20 + a, 20 + b) for a, b in zip(start, stop, strict=True))
+        np.testing.assert_array_equal(stretch_of(signal, start, stop, boundary), whole[rows].astype(np.float32))
+
+
+def test_no_seam_shows_and_every_level_is_exact(picture):
+    assert isinstance(picture, TiledField) and len(picture.levels) > 2
+    tiling = picture.levels[0].tiling
+    edges = [t * np.arange(1, c) for t, c in zip(tiling.tile, tiling.counts, strict=True)]
+    levels = set()
+    for size in (3.0, 6, 12, 24, 30):
+        kernel = nfconv.minimal_kernel(1, samples(PICTURE, size), 2)
+        levels.add(int(picture.level_of(torch.as_tensor(kernel.radius[None].copy()))))
+        off = np.abs(picture.filter(kernel) - kernel_convolution(PICTURE, kernel)).max(axis=-1)
+        assert np.sqrt(np.mean(off**2)) < 3e-4
+        seam = np.concatenate([off[edges[0] + side].ravel() for side in (-1, 0)] +
+                              [off[:, edges[1] + side].ravel() for side in (-1, 0)])  # fmt: skip
+        assert np.sqrt(np.mean(seam**2)) < 2 * np.sqrt(np.mean(off**2)) + 1e-6
+    assert levels == set(range(len(picture.levels)))
+
+
+def test_wide_gaussians_are_those_of_scipy(picture):
+    for sigma in (4.0, 8.0):
+        offsets = np.arange(-int(3 * sigma), int(3 * sigma) + 1)
+        weights = np.exp(-((offsets / sigma) ** 2) / 2)
+        wanted = PICTURE.values.astype(float)
+        for axis in (0, 1):
+            wanted = correlate1d(wanted, weights / weights.sum(), axis=axis, mode="nearest")
+        kernel = nfconv.gaussian(sigma=1.0)
+        found = picture.filter(kernel, scale=samples(PICTURE, sigma))
+        assert error(found, wanted) < 1e-3
+    assert picture.filter(nfconv.gaussian(sigma=0.1)).shape == (110, 101, 2)
+    assert len(sparse_kernel(picture, nfconv.gaussian(sigma=0.1))) == 33**2
+    assert len(sparse_kernel(picture, nfconv.gaussian(sigma=0.02))) == 13**2
+
+
+def test_points_have_the_tile_and_the_level_that_they_need(picture):
+    generator = np.random.default_rng(1)
+    points = generator.uniform(-1, 1, (60, 2))
+    scale = np.geomspace(1, 6, 60)
+    # On a border of tiles, between two tiles, and at both ends.
+    tile, steps = picture.levels[0].tiling.tile, picture.levels[0].tiling.steps
+    points[:6, 0] = np.array([tile[0], tile[0] - 0.5, tile[0] - 1e-9, 0, steps[0], 2 * tile[0]]) * 2 / steps[0] - 1
+    kernel = sparse_kernel(picture, nfconv.gaussian(sigma=samples(PICTURE, 1.5)[0]))
+    found = picture.filter(kernel, at=points, scale=scale)
+    stretch = torch.as_tensor(scale)[:, None].expand(-1, 2)
+    wanted = exact_at(PICTURE, kernel, torch.as_tensor(points), stretch, "clamp")
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+    assert error(found, wanted) < 3e-4
+    traced = torch.tensor(points, requires_grad=True)
+    picture.filter(kernel, at=traced, scale=torch.tensor(scale)).sum().backward()
+    step = 1e-5 * np.eye(2)[0]
+    ahead, behind = (picture.filter(kernel, at=points[6:] + s * step, scale=scale[6:], precision="64") for s in (1, -1))
+    slope = (ahead - behind).sum(axis=1) / 2e-5
+    np.testing.assert_allclose(traced.grad[6:, 0], slope, atol=1e-3 * np.abs(slope).max())
+    with pytest.raises(ValueError, match="larger --margin"):
+        picture.filter(kernel, at=points, scale=100 * scale)
+
+
+def test_maps_of_sizes_and_covariances_are_what_points_are(picture):
+    shape = (31, 23)
+    y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    points, sizes = np.stack([y, x], -1).reshape(-1, 2), np.exp(1.2 * x * y) * 2
+    kernel = nfconv.gaussian(sigma=samples(PICTURE, 2)[0])
+    found = picture.filter(kernel, shape, scale=sizes)
+    np.testing.assert_allclose(found.reshape(-1, 2), picture.filter(kernel, at=points, scale=sizes.ravel()), atol=1e-4)
+    turn = np.stack([np.stack([1 + 0 * x, 0.6 * x], -1), np.stack([0.6 * x, 1 + x**2], -1)], -1) * 0.003
+    found = picture.filter(nfconv.gaussian(), shape, covariance=turn)
+    rows = np.arange(0, len(points), 37)
+    wanted = gaussian_convolution(PICTURE, points[rows], turn.reshape(-1, 2, 2)[rows], "clamp")
+    assert error(found.reshape(-1, 2)[rows], wanted) < 1e-3
+    one = picture.filter(nfconv.gaussian(), shape, covariance=turn[3, 4])
+    np.testing.assert_allclose(one[3, 4], found[3, 4], atol=2e-4)
+
+
+@pytest.mark.parametrize("boundary", ["reflect", "periodic", "clamp,periodic"])
+def test_the_boundary_rule_is_that_of_the_whole_signal(boundary):
+    field = tiled(PICTURE, 56, boundary=boundary)
+    for size in (6, 18, 30):
+        kernel = nfconv.minimal_kernel(1, samples(PICTURE, size), 2)
+        off = np.abs(field.filter(kernel) - kernel_convolution(PICTURE, kernel, boundary))
+        assert max(off[:2].max(), off[-2:].max(), off[:, :2].max(), off[:, -2:].max()) < 3e-3
+
+
+@pytest.mark.parametrize("shape, axes, order, tile, sizes", [
+    ((900,), (0,), 1, 200, (6, 50)), ((700,), (0,), 0, 150, (6, 24)), ((32, 37, 34), (0, 1, 2), 1, 20, (4, 8)),
+    ((12, 14, 130), (2,), 1, (8, 0, 50), (6, 13)), ((6, 60, 64), (1, 2), 1, (0, 32, 32), (6, 13)),
+])  # fmt: skip
+def test_any_axes_of_any_signal(shape, axes, order, tile, sizes):
+    signal = rough_signal(shape, 1, axes)
+    field = tiled(signal, tile, 3 if len(axes) < 3 else 2, order=order)
+    for size in sizes:
+        kernel = nfconv.minimal_kernel(order, samples(signal, size), len(shape), axes)
+        assert error(field.filter(kernel), kernel_convolution(signal, kernel)) < 2e-3
+
+
+def test_a_run_that_was_cut_goes_on_with_the_tiles_that_are_there(tmp_path, monkeypatch):
+    solved, whole, most = [], tiles.solved, 3
+
+    def counting(plan, truth, level, index):
+        if len(solved) == most:
+            raise KeyboardInterrupt
+        solved.append((level, index))
+        return whole(plan, truth, level, index)
+
+    monkeypatch.setattr(tiles, "solved", counting)
+    with pytest.raises(KeyboardInterrupt):
+        tiled(PICTURE, 56, folder=tmp_path)
+    with pytest.raises(ArchiveError, match="not all tiles are trained"):
+        nfconv.load(tmp_path)
+    # A torn file is no tile.
+    file = sorted(tmp_path.glob("level_0/*.pth"))[1]
+    file.write_bytes(file.read_bytes()[:-100])
+    most = 1000
+    field = tiled(PICTURE, 56, folder=tmp_path)
+    assert len(solved) == len(set(solved)) + 1
+    assert not list(tmp_path.glob("**/*.npy"))
+    monkeypatch.setattr(tiles, "solved", whole)
+    again = tiled(PICTURE, 56)
+    for number, level in enumerate(field.levels):
+        for index in level.tiling.indices:
+            assert field.tile_file(number, index).stat().st_size == again.tile_file(number, index).stat().st_size
+    np.testing.assert_array_equal(field.filter(nfconv.tent(half_size=0.1)), again.filter(nfconv.tent(half_size=0.1)))
+    with pytest.raises(ValueError, match="another signal or with other options"):
+        tiled(PICTURE, 56, half=4, folder=tmp_path)
+    # Samples that have changed are seen in the tiles that they are in.
+    values = PICTURE.values.copy()
+    values[:10, :10] += 0.5
+    solved.clear()
+    monkeypatch.setattr(tiles, "solved", counting)
+    tiled(Signal(values, (0, 1)), 56, folder=tmp_path)
+    assert [index for level, index in solved if not level] == [(0, 0)]
+
+
+def test_saved_and_loaded_it_is_the_same(picture, tmp_path):
+    path = picture.save(tmp_path / "mine")
+    loaded = nfconv.load(path)
+    kernel = nfconv.gaussian(sigma=0.06)
+    np.testing.assert_array_equal(loaded.filter(kernel), picture.filter(kernel))
+    assert loaded.origin == load_tiled(path / "tiles.json").origin == picture.origin
+    with pytest.raises(ValueError, match="never overwritten"):
+        picture.save(path)
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, (110, 101, 2))
+    assert picture.filter(kernel, out=out) is out
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), picture.filter(kernel))
+    text = (path / "tiles.json").read_text()
+    for broken in (text[:-20], "[]", text.replace('"pads"', '"pad"'), text.replace('"tile": [', '"tile": [1.5,')):
+        (path / "tiles.json").write_text(broken)
+        with pytest.raises(ArchiveError):
+            nfconv.load(path)
+
+
+def test_missing_samples_are_missing_in_all_tiles():
+    values = PICTURE.values.copy()
+    hole = np.zeros(values.shape[:2], bool)
+    hole[30:50, 20:60] = True
+    field = nfconv.fit(Signal(values, (0, 1)), samples(PICTURE, 3), margin=0.3, tile=48, mask=~hole, core_size=100_000,
+                       accuracy=0)  # fmt: skip
+    kernel = nfconv.minimal_kernel(1, samples(PICTURE, 9), 2)
+    known = Signal((~hole)[..., None].astype(float), (0, 1))
+    weight = kernel_convolution(known, kernel)
+    wanted = kernel_convolution(Signal(values * ~hole[..., None], (0, 1)), kernel) / np.maximum(weight, 1e-3)
+    found = field.filter(kernel, share=True)
+    sure = weight[..., 0] > 0.2
+    assert error(found[sure][:, :2], wanted[sure]) < 3e-3
+    assert error(found[..., 2:], weight) < 1e-3
+
+
+def test_a_signal_that_one_field_does_not_hold_is_cut_by_itself(monkeypatch, capsys):
+    monkeypatch.setitem(plan.TILE, 2, 64)
+    monkeypatch.setattr(nfconv.tiles, "SHARED", {"factor", "core_size"})
+    signal = rough_signal((140, 130), 1)
+    small, large = (
+        nfconv.fit(signal, samples(signal, 4), margin=0.2, factor="spline", core_size=size) for size in (2000, 60_000)
+    )
+    assert isinstance(small, TiledField) and not isinstance(large, TiledField)
+    assert capsys.readouterr().err.count("signal is fitted in tiles: ") == 1
+
+
+def test_what_no_tiles_are_is_refused():
+    for tile, text in ((1, "two samples or more"), ((4, 5, 6), "two samples or more"), ("a", "number of samples"),
+                       (5, "larger than its training kernel")):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            tiled(PICTURE, tile)
+    with pytest.raises(ValueError, match="callable"):
+        nfconv.fit(lambda points: points[:, :1], dim=2, tile=64)
