@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,11 @@ import click
 
 import nfconv
 from modalities import find
-from models.device import describe_device, pick_device
+from models.device import describe_device
 from training import PRESETS, Options, train
-from training.display import Display
+from training.display import Display, Silence
 from training.interrupt import Interrupted
+from training.processes import LostError, joined, launcher
 from training.run import SAVE_SECONDS
 from training.trainer import DivergedError
 from utils import clear_errors
@@ -50,16 +50,18 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
     """Turn what stops a run into one sentence that says how to resume it from its folder with the options `given`."""
     flags = dict(given) | {"summary": folder.parent, "experiment_name": folder.name}
     words = [word for name, value in flags.items() if value is not None for word in (f"--{name}", str(value))]
-    command = shlex.join([sys.executable, str(Path(__file__)), *words, "--resume"])
+    command = shlex.join([*launcher(), str(Path(__file__)), *words, "--resume"])
     try:
         yield
     except Interrupted as error:
         raise click.ClickException(f"{error}; resume with: {command}") from None
     except DivergedError as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
+    except (LostError, OSError) as error:
         saved = (folder / "current.pth").is_file()
         again = f"resume with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
+        if isinstance(error, LostError):
+            raise click.ClickException(f"{error}; {again}") from None
         named = f"{error.filename or folder}: {error.strerror or error}"
         raise click.ClickException(f"cannot write {named}; fix that and {again}") from None
 
@@ -86,16 +88,26 @@ def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: s
     """Train a repeated integral field; the run is kept in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
-    folder, place = summary / experiment_name, pick_device(device)
-    truth = nfconv.load_ground_truth(monte_carlo, order)
-    raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
-    init = nfconv.load(init_ckpt) if init_ckpt else None
+    folder = summary / experiment_name
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= {"checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
-    click.echo(f"device: {describe_device(place)}", err=True)
-    with explain_resume(folder, given):
-        train(truth, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init,
-              display=Display(), checkpoint_steps=checkpoint_steps, save_seconds=save_seconds, **asked)  # fmt: skip
+    with joined(device) as (processes, place):
+        truth = nfconv.load_ground_truth(monte_carlo, order)
+        raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
+        init = nfconv.load(init_ckpt) if init_ckpt else None
+        if processes.leads:
+            several = f"{processes.count} processes, " if processes.count > 1 else ""
+            click.echo(f"device: {several}{describe_device(place)}", err=True)
+        with explain_resume(folder, given):
+            train(truth, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init,
+                  display=Display() if processes.leads else Silence(), checkpoint_steps=checkpoint_steps,
+                  save_seconds=save_seconds, processes=processes, **asked)  # fmt: skip
+        if processes.leads:
+            report(folder)
+
+
+def report(folder: Path) -> None:
+    """Print what the run in `folder` has come to."""
     metrics = json.loads((folder / "metrics.json").read_text())
     for size, value in metrics["psnr"].items():
         click.echo(f"half size {size}: {value:.1f} dB on the whole signal")

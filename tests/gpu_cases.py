@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from builders import exact_truth, random_field, smooth_signal, undrawn_truth
 from field_cases import CONFIGS, uneven_kernel
@@ -23,6 +24,7 @@ from models.checkpoint import load_checkpoint, save_checkpoint
 from models.field import Field
 from models.varying import CovarianceFilter, Filter
 from training import resolve, train
+from training.processes import ManyProcesses
 from training.setup import make_trainer
 from training.trainer import Trainer
 
@@ -73,6 +75,8 @@ def run_of(asked: dict[str, Any]) -> dict[str, int]:
     if not trainer.optimisers:
         trainer.finish()
         return {}
+    # The first loss is looked at, and then every tenth one.
+    trainer.advance()
     waited = stepped(trainer, STEPS)
     with tempfile.TemporaryDirectory() as folder:
         trainer.finish()
@@ -83,17 +87,30 @@ def run_of(asked: dict[str, Any]) -> dict[str, int]:
         same(weights(trainer), weights(again))
         moved.restore(*load_checkpoint(path))
         same(weights(moved), {name: value.numpy() for name, value in load_checkpoint(path)[0].state_dict().items()})
-        assert moved.step == STEPS and moved.field.device.type == "cpu"
+        assert moved.step == STEPS + 1 and moved.field.device.type == "cpu"
         moved.advance()
         back.restore(*load_checkpoint(save_checkpoint(path, moved.field, moved.state())))
         back.advance()
-        assert back.step == STEPS + 2 and back.field.device == CUDA
+        assert back.step == STEPS + 3 and back.field.device == CUDA
+    return waited
+
+
+def shared() -> dict[str, int]:
+    """Steps of one of two processes, the other one's part of every message made up."""
+    options = resolve({"field": "mlp", "num_channels": 6, "num_layers": 1, "num_steps": STEPS + 2, "batch": 128})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.distributed, "all_reduce", lambda message: message.mul_(2))
+        trainer = make_trainer(exact_truth(SIGNAL, margin=0.2), options, CUDA, processes=ManyProcesses(0, 2, CUDA))
+        trainer.advance()
+        waited = stepped(trainer, STEPS)
+        trainer.advance()
+    assert trainer.step == options.num_steps and not trainer.stopped
     return waited
 
 
 def looked_at() -> dict[str, int]:
-    """Twice as many steps as between two looks at the loss, and one more at the end."""
-    return stepped(started(field="mlp", num_steps=21), 21)
+    """Looks at the loss: in the first step, twice after ten more, and at the end."""
+    return stepped(started(field="mlp", num_steps=25), 25)
 
 
 def trained() -> dict[str, int]:
@@ -205,6 +222,7 @@ def evaluated() -> dict[str, int]:
 
 CASES: dict[str, Callable[[], dict[str, int]]] = {
     **{f"steps: {name}": lambda asked=asked: run_of(asked) for name, asked in RUNS.items()},
+    "steps: shared": shared,
     "the loss": looked_at,
     "a run in a folder": trained,
     "memory": kept_memory,

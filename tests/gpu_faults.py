@@ -19,6 +19,7 @@ def injected(spoil: Callable[[pytest.MonkeyPatch, Trainer], None], **asked: Any)
     """Steps of a trainer with a fault."""
     with pytest.MonkeyPatch.context() as patch:
         trainer = started(**asked)
+        trainer.advance()
         spoil(patch, trainer)
         return stepped(trainer, 3)
 

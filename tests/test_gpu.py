@@ -19,7 +19,7 @@ from torch.utils.cpp_extension import include_paths
 
 HERE = Path(__file__).resolve().parent
 SUPERVISIONS = ["projection", "projection, Adam", "projection, sine layers", "splines", "lattice", "lattice, Adam",
-                "lattice, float64", "points", "points, Adam", "autodiff"]  # fmt: skip
+                "lattice, float64", "points", "points, Adam", "autodiff", "shared"]  # fmt: skip
 # Faults on purpose, and the words that tell of them.
 FAULTS = {
     "constants on the CPU": ("error", "Expected all tensors to be on the same device"),
@@ -81,9 +81,9 @@ def test_no_step_waits_for_the_gpu(reports, name):
     assert events_of(reports[f"steps: {name}"]) == {}
 
 
-def test_the_loss_is_looked_at_every_tenth_step_and_at_the_end(reports):
+def test_the_loss_is_looked_at_in_every_tenth_step_and_the_last(reports):
     look = "waits: aten._local_scalar_dense at training/trainer.py in _check_loss"
-    assert events_of(reports["the loss"]) == {look: 3}
+    assert events_of(reports["the loss"]) == {look: 4}
 
 
 def test_runs_in_folders_multiply_in_full_float32_whatever_was_set(reports):

@@ -8,7 +8,7 @@ import torch
 from training_cases import TRUTHS, generator, trainer_of
 
 from training.muon import Muon, orthogonalise
-from training.optimise import FLOOR, descend, rate
+from training.optimise import FLOOR, descend, gradients, rate
 from training.options import PRESETS, RECIPES, Options, resolve, resumed
 
 ENTRIES = dataclasses.fields(Options)
@@ -75,7 +75,9 @@ def test_every_parameter_that_descends_has_one_optimiser(asked, muon, adam):
 def test_a_descent_forgets_older_gradients_and_has_its_learning_rate():
     p = torch.nn.Parameter(torch.tensor([3.0]))
     p.grad = torch.tensor([100.0])
-    descend([torch.optim.SGD([p], lr=9.0)], p.square().sum(), 0.1)
+    optimisers = [torch.optim.SGD([p], lr=9.0)]
+    assert gradients(optimisers, p.square().sum())[0] is p.grad
+    descend(optimisers, 0.1)
     assert float(p.detach()) == pytest.approx(3.0 - 0.1 * 6.0)
 
 

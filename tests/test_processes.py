@@ -1,42 +1,21 @@
 """Faults in real processes: killed, interrupted, out of disk; nothing that was saved is lost."""
 
-import multiprocessing
 import os
 import random
-import resource
 import shlex
 import signal
 import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-import torch
-from builders import exact_truth, noise_signal, undrawn_truth
+from builders import exact_truth, noise_signal
+from process_cases import RUNS, ended, same, step_of, the_error, wait_until
 
 from models.checkpoint import load_checkpoint
 from signals import GroundTruth
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS = {
-    "separable": ["--levels", "2", "--num_channels", "8"],
-    "mlp": ["--field", "mlp", "--num_channels", "8", "--batch", "100"],
-}
-
-
-def run_program(arguments: list[str], output: Connection, largest_file: int | None) -> None:
-    """In a process of its own: train.py with these arguments, all it says sent to `output`."""
-    os.dup2(output.fileno(), 1)
-    os.dup2(output.fileno(), 2)
-    # A shell may have switched Ctrl-C off for whatever runs in its background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    torch.set_num_threads(1)
-    if largest_file:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    import train
-
-    train.main(arguments)
 
 
 def write_for_ever(path: Path) -> None:
@@ -46,104 +25,21 @@ def write_for_ever(path: Path) -> None:
         truth.save(path)
 
 
-@pytest.fixture(scope="module")
-def processes():
-    """A server that has loaded everything once, so that a process of its own costs no second."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "builders", "torch._dynamo", "kernels.figure"])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *([before] if before else [])])
-    warm = context.Process(target=time.sleep, args=(0,))
-    warm.start()
-    warm.join()
-    yield context
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
-
-
-@pytest.fixture
-def training(processes, tmp_path):
-    """start(name, *options, largest_file=...) -> a process that trains in tmp_path/runs/name; see `ended`.
-
-    Without a name the options are all that train.py is given.
-    """
-    file = undrawn_truth().save(tmp_path / "truth.npz")
-    started = []
-
-    def start(name: str | None, *options: str, largest_file: int | None = None):
-        place = ["--monte_carlo", str(file), "--summary", str(tmp_path / "runs"), "--experiment_name", name]
-        given = [*options] if name is None else [*place, *options]
-        # A pipe, because a bound on the size of files would hold for a log as well.
-        output, its_end = processes.Pipe(duplex=False)
-        process = processes.Process(target=run_program, args=(given, its_end, largest_file))
-        process.start()
-        its_end.close()
-        process.output = output
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
-
-
-def wait_until(happened, process=None, seconds: float = 60.0) -> None:
-    """Wait for `happened()` to be true, for `process` not to end before, and not for ever."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert process is None or process.is_alive(), "the process ended before it should"
-        assert time.monotonic() < end, "this should have happened long ago"
-        time.sleep(0.005)
-
-
-def step_of(folder: Path) -> int:
-    """The step that current.pth holds; 0 where there is none."""
-    current = folder / "current.pth"
-    return load_checkpoint(current)[1]["step"] if current.is_file() else 0
-
-
-def ended(process, code: int = 0) -> str:
-    """All that a process of `training` said, which must end with this exit code."""
-    process.join(120)
-    assert process.exitcode is not None, "the process does not end"
-    said = os.read(process.output.fileno(), 1 << 16).decode()
-    assert process.exitcode == code, said
-    return said
-
-
-def the_error(text: str) -> str:
-    """What a program said last: one sentence."""
-    message = text[text.index("Error:") :]
-    assert "Traceback" not in text
-    assert message.count("\n") == 1, message
-    return message
-
-
-def same(first: Path, second: Path) -> bool:
-    """Whether two checkpoints hold the same weights and optimisers, bit by bit."""
-    (a, training), (b, other) = load_checkpoint(first), load_checkpoint(second)
-    weights = all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
-    return weights and str(training | {"elapsed": 0}) == str(other | {"elapsed": 0})
-
-
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_killed_run_resumes_to_the_same_bits(training, tmp_path, kind):
-    steps = ["--num_steps", "80"]
+    steps = ["--num_steps", "200"]
     ended(training("whole", *RUNS[kind], *steps))
     rng, runs = random.Random(kind), tmp_path / "runs"
     every_step = ["--save_seconds", "0"]
     process = training("killed", *RUNS[kind], *steps, *every_step)
-    for _ in range(2):
+    for again in (every_step, []):
         before = step_of(runs / "killed")
         wait_until(lambda before=before: step_of(runs / "killed") > before, process)
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
         process.join()
-        assert before < step_of(runs / "killed") < 80
-        process = training("killed", "--resume", *every_step)
+        assert before < step_of(runs / "killed") < 200
+        process = training("killed", "--resume", *again)
     ended(process)
     assert same(runs / "killed" / "current.pth", runs / "whole" / "current.pth")
     assert same(runs / "killed" / "model_final.pth", runs / "whole" / "model_final.pth")

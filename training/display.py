@@ -58,3 +58,13 @@ class Display:
     def validated(self, quality: Mapping[float, float]) -> None:
         """PSNR in dB by half size, in units of the training kernel's."""
         self.quality = f"  PSNR {' '.join(f'{value:.1f}' for value in quality.values())} dB"
+
+
+class Silence(Display):
+    """Shows nothing, not even warnings: another process does."""
+
+    def __init__(self) -> None:
+        super().__init__(shown=False)
+
+    def warn(self, text: str) -> None:
+        pass

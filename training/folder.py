@@ -11,10 +11,18 @@ from files import atomic_write
 from files.folders import missing_folders, remove_empty
 
 LOCK = ".lock"
+CURRENT = "current.pth"
 
 
 class RunError(ValueError):
     """The run cannot start; the message says what to do."""
+
+
+def resumable(folder: Path) -> Path:
+    """The state that the run in `folder` is resumed from; raises RunError where there is none."""
+    if not (folder / CURRENT).is_file():
+        raise RunError(f"there is nothing to resume in {folder}: no {CURRENT}; start without --resume")
+    return folder / CURRENT
 
 
 class RunFolder:
@@ -40,8 +48,8 @@ class RunFolder:
 
     def _check(self, resume: bool) -> None:
         """Raise RunError where there is nothing to resume, or something where a run is to start."""
-        if resume and not self.current.is_file():
-            raise RunError(f"there is nothing to resume in {self.path}: no current.pth; start without --resume")
+        if resume:
+            resumable(self.path)
         if not resume and self._written():
             raise RunError(
                 f"{self.path} already holds a run, which is never overwritten: "
@@ -89,7 +97,7 @@ class RunFolder:
     @property
     def current(self) -> Path:
         """The newest state, to resume from."""
-        return self.path / "current.pth"
+        return self.path / CURRENT
 
     @property
     def final(self) -> Path:

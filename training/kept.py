@@ -10,7 +10,7 @@ from models.field import Field
 from signals.ground_truth import GroundTruth
 from training.display import Display
 from training.folder import RunFolder
-from training.interrupt import Interrupt, Interrupted
+from training.interrupt import Interrupted
 from training.record import Record, half_size_label, write_errors_raised_once
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
@@ -55,7 +55,7 @@ def keep_training(
     if not run.current.is_file():
         save_state(run.current, trainer)
     validated, saved = int(trainer.spent * VALIDATIONS), time.monotonic()
-    with Interrupt() as interrupt:
+    with trainer.interrupt:
         for loss in trainer.steps():
             display.step(trainer, loss)
             record.step(trainer, loss)
@@ -68,10 +68,8 @@ def keep_training(
             if time.monotonic() - saved > save_seconds:
                 save_state(run.current, trainer)
                 saved = time.monotonic()
-            if interrupt.asked:
-                break
         save_state(run.current, trainer)
-    if interrupt.asked:
+    if trainer.stopped or trainer.interrupt.asked:
         raise Interrupted(f"interrupted at step {trainer.step}, nothing lost")
 
 

@@ -36,12 +36,18 @@ def rate(options: Options, step: int, spent: float) -> float:
     return warm_up * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(spent, 1.0))))
 
 
-def descend(optimisers: list[torch.optim.Optimizer], loss: torch.Tensor, learn_rate: float) -> None:
-    """One step of every optimiser at `learn_rate`."""
+def gradients(optimisers: list[torch.optim.Optimizer], loss: torch.Tensor) -> list[torch.Tensor]:
+    """Gradients of `loss` in place of older ones, of all parameters that descend and that it depends on."""
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def descend(optimisers: list[torch.optim.Optimizer], learn_rate: float) -> None:
+    """One step of every optimiser along the gradients at `learn_rate`."""
+    for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["lr"] = learn_rate
-    loss.backward()
-    for optimiser in optimisers:
         optimiser.step()

@@ -6,7 +6,7 @@ import torch
 
 from models.field import Field
 from training.lattice import LatticeTargets
-from training.optimise import build_optimisers, descend
+from training.optimise import build_optimisers, descend, gradients
 from training.trainer import Trainer
 
 # Rounding noise above this share of the signal is not worth training on; above a tenth of it, worth a warning.
@@ -55,5 +55,6 @@ def check_precision_early(trainer: Trainer) -> str | None:
     trial, generator = copy.deepcopy(field), torch.Generator(field.device).manual_seed(options.seed)
     optimisers = build_optimisers(trial, options)
     for _ in range(TRIAL_STEPS):
-        descend(optimisers, objective.loss(trial, generator).total, options.learn_rate)
+        gradients(optimisers, objective.loss(trial, generator).total)
+        descend(optimisers, options.learn_rate)
     return check_precision(trial, objective.targets) or warning

@@ -57,7 +57,8 @@ class Record:
         for level, rms in enumerate(loss.rms):
             self.writer.add_scalar(f"rms/{2**level}x", rms.item(), trainer.step)
         self.writer.add_scalar("learn_rate", trainer.learn_rate, trainer.step)
-        self.writer.add_scalar("samples_per_second", loss.points * trainer.step / trainer.elapsed, trainer.step)
+        points = loss.points * trainer.processes.count
+        self.writer.add_scalar("samples_per_second", points * trainer.step / trainer.elapsed, trainer.step)
 
     def validate(self, step: int, field: Field, last: bool = False) -> dict[float, float]:
         """PSNR in dB by half size, in units of the training kernel's; now and then, and at `last`, a picture."""

@@ -12,12 +12,13 @@ from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.display import Display
-from training.folder import RunError, RunFolder
+from training.folder import RunError, RunFolder, resumable
 from training.kept import train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
+from training.processes import OneProcess
 from training.setup import make_trainer, rank_warning
-from training.trainer import Trainer
+from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
 SAVE_SECONDS = 30.0
@@ -40,6 +41,7 @@ def train(
     checkpoint_steps: int = 0,
     save_seconds: float = SAVE_SECONDS,
     strict: bool = False,
+    processes: OneProcess | None = None,
     **asked: Any,
 ) -> Field:
     """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
@@ -49,16 +51,22 @@ def train(
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
     continues, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
+    Of several `processes` (`training.processes.joined`) the leading one alone keeps and measures anything.
     """
+    processes = processes or OneProcess()
     asked = {name: value for name, value in asked.items() if value is not None}
     if resume and folder is None:
         raise ValueError("resuming requires the folder of the run")
-    with full_float32(), contextlib.nullcontext() if folder is None else RunFolder(folder, resume) as run:
-        options, state = resume_state(run, truth, asked) if run and resume else (resolve(asked, preset), None)
+    keeping = RunFolder(folder, resume) if folder is not None and processes.leads else contextlib.nullcontext()
+    with full_float32(), keeping as run:
+        options, state = resolve(asked, preset), None
+        if folder is not None and resume:
+            options, state = resume_state(resumable(Path(folder)), truth, asked)
+        processes.check(options)
         with display or Display(shown=options.layers != "spline") as display:
             for text in options.without_effect(asked):
                 display.warn(text)
-            trainer = make_trainer(truth, options, device, signal)
+            trainer = make_trainer(truth, options, device, signal, processes)
             too_few = rank_warning(trainer)
             if strict and too_few:
                 raise RanksError(too_few)
@@ -68,6 +76,9 @@ def train(
                 initialise(trainer.field, init)
             if state is not None:
                 trainer.restore(*state)
+            processes.align(trainer.field, trainer.step, truth.digest)
+            if not processes.leads:
+                return followed(trainer)
             if run is not None:
                 return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
             return train_alone(trainer, truth, display)
@@ -81,6 +92,14 @@ def train_alone(trainer: Trainer, truth: GroundTruth, display: Display) -> Field
     return finished(trainer.field, Validation(truth, trainer.options.levels).measure)
 
 
+def followed(trainer: Trainer) -> Field:
+    """All steps beside the leading process, which says how they end."""
+    with trainer.interrupt, contextlib.suppress(DivergedError):
+        for _ in trainer.steps():
+            pass
+    return finished(trainer.field, lambda field: {})
+
+
 def initialise(field: Field, init: Field) -> None:
     """Start from the weights of another field; raises ValueError where they are another function in `field`."""
     # A constant of the last layer cancels in every difference.
@@ -91,10 +110,10 @@ def initialise(field: Field, init: Field) -> None:
 
 
 def resume_state(
-    run: RunFolder, truth: GroundTruth, asked: dict[str, Any]
+    current: Path, truth: GroundTruth, asked: dict[str, Any]
 ) -> tuple[Options, tuple[Field, dict[str, Any]]]:
     """The options a run was started with and its newest state; raises ValueError for other options or ground truth."""
-    field, training = load_checkpoint(run.current)
+    field, training = load_checkpoint(current)
     if field.origin.digest != truth.digest:
         raise RunError(
             "the ground truth has changed since this run began: start a new run with another --experiment_name"

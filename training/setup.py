@@ -19,6 +19,7 @@ from training.directions import ACCURACY, FREE_SIZE, choose_ranks, decompose
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, PointObjective
 from training.options import Options
+from training.processes import OneProcess
 from training.projection import ProjectionObjective
 from training.trainer import Trainer
 
@@ -37,9 +38,14 @@ LARGEST_SPLINE = 6000
 
 
 def make_trainer(
-    truth: GroundTruth, options: Options, device: str | torch.device = "cpu", signal: Signal | None = None
+    truth: GroundTruth,
+    options: Options,
+    device: str | torch.device = "cpu",
+    signal: Signal | None = None,
+    processes: OneProcess | None = None,
 ) -> Trainer:
-    """A trainer ready for its first step on `device` ('auto': a GPU if there is one); autodiff requires `signal`."""
+    """A trainer ready for its first step on `device` ('auto': a GPU if there is one), by itself or as one of several
+    `processes`; autodiff requires `signal`."""
     start = time.monotonic()
     device = pick_device(device) if isinstance(device, str) else device
     targets = LatticeTargets(truth, device)
@@ -48,7 +54,7 @@ def make_trainer(
         trainer = separable_trainer(truth, targets, origin, options)
     else:
         field = make_field(make_config(truth, targets, options), origin, options, device)
-        trainer = Trainer(field, network_objective(targets, options, truth, signal), options)
+        trainer = Trainer(field, network_objective(targets, options, truth, signal), options, processes)
     trainer.prepared = time.monotonic() - start
     return trainer
 

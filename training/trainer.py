@@ -1,15 +1,16 @@
 """The trainer: a field moved along step by step until its budget is spent, and the state that resuming requires."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from models.field import Field
+from training.interrupt import Interrupt
 from training.objective import Loss, Objective
-from training.optimise import build_optimisers, descend, rate
+from training.optimise import build_optimisers, descend, gradients, rate
 from training.options import Options
+from training.processes import OneProcess
 
 # A GPU runs ahead of Python and is not waited for in every step to tell whether its loss was finite.
 GPU_CHECK_STEPS = 10
@@ -20,12 +21,20 @@ class DivergedError(RuntimeError):
 
 
 class Trainer:
-    """A prepared field, its objective and its optimisers; `elapsed` and `prepared` in seconds."""
+    """A prepared field, its objective and its optimisers; `elapsed` and `prepared` in seconds.
 
-    def __init__(self, field: Field, objective: Objective, options: Options) -> None:
+    While `interrupt` is entered, a request to end is met after a step: `stopped` in all `processes`.
+    """
+
+    def __init__(
+        self, field: Field, objective: Objective, options: Options, processes: OneProcess | None = None
+    ) -> None:
         self.field = field
         self.objective = objective
         self.options = options
+        self.processes = processes or OneProcess()
+        self.interrupt = Interrupt()
+        self.stopped = False
         self.generator = torch.Generator(field.device).manual_seed(options.seed)
         self.check_steps = 1 if field.device.type == "cpu" else GPU_CHECK_STEPS
         self._first_bad = torch.tensor(-1, device=field.device)
@@ -49,28 +58,33 @@ class Trainer:
         return self.options.learn_rate * rate(self.options, self.step, self.spent)
 
     def steps(self) -> Iterator[Loss]:
-        """Train until the budget is spent, yielding after every step; what the caller does meanwhile costs no budget.
+        """Train until the budget is spent or the run is to end, yielding after every step; what the caller does
+        meanwhile costs no budget.
 
         Raises DivergedError.
         """
-        while self.spent < 1.0:
-            start = time.monotonic()
-            loss = self.advance()
-            self.elapsed += time.monotonic() - start
+        while self.spent < 1.0 and not self.stopped:
+            with self.processes.watch:
+                loss = self.advance()
             yield loss
 
     def advance(self) -> Loss:
         """One step; raises DivergedError if a loss was not finite.
 
-        A GPU is waited for after the optimiser's step, so that the clock counts every backward pass.
+        What is drawn follows from seed, process and step alone, so that a resumed run draws what it would have drawn. A
+        GPU is waited for after the optimiser's step, so that the clock counts every backward pass.
         """
+        self.generator.manual_seed(self.processes.seed(self.options.seed, self.step))
         loss = self.objective.loss(self.field, self.generator)
-        bad = (self._first_bad < 0) & ~loss.total.detach().isfinite()
-        self._first_bad = torch.where(bad, self.step, self._first_bad)
-        descend(self.optimisers, loss.total, self.learn_rate)
+        slopes = gradients(self.optimisers, loss.total)
+        bad = self.processes.share(slopes, ~loss.total.detach().isfinite(), self.interrupt.asked)
+        self._first_bad = torch.where((self._first_bad < 0) & bad, self.step, self._first_bad)
+        descend(self.optimisers, self.learn_rate)
         self.step += 1
-        if self.step % self.check_steps == 0 or self.step == self.options.num_steps:
+        if (self.step - 1) % self.check_steps == 0 or self.step == self.options.num_steps:
             self._check_loss()
+            seconds, self.stopped = self.processes.agreed()
+            self.elapsed += seconds
         return loss
 
     def _check_loss(self) -> None:
@@ -93,23 +107,24 @@ class Trainer:
         """Everything but the field that resuming requires: plain values and tensors."""
         return {
             "step": self.step,
+            "processes": self.processes.count,
             "elapsed": self.elapsed,
             "options": self.options.to_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "generator": self.generator.get_state(),
         }
 
     def restore(self, field: Field, state: Mapping[str, Any]) -> None:
         """Go on from the field and the `state` of the same run; raises ValueError for those of another."""
+        if (count := state.get("processes", 1)) != self.processes.count:
+            raise ValueError(
+                "this run was started without torchrun: resume it in one process, or start a new run"
+                if count == 1
+                else f"this run was started in {count} processes: resume it by torchrun in as many, or start a new run"
+            )
         try:
             self.field.load_state_dict(field.state_dict())
             for optimiser, stored in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(stored)
-            # The state of another kind of device does not fit this generator: what follows is drawn anew.
-            if state["generator"].shape == self.generator.get_state().shape:
-                self.generator.set_state(state["generator"])
-            else:
-                self.generator.manual_seed(self.options.seed + int(state["step"]) + 1)
             self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
