@@ -59,9 +59,8 @@ def train(
         raise ValueError("resuming requires the folder of the run")
     keeping = RunFolder(folder, resume) if folder is not None and processes.leads else contextlib.nullcontext()
     with full_float32(), keeping as run:
-        options, state = resolve(asked, preset), None
-        if folder is not None and resume:
-            options, state = resume_state(resumable(Path(folder)), truth, asked)
+        begun = resumable(Path(folder)) if folder is not None and resume else None
+        options, state = resume_state(begun, truth, asked) if begun else (resolve(asked, preset), None)
         processes.check(options)
         with display or Display(shown=options.layers != "spline") as display:
             for text in options.without_effect(asked):
