@@ -123,7 +123,8 @@ def test_current_is_renewed_as_often_as_asked(tmp_path, monkeypatch):
     train(undrawn_truth(), folder=tmp_path / "seldom", num_steps=4, save_seconds=1e6, **TINY)
     assert saved == [0, 4]
     saved.clear()
-    train(undrawn_truth(), folder=tmp_path / "seldom", resume=True, display=SILENT)
+    # An option that the run has may be repeated, one by one.
+    train(undrawn_truth(), folder=tmp_path / "seldom", resume=True, display=SILENT, supervision="lattice")
     assert saved == [4]
 
 
