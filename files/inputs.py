@@ -6,6 +6,8 @@ from pathlib import Path
 # Far above any real input, far below what exhausts a machine.
 LARGEST_FILE = 1 << 32
 LARGEST_TEXT = 1 << 28
+# Of files that are read where they are used.
+LARGEST_STORED = 1 << 44
 
 
 def existing_file(path: str | Path, what: str, advice: str, largest: int = LARGEST_FILE) -> Path:

@@ -49,7 +49,8 @@ def read_mask(path: str | Path) -> np.ndarray:
     if Path(path).suffix == ".npy":
         return load_array(Path(path)).astype(np.float64)
     signal = MODALITIES["image"].load(path)
-    return signal.values[..., :-1].mean(axis=-1) if signal.channels in (2, 4) else signal.values.mean(axis=-1)
+    values = np.asarray(signal.values)
+    return values[..., :-1].mean(axis=-1) if signal.channels in (2, 4) else values.mean(axis=-1)
 
 
 def find(name_or_number: str | int) -> Modality:
@@ -66,7 +67,7 @@ def find(name_or_number: str | int) -> Modality:
 def for_path(path: str | Path) -> Modality:
     """The modality that reads `path`, by its extension; a folder is a video's frames; raises ValueError."""
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ".zarr":
         return find("video")
     if is_program(path):
         return CALLABLES
@@ -87,6 +88,6 @@ def kind_of(path: str | Path, name: str | int | None = None) -> Modality:
     if name is None:
         return for_path(path)
     kind, suffix = find(name), Path(path).suffix
-    if Path(path).is_file() and suffix.lower() not in kind.extensions:
+    if Path(path).is_file() and suffix.lower() not in kind.extensions + kind.named_extensions:
         warn(f"{path}: {suffix or 'no extension'} is not one of {kind.name}; trying it as one")
     return kind

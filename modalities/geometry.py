@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from files.stored import Array, Stored, parts, with_channel
 from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
 from modalities.formats.inputs import bounded, in_file, warn
@@ -82,6 +83,7 @@ class Geometry(Modality):
     filtered = "xyz"
     results = (".ply", ".png", ".npy")
     extensions = MESH_EXTENSIONS + GRID_EXTENSIONS
+    named_extensions = (".zarr",)
     options = (
         LoadOption("resolution", int, RESOLUTION, "samples per axis of the distances made from a mesh"),
         LoadOption(
@@ -102,7 +104,7 @@ class Geometry(Modality):
         Raises FileNotFoundError or ValueError.
         """
         path = Path(path)
-        if path.suffix.lower() in GRID_EXTENSIONS:
+        if path.suffix.lower() in GRID_EXTENSIONS + self.named_extensions:
             values = read_grid(path)
             with in_file(path):
                 return self.from_array(values, name=path.name)
@@ -121,7 +123,7 @@ class Geometry(Modality):
 
     def from_array(
         self,
-        values: np.ndarray,
+        values: Array,
         reach: Sequence[float] = (),
         *,
         centre: Sequence[float] = (0.0, 0.0, 0.0),
@@ -129,15 +131,15 @@ class Geometry(Modality):
         name: str = "array",
     ) -> Signal:
         """Signed distances [Nx, Ny, Nz] or [Nx, Ny, Nz, 1] over [-1, 1]^3, in domain units; raises ValueError."""
-        values = np.asarray(values, np.float32)
-        values = values[..., 0] if values.ndim == 4 else values
+        values = values if isinstance(values, Stored) else np.asarray(values, np.float32)
         return self._shape(values, GeometryMetadata(tuple(centre), scale), name, "distances are negative inside")
 
-    def _shape(self, values: np.ndarray, metadata: GeometryMetadata, name: str, advice: str) -> Signal:
+    def _shape(self, values: Array, metadata: GeometryMetadata, name: str, advice: str) -> Signal:
+        values = with_channel(values, 3)
         if not has_surface(values):
-            missing = "outside" if (values < 0).any() else "inside"
-            raise ValueError(f"no sample of the {' x '.join(map(str, values.shape))} grid is {missing}; {advice}")
-        return self.signal(values[..., None], metadata, name)
+            missing = "outside" if any((part < 0).any() for part in parts(values)) else "inside"
+            raise ValueError(f"no sample of the {' x '.join(map(str, values.shape[:3]))} grid is {missing}; {advice}")
+        return self.signal(values, metadata, name)
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write mesh.ply (the zero level in the mesh's own units), output.png (its picture) and output.npy (the grid).

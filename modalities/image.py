@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from files.pictures import read_picture
+from files.pictures import open_picture
+from files.stored import Array, as_array, mapped, with_channel
 from modalities.display import is_signed, picture, signed_size
 from modalities.figures import Figure, new_figure, show_error, show_picture
+from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file, warn
 from modalities.formats.pixels import write_exr, write_png
@@ -83,8 +85,9 @@ class Image(Modality):
     results = (".png", ".npy", ".exr")
     extensions = (
         ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pbm", ".pgm", ".ppm", ".pnm",
-        ".pam", ".pfm", ".hdr", ".exr",
+        ".pam", ".pfm", ".hdr", ".exr", ".zarr",
     )  # fmt: skip
+    named_extensions = (".npy",)
     sample = Sample(
         "images", "astronaut.png", half_size=0.05, margin=0.4,
         filters=tuple((kernel, size) for kernel in ("tent", "gaussian") for size in (0.05, 0.1, 0.2, 0.4)),
@@ -96,17 +99,21 @@ class Image(Modality):
         Prints a warning for what was left out or guessed; raises as every loader.
         """
         path = Path(path)
-        picture = read_picture(path)
+        if path.suffix.lower() in ARRAY_EXTENSIONS:
+            stored = read_array(path, self.axis_names, "a picture [rows, columns] or [rows, columns, channels]")
+            with in_file(path):
+                return self.from_array(stored, name=path.name)
+        picture = open_picture(path)
         picture.check_complete(path)
         for note in picture.notes:
             warn(f"{path.name}: {note}")
         metadata = ImageMetadata(picture.alpha, picture.float, picture.linear, picture.windows)
         with in_file(path):
-            return self.signal(picture.values(), metadata, path.name)
+            return self.signal(picture.signal_values(), metadata, path.name)
 
     def from_array(
         self,
-        values: np.ndarray,
+        values: Array,
         reach: Sequence[float] = (),
         *,
         alpha: bool = False,
@@ -114,9 +121,9 @@ class Image(Modality):
         name: str = "array",
     ) -> Signal:
         """An array [H, W] or [H, W, C], integers scaled to [0, 1]; with `alpha` colours must be multiplied by it."""
-        values = np.asarray(values)
+        values = with_channel(as_array(values), 2)
         metadata = ImageMetadata(alpha, bool(np.issubdtype(values.dtype, np.floating)), linear)
-        return self.signal(scaled(values[..., None] if values.ndim == 2 else values), metadata, name)
+        return self.signal(mapped(values, scaled), metadata, name)
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from files.folders import refuse_existing
+from files.stored import Array, has_nan
 from modalities.figures import Figure, write_figure
 from signals import Signal
 from signals.masks import pack
@@ -88,8 +89,8 @@ class Modality:
     """Base class; every subclass has one instance in `modalities.MODALITIES`.
 
     `filtered` are the letters of the axes filtered by default, `counted` of those that number pieces and are never
-    filtered. `results` are the suffixes of single files that `save` writes. `options` are the keywords that `load`
-    accepts beside a path and `reach`.
+    filtered. `named_extensions` are of files that are read where the modality is named, `results` of single files that
+    `save` writes. `options` are the keywords that `load` accepts beside a path and `reach`.
 
     load(path, reach=(), **options) -> Signal. `reach` are lengths in domain units (a margin, a kernel's radius) that
     add up: signals cut into pieces know that much of their neighbours. Raises FileNotFoundError or ValueError.
@@ -100,6 +101,7 @@ class Modality:
     metadata_type: ClassVar[type[Metadata]]
     filtered: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
+    named_extensions: ClassVar[tuple[str, ...]] = ()
     sample: ClassVar[Sample]
     counted: ClassVar[str] = ""
     options: ClassVar[tuple[LoadOption, ...]] = ()
@@ -187,13 +189,13 @@ class Modality:
         shown = Comparison(before, after, truth, captions, signed)
         return [write_figure(self.draw(shown, metadata), path), *self.write_beside(Path(path), shown, metadata)]
 
-    def signal(self, values: np.ndarray, metadata: Metadata, name: str, halo: tuple[int, ...] = ()) -> Signal:
+    def signal(self, values: Array, metadata: Metadata, name: str, halo: tuple[int, ...] = ()) -> Signal:
         """`values` as a signal of this modality, those that are NaN as missing samples; raises ValueError where
         `metadata` does not describe them."""
         shape = tuple(n - 2 * h for n, h in zip(values.shape[:-1], halo or (0,) * values.ndim, strict=False))
         metadata.check_signal(shape, values.shape[-1])
-        if values.size and np.isnan(values).any():
-            values, known = pack(values, None, name)
+        if values.size and has_nan(values):
+            values, known = pack(np.asarray(values), None, name)
             metadata = replace(metadata, known=known)
         return Signal(values, self.axes_of(None), self.name, name, metadata, halo)
 

@@ -8,6 +8,7 @@ the outer surface, while the sign is right.
 
 import numpy as np
 
+from files.stored import Array, parts
 from signals import coordinates, spacing
 
 CHUNK = 1 << 18
@@ -46,9 +47,12 @@ def signed_distances(vertices: np.ndarray, faces: np.ndarray, resolution: int) -
     return distances.reshape((resolution,) * 3), unclear / max(concerned, 1)
 
 
-def has_surface(grid: np.ndarray) -> bool:
+def has_surface(grid: Array) -> bool:
     """Whether a grid of signed distances has an inside and an outside, thus a surface between them."""
-    return bool((grid < 0).any() and (grid > 0).any())
+    inside = outside = False
+    for part in parts(grid):
+        inside, outside = inside or bool((part < 0).any()), outside or bool((part > 0).any())
+    return inside and outside
 
 
 def extract_surface(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

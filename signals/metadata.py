@@ -17,8 +17,9 @@ from signals.units import Ruler
 # Far beyond any number in a real file, and far below overflow.
 LARGEST_NUMBER = 1e300
 LARGEST_COUNT = 1 << 31
-# The most numbers that one signal may hold in memory.
+# The most numbers that one signal may hold in memory, and in a file that is read where it is used.
 LARGEST_SAMPLES = 1 << 29
+LARGEST_STORED = 1 << 36
 
 Kind = TypeVar("Kind", bound="Metadata")
 
@@ -47,7 +48,7 @@ class Metadata:
         if self.axis_names:
             names = ", ".join(self.axis_names)
             check("the number of axes", len(shape), len(shape) == len(self.axis_names), f"that of {names}")
-        check_whole_number("the number of values", int(math.prod(shape)) * int(channels), 1, LARGEST_SAMPLES)
+        check_whole_number("the number of values", int(math.prod(shape)) * int(channels), 1, LARGEST_STORED)
 
     def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
         """What lengths along the axes of a signal of `shape` are measured in; subclasses know more than its samples."""

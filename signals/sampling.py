@@ -171,7 +171,7 @@ def on_grid(f: Continuous, shape: Sequence[int]) -> np.ndarray:
 def refined(signal: Signal, request: Request) -> Signal:
     """The same function, read multilinearly between samples, on a grid with FINE samples per half size: results of a
     convolution are stored where the callable is not asked again."""
-    values, halo = signal.values, list(signal.halo)
+    values, halo = np.asarray(signal.values), list(signal.halo)
     for axis, size in zip(request.axes, request.half_size, strict=True):
         factor = max(1, math.ceil(FINE * spacing(signal.shape[axis]) / size - 1e-9))
         if factor == 1 or values.size * factor > LARGEST_SAMPLES // 4:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from files.inputs import warn
+from files.stored import Array, all_finite, value_range
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
@@ -30,7 +31,7 @@ def coordinates(count: int, pad: int = 0) -> np.ndarray:
     return -1.0 + spacing(count) * np.arange(-pad, count + pad)
 
 
-def crop(values: np.ndarray, pads: Sequence[int]) -> np.ndarray:
+def crop(values: Any, pads: Sequence[int]) -> np.ndarray:
     """`values` [..., c] without the outer `pads` samples of every axis."""
     return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]
 
@@ -59,7 +60,7 @@ def warn_of_loop(signal: "Signal", boundary: str) -> None:
         if rule != "periodic" or signal.function is not None or signal.halo[axis] or count < 4:
             continue
         first, before, last = signal.values.take([0, -2, -1], axis=axis).swapaxes(0, axis)
-        same = SAME * float(np.ptp(signal.values))
+        same = SAME * value_range(signal.values)
         if signal.metadata.known is not None and not last[..., -1].any():
             continue
         if np.abs(last - first).max() <= same < np.abs(last - before).max():
@@ -72,11 +73,11 @@ class Signal:
     """Samples of f: [-1, 1]^d -> R^c and the metadata its modality requires to write it back.
 
     values [N_1 + 2 halo_1, ..., N_d + 2 halo_d, c]; `axes` are the filtered axes; `halo` counts samples per axis
-    known beyond [-1, 1] (a window of a longer recording); `function` is the callable they are samples of. Raises
-    ValueError for empty or non-finite values and a halo that leaves none.
+    known beyond [-1, 1] (a window of a longer recording); `function` is the callable they are samples of. Values may
+    stay in their file (`files.stored`). Raises ValueError for empty or non-finite values and a halo that leaves none.
     """
 
-    values: np.ndarray
+    values: Array
     axes: tuple[int, ...]
     modality: str = ""
     name: str = "signal"
@@ -92,7 +93,7 @@ class Signal:
             )
         if not np.issubdtype(self.values.dtype, np.floating):
             raise ValueError(f"{self.name} must hold floating-point samples, not {self.values.dtype}")
-        if not np.isfinite(self.values).all():
+        if not all_finite(self.values):
             raise ValueError(f"{self.name} has samples that are NaN or infinite; fix the file first")
         checked_axes(self.axes, dim)
         if not self.halo:
@@ -118,7 +119,7 @@ class Signal:
     @property
     def core(self) -> np.ndarray:
         """The samples within [-1, 1]^d, [N_1, ..., N_d, c]."""
-        return crop(self.values, self.halo)
+        return np.asarray(crop(self.values, self.halo))
 
     def padded(self, pads: Sequence[int], boundary: str) -> np.ndarray:
         """The samples with `pads` more per axis on either side: the halo first, the boundary rules beyond it.
@@ -153,10 +154,13 @@ class Signal:
         return index.clip(0, stored - 1)
 
     def taken(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """The values at `rows` of every axis; a view where those are a stretch of all axes."""
-        values = self.values
+        """The values at `rows` of every axis; a view where those are a stretch of all axes of an array in memory."""
+        # Nothing around the rows is read from a file.
+        hull = [(int(index.min()), int(index.max()) + 1) if len(index) else (0, 0) for index in rows]
+        values = np.asarray(self.values[tuple(slice(*ends) for ends in hull)])
+        rows = [index - first for index, (first, _) in zip(rows, hull, strict=True)]
         # What only shortens comes first, so that little is copied twice.
-        for axis in sorted(range(len(rows)), key=lambda a: len(rows[a]) / self.values.shape[a]):
+        for axis in sorted(range(len(rows)), key=lambda a: len(rows[a]) / max(1, values.shape[a])):
             index = rows[axis]
             if len(index) and (np.diff(index) == 1).all():
                 values = values[(slice(None),) * axis + (slice(int(index[0]), int(index[-1]) + 1),)]

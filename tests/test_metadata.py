@@ -8,7 +8,7 @@ from cases import make_case
 
 from modalities import MODALITIES
 from signals.metadata import (
-    LARGEST_SAMPLES,
+    LARGEST_STORED,
     Metadata,
     check_number,
     check_whole_number,
@@ -89,7 +89,7 @@ def test_metadata_of_other_signals_are_one_sentence(name, signals):
         assert "the number of axes must be" in refusal(name, entries_of(signal), shape, signal.channels)
     for channels in CHANNELS[name]:
         assert "the number of" in refusal(name, entries_of(signal), signal.shape, channels)
-    assert "the number of values" in refusal(name, entries_of(signal), (1 << 24,) * signal.dim, 64)
+    assert "the number of values" in refusal(name, entries_of(signal), (1 << 32,) * signal.dim, 64)
     if name in ("video", "audio", "motion", "series"):
         refusal(name, entries_of(signal), tuple(n + 1 for n in signal.shape), signal.channels)
 
@@ -131,9 +131,9 @@ def test_signals_without_modality_have_no_entries():
 
 
 def test_the_largest_signal_is_accepted():
-    Metadata().check_signal((LARGEST_SAMPLES,), 1)
-    with pytest.raises(ValueError, match="the number of values must be a whole number from 1 to 536870912"):
-        Metadata().check_signal((LARGEST_SAMPLES // 2 + 1,), 2)
+    Metadata().check_signal((LARGEST_STORED,), 1)
+    with pytest.raises(ValueError, match="the number of values must be a whole number from 1 to 68719476736"):
+        Metadata().check_signal((LARGEST_STORED // 2 + 1,), 2)
 
 
 def test_shapes_have_two_samples_along_every_axis():

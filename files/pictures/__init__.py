@@ -4,7 +4,7 @@ Below kernels and modalities, since both read pictures. Libraries are imported i
 """
 
 from files.pictures.picture import ADVICE, LARGEST_PIXELS, Picture
-from files.pictures.reading import read_picture
+from files.pictures.reading import open_picture, read_picture
 from files.pictures.writing import write_exr, write_png
 
-__all__ = ["ADVICE", "LARGEST_PIXELS", "Picture", "read_picture", "write_exr", "write_png"]
+__all__ = ["ADVICE", "LARGEST_PIXELS", "Picture", "open_picture", "read_picture", "write_exr", "write_png"]

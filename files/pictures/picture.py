@@ -1,9 +1,11 @@
 """What a picture file holds, whatever its format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from files.stored import LARGE, Array, Stored
 
 ADVICE = "give a PNG, JPEG, TIFF, BMP, WebP, PNM, PFM, HDR or EXR image"
 LARGEST_PIXELS = 1 << 27
@@ -18,7 +20,8 @@ class Picture:
     `largest` is the stored number that means 1, `multiplied` whether colours are multiplied by alpha already, `linear`
     whether they are light rather than sRGB. `missing` [H, W] marks pixels without a value (None: there are none).
     `windows` are data and display window of an EXR file, x and y of the first and last pixel each (empty: the picture).
-    `notes` say what was left out, converted or guessed: callers print them.
+    `notes` say what was left out, converted or guessed: callers print them. `stored`: the values of a large file, of
+    which `pixels` are then a few only.
     """
 
     pixels: np.ndarray
@@ -29,6 +32,7 @@ class Picture:
     missing: np.ndarray | None = None
     windows: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    stored: Stored | None = None
 
     @property
     def float(self) -> bool:
@@ -52,6 +56,12 @@ class Picture:
         if self.alpha and not self.multiplied:
             values[..., :-1] *= values[..., -1:]
         return values
+
+    def signal_values(self) -> Array:
+        """`values`, which become floats where they are used if there are many."""
+        if self.stored is not None or self.pixels.size < LARGE:
+            return self.values() if self.stored is None else self.stored
+        return Stored.of(self.pixels).mapped(lambda part: replace(self, pixels=part).values())
 
     def check_complete(self, path: Path) -> None:
         """Raise ValueError where pixels are missing."""

@@ -4,18 +4,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from files.inputs import existing_file
+from files.inputs import LARGEST_STORED, existing_file
+from files.pictures.bigtiff import open_tiff
 from files.pictures.exr import read_exr
 from files.pictures.picture import ADVICE, Picture
 from files.pictures.pnm import read_pnm
 from files.pictures.raster import read_raster
 from files.pictures.tiff import read_tiff
 
+TIFF_SUFFIXES = (".tif", ".tiff")
 READERS: tuple[tuple[tuple[bytes, ...], Callable[[Path], Picture]], ...] = (
     ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff),
     ((b"\x76\x2f\x31\x01",), read_exr),
     (tuple(b"P%c" % kind for kind in b"1234567Ff"), read_pnm),
 )
+
+
+def open_picture(path: str | Path) -> Picture:
+    """`read_picture`, but of a large TIFF only what its `stored` values are read from."""
+    path = existing_file(path, "an image", ADVICE, LARGEST_STORED)
+    return (path.suffix.lower() in TIFF_SUFFIXES and open_tiff(path)) or read_picture(path)
 
 
 def read_picture(path: str | Path) -> Picture:

@@ -46,19 +46,19 @@ def read_tiff(path: Path) -> Picture:
     """The first page of a TIFF that is no thumbnail, upright; raises ValueError, which names the tag in the way."""
     import tifffile
 
-    with _quiet():
+    with quiet():
         try:
             with tifffile.TiffFile(path) as file:
                 page, notes = choose(file)
                 _check_claims(path, page)
-                if obstacle := _obstacle(page):
-                    return replace(_by_opencv(path, page, obstacle), notes=tuple(notes))
-                picture = _coloured(path, page, _samples(page))
-                orientation = _tag(page, ORIENTATION, 1)
+                if reason := obstacle(page):
+                    return replace(_by_opencv(path, page, reason), notes=tuple(notes))
+                picture = coloured(path, page, _samples(page))
+                orientation = tag(page, ORIENTATION, 1)
         except READING_ERRORS as error:
             if str(path) in str(error):
                 raise
-            raise _damaged(path, error) from None
+            raise damaged(path, error) from None
     return replace(
         picture,
         pixels=upright(picture.pixels, orientation),
@@ -68,7 +68,7 @@ def read_tiff(path: Path) -> Picture:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without tifffile's own log, which would only repeat our messages."""
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
@@ -78,7 +78,7 @@ def _quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
+def damaged(path: Path, error: Exception) -> ValueError:
     text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
     return ValueError(f"{path} is cut off or damaged ({text}); write it again")
 
@@ -101,10 +101,10 @@ def choose(file: "TiffFile") -> tuple["TiffPage", list[str]]:
 
 def _kind(page: "TiffPage") -> int:
     """NewSubfileType (1: smaller copy, 4: mask), from the older SubfileType where there is no other."""
-    return _tag(page, 254, 1 if _tag(page, 255, 1) == 2 else 0)
+    return tag(page, 254, 1 if tag(page, 255, 1) == 2 else 0)
 
 
-def _tag(page: "TiffPage", number: int, default: int) -> int:
+def tag(page: "TiffPage", number: int, default: int) -> int:
     """A tag that is one whole number."""
     tag = page.tags.get(number)
     return tag.value if tag is not None and isinstance(tag.value, int) else default
@@ -113,7 +113,14 @@ def _tag(page: "TiffPage", number: int, default: int) -> int:
 def _check_claims(path: Path, page: "TiffPage") -> None:
     """Raise ValueError for pages too large, of several kinds of samples, or beyond the end of the file."""
     check_size(path, page.imagewidth, page.imagelength)
-    if page.samplesperpixel > LARGEST_BANDS or page.imagewidth * page.imagelength * page.samplesperpixel > 1 << 29:
+    if page.imagewidth * page.imagelength * page.samplesperpixel > 1 << 29:
+        raise ValueError(f"{path} has {page.samplesperpixel} samples per pixel (tag 277), too many; {ADVICE}")
+    check_layout(path, page)
+
+
+def check_layout(path: Path, page: "TiffPage") -> None:
+    """Raise ValueError for pages of several kinds of samples, or beyond the end of the file."""
+    if page.samplesperpixel > LARGEST_BANDS:
         raise ValueError(f"{path} has {page.samplesperpixel} samples per pixel (tag 277), too many; {ADVICE}")
     if page.imagedepth > 1:
         raise ValueError(f"{path} is a volume, ImageDepth {page.imagedepth} (tag 32997); save one slice first")
@@ -135,18 +142,18 @@ def _samples(page: "TiffPage") -> np.ndarray:
     return samples.astype(np.uint8) if samples.dtype == bool else samples
 
 
-def _by_opencv(path: Path, page: "TiffPage", obstacle: str) -> Picture:
+def _by_opencv(path: Path, page: "TiffPage", reason: str) -> Picture:
     """The page, upright and in RGB, by OpenCV, where that is right: first page, 8 bit or fewer, no ExtraSamples."""
     plain = page.photometric in (*COLOURS, CIELAB) and page.photometric != INKS and page.bitspersample <= 8
     plain = plain and page.index == 0 and page.samplesperpixel <= COLOURS.get(page.photometric, 3)
     plain = plain and page.compression in OPENCV_CODECS
     found = decode(path.read_bytes()) if plain else None
     if found is None or found.dtype != np.uint8 or found.shape[-1] not in (1, 3):
-        raise ValueError(f"{path} has {obstacle}, which is not supported; {ADVICE}")
+        raise ValueError(f"{path} has {reason}, which is not supported; {ADVICE}")
     return Picture(found[..., BGR[found.shape[-1]]], largest=255.0)
 
 
-def _obstacle(page: "TiffPage") -> str:
+def obstacle(page: "TiffPage") -> str:
     """The tag that tifffile lacks something for, or nothing."""
     from tifffile import TIFF
 
@@ -179,7 +186,7 @@ def _nodata(page: "TiffPage") -> float | None:
         return None
 
 
-def _coloured(path: Path, page: "TiffPage", samples: np.ndarray) -> Picture:
+def coloured(path: Path, page: "TiffPage", samples: np.ndarray) -> Picture:
     """Stored `samples` [H, W, C] as colours, bands and alpha."""
     kind = samples.dtype.kind
     largest = 1.0 if kind == "f" else 2.0 ** (page.bitspersample - (kind == "i")) - 1

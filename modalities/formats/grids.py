@@ -4,31 +4,39 @@ from pathlib import Path
 
 import numpy as np
 
-from files import atomic_write, load_archive, load_array
+from files import atomic_write, load_archive
+from files.stored import Array, Stored, mapped, with_channel
+from modalities.formats.arrays import read_array
 from modalities.formats.inputs import bounded, existing_file
 
 GRID_EXTENSIONS = (".npy", ".npz")
+ADVICE = "give a .npy, .npz or .zarr file of numbers [Nx, Ny, Nz]"
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
-def read_grid(path: Path) -> np.ndarray:
-    """The float32 numbers [Nx, Ny, Nz], NaN where they are missing, of a .npy file, or of the array 'values', 'sdf' or
-    the only one of an .npz file.
+def read_grid(path: Path) -> Array:
+    """The float32 numbers [Nx, Ny, Nz, 1], NaN where they are missing, of a .npy or .zarr file, read where they are
+    used if there are many, or of the array 'values', 'sdf' or the only one of an .npz file.
 
     Never unpickles. Raises FileNotFoundError or ValueError.
     """
-    path = existing_file(path, "a grid of signed distances", "give a .npy or .npz file of numbers [Nx, Ny, Nz]")
-    grid = _only_array(path) if path.suffix.lower() == ".npz" else load_array(path)
-    if grid.ndim == 4 and grid.shape[-1] == 1:
-        grid = grid[..., 0]
-    if grid.ndim != 3 or grid.dtype.kind not in "fiu" or min(grid.shape) < 2:
+    if path.suffix.lower() == ".npz":
+        grid = Stored.of(_only_array(existing_file(path, "a grid of signed distances", ADVICE)))
+        bounded(path, grid.size, "reduce its resolution")
+    else:
+        grid = read_array(path, "xyz", "signed distances [Nx, Ny, Nz]")
+    shape = grid.shape[:3]
+    if grid.ndim not in (3, 4) or grid.shape[3:] not in ((), (1,)) or grid.dtype.kind not in "fiu" or min(shape) < 2:
         raise ValueError(
             f"{path} holds {grid.dtype} {list(grid.shape)}; give signed distances [Nx, Ny, Nz], two or more per axis"
         )
-    bounded(path, grid.size, "reduce its resolution")
-    if (np.abs(grid) > LARGEST_FLOAT).any():
-        raise ValueError(f"{path} has values that are infinite or beyond 32-bit floats; fix the grid first")
-    return np.array(grid, np.float32)
+
+    def distances(part: np.ndarray) -> np.ndarray:
+        if (np.abs(part) > LARGEST_FLOAT).any():
+            raise ValueError(f"{path} has values that are infinite or beyond 32-bit floats; fix the grid first")
+        return part.astype(np.float32)
+
+    return mapped(with_channel(grid, 3), distances)
 
 
 def _only_array(path: Path) -> np.ndarray:
