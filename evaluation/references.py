@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
+from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities.modality import Modality
@@ -26,16 +28,17 @@ class Reference:
     """On the signal's own grid [N_1, ..., N_d, c]: the signal, its exact convolution with the Diracs and, where known,
     with the kernel that was asked for and they are fitted to ('ideal').
 
-    Where the whole truth costs too much, `truth` [P, c] holds it at the flat indices `rows` [P].
+    Those too large for memory stay in files (`files.stored`). Where the whole truth costs too much, `truth` [P, c]
+    holds it at the flat indices `rows` [P].
     """
 
-    before: np.ndarray
-    truth: np.ndarray
+    before: Any
+    truth: Any
     rows: np.ndarray | None = None
-    ideal: np.ndarray | None = None
+    ideal: Any = None
 
     @property
-    def asked(self) -> np.ndarray:
+    def asked(self) -> Any:
         """What the result should be."""
         return self.truth if self.ideal is None else self.ideal
 
@@ -82,7 +85,9 @@ def exact_reference(
     truth, rows = chosen.exact(signal, field.origin.boundary)
     ideal = None
     if isinstance(kernel, Kernel) and chosen.fixed:
-        ideal = target_convolution(signal, kernel.target(field.config.dim, field.config.axes), field.origin.boundary)
+        target = kernel.target(field.config.dim, field.config.axes)
+        out = room_if_large((*signal.shape, signal.channels))
+        ideal = target_convolution(signal, target, field.origin.boundary, out)
     known = signal.metadata.known
     ideal = None if ideal is None else quotient(ideal, known)
     return Reference(quotient(signal.core, known), quotient(truth, known), rows, ideal)

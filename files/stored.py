@@ -99,6 +99,15 @@ class Stored:
         return Stored((*self.shape, 1), self.dtype, lambda part: self.read(part[:-1])[..., None][..., part[-1]],
                       self.whole)  # fmt: skip
 
+    def cropped(self, part: Slices) -> "Stored":
+        """What is in a stretch of every axis, not read yet."""
+
+        def read(inner: Slices) -> np.ndarray:
+            pairs = zip(inner, part, strict=True)
+            return self.read(tuple(slice(one.start + rows.start, one.stop + rows.start) for one, rows in pairs))
+
+        return Stored([rows.stop - rows.start for rows in part], self.dtype, read, self.whole)
+
     def ordered(self, axes: Sequence[int]) -> "Stored":
         """The array with its `axes` in that order; those left out, of one element, are dropped."""
 
@@ -136,12 +145,18 @@ def row_blocks(shape: Sequence[int], most: int | None = None, multiple: int = 1)
     rows."""
     rows = (most or BLOCK) * shape[0] // max(1, math.prod(shape))
     rows = max(1, rows // multiple) * multiple
-    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
+    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)] or [slice(0, 0)]
 
 
-def parts(values: Any) -> Iterator[np.ndarray]:
+def parts(values: Array) -> Iterator[np.ndarray]:
     """The array in stretches of its first axis, each in memory."""
     return (np.asarray(values[rows]) for rows in row_blocks(values.shape))
+
+
+def thinned(values: Array, most: int, axes: int | None = None) -> np.ndarray:
+    """Every k-th element along the first `axes` axes (all but the last), so that each has at most `most`."""
+    shape = values.shape[: values.ndim - 1 if axes is None else axes]
+    return np.asarray(values[tuple(slice(None, None, max(1, -(-n // most))) for n in shape)])
 
 
 def all_finite(values: Array) -> bool:
@@ -156,10 +171,10 @@ def has_nan(values: Array) -> bool:
     return any(bool(np.isnan(part).any()) for part in parts(values))
 
 
-def value_range(values: Array) -> float:
-    """The largest element less the smallest."""
-    ends = [(float(part.min()), float(part.max())) for part in parts(values)]
-    return max(high for _, high in ends) - min(low for low, _ in ends)
+def ends(values: Array) -> tuple[float, float]:
+    """The smallest and the largest element."""
+    found = [(float(part.min()), float(part.max())) for part in parts(values)]
+    return min(low for low, _ in found), max(high for _, high in found)
 
 
 def kept(values: Stored) -> Array:

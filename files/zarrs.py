@@ -53,9 +53,11 @@ def open_zarr(path: Path) -> Grid:
 
 
 def _opened(path: Path) -> Any:
-    import zarr
-    from zarr.storage import LocalStore
-
+    try:
+        import zarr
+        from zarr.storage import LocalStore
+    except ImportError:
+        raise ArchiveError("requires Zarr 3, thus Python 3.11 or newer") from None
     return zarr.open(store=LocalStore(path, read_only=True), mode="r")
 
 

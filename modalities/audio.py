@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from files.stored import Array
 from modalities.figures import Figure, new_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, in_file
@@ -97,7 +98,7 @@ class Audio(Modality):
     metadata_type = AudioMetadata
     filtered = "t"
     counted = "w"
-    results = (".wav", ".npy")
+    results = (".wav", ".npy", ".zarr")
     extensions = (
         ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aiff", ".aif", ".w64", ".caf", ".au",
     )  # fmt: skip
@@ -167,6 +168,10 @@ class Audio(Modality):
         check_rate(rate, recording.shape[1])
         written = write_wav(folder / "output.wav", recording, rate, own.channel_mask)
         return [written, write_values(folder / "output.npy", recording)]
+
+    def as_array(self, values: Array, metadata: Metadata) -> Array:
+        """The recording [S, c]."""
+        return joined(np.asarray(values), metadata_of(AudioMetadata, metadata))[0]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """SNR about the mean and PSNR (over the truth's range) in dB, and MSE, each sample of the recording once."""

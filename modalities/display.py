@@ -2,18 +2,20 @@
 
 import numpy as np
 
+from files.stored import Array, parts
+
 # Ends and middle of the diverging colours: blue below zero, white at zero, red above.
 DIVERGING = np.array([[0.02, 0.19, 0.38], [0.97, 0.97, 0.97], [0.40, 0.0, 0.12]])
 # Share of a signal's absolute mass below zero from which it counts as signed; ringing stays far below it.
 SIGNED_SHARE = 0.1
-# Values that are made pictures at once.
-BLOCK = 1 << 22
+# Of longer axes every k-th value is looked at to find the scale of a picture, and shown in figures and previews.
+SHOWN = 2048
 
 
-def is_signed(values: np.ndarray) -> bool:
+def is_signed(values: Array) -> bool:
     """Whether values look like differences about zero (DoG, derivative)."""
     below = mass = 0.0
-    for part in blocks(values):
+    for part in parts(values):
         mass += float(np.abs(part).sum(dtype=np.float64))
         below -= float(np.minimum(part, 0).sum(dtype=np.float64))
     return below > SIGNED_SHARE * mass
@@ -31,14 +33,8 @@ def picture(values: np.ndarray, alpha: bool = False, linear: bool = False, size:
     size > 0: signed values, saturated at +-size, in diverging colours for one channel and about one half for colours;
     alpha is then left out.
     """
-    return np.concatenate([_picture(np.asarray(part, np.float32), alpha, linear, size) for part in blocks(values)])
-
-
-def blocks(values: np.ndarray) -> list[np.ndarray]:
-    """Stretches of the first axis of about BLOCK values: large pictures are made one after the other."""
-    values = np.asarray(values)
-    rows = max(1, BLOCK * len(values) // max(1, values.size))
-    return [values[start : start + rows] for start in range(0, len(values), rows)] or [values]
+    blocks = parts(np.asarray(values))
+    return np.concatenate([_picture(np.asarray(part, np.float32), alpha, linear, size) for part in blocks])
 
 
 def _picture(values: np.ndarray, alpha: bool, linear: bool, size: float) -> np.ndarray:

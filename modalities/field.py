@@ -36,7 +36,7 @@ class Continuum(Modality):
     metadata_type = FieldMetadata
     filtered = ""
     extensions = PROGRAM_EXTENSIONS
-    results = (".npy", ".png")
+    results = (".npy", ".png", ".zarr")
     options = (
         LoadOption("resolution", int, 0, "samples per axis of a callable (0: by itself), or of a mesh's distances"),
         LoadOption("accuracy", float, ACCURACY, "estimated dB at which a callable is sampled finely enough"),

@@ -81,7 +81,7 @@ class Geometry(Modality):
     number = 2
     metadata_type = GeometryMetadata
     filtered = "xyz"
-    results = (".ply", ".png", ".npy")
+    results = (".ply", ".png", ".npy", ".tif", ".tiff", ".zarr")
     extensions = MESH_EXTENSIONS + GRID_EXTENSIONS
     named_extensions = (".zarr",)
     options = (

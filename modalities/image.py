@@ -8,13 +8,14 @@ Other bands (near infrared) stand behind the colours: they are filtered, and wri
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from files.pictures import open_picture
-from files.stored import Array, as_array, mapped, with_channel
-from modalities.display import is_signed, picture, signed_size
+from files.stored import Array, Stored, as_array, mapped, thinned, with_channel
+from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.formats.grids import write_values
@@ -27,6 +28,8 @@ from signals.metadata import Metadata, check, check_flag, check_numbers, metadat
 from signals.units import Ruler
 
 LARGEST_CHANNELS = 256
+# Most rows and columns of a preview.
+PREVIEW = 1024
 # Places of pixels are 32-bit numbers in EXR.
 LARGEST_PLACE = 1 << 30
 
@@ -82,7 +85,7 @@ class Image(Modality):
     number = 1
     metadata_type = ImageMetadata
     filtered = "yx"
-    results = (".png", ".npy", ".exr")
+    results = (".png", ".npy", ".exr", ".tif", ".tiff", ".zarr")
     extensions = (
         ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pbm", ".pgm", ".ppm", ".pnm",
         ".pam", ".pfm", ".hdr", ".exr", ".zarr",
@@ -125,12 +128,14 @@ class Image(Modality):
         metadata = ImageMetadata(alpha, bool(np.issubdtype(values.dtype, np.floating)), linear)
         return self.signal(mapped(values, scaled), metadata, name)
 
-    def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
+    def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
-        where the image came from a float file, output.exr."""
+        where the image came from a float file, output.exr; of a result too large for memory preview.png instead."""
         folder, own = Path(folder), metadata_of(ImageMetadata, metadata)
-        shown = picture(own.shown(values), own.alpha, own.linear, shown_size(values, own, signed))
-        written = [write_png(folder / "output.png", shown), write_values(folder / "output.npy", values)]
+        show = partial(_shown, own, shown_size(values, own, signed))
+        written = [write_png(folder / "output.png", mapped(values, show)), write_values(folder / "output.npy", values)]
+        if isinstance(values, Stored):
+            return [*written, write_png(folder / "preview.png", show(thinned(values, PREVIEW)))]
         if own.float:
             written.append(write_exr(folder / "output.exr", values, own.alpha, own.windows))
         return written
@@ -144,22 +149,31 @@ class Image(Modality):
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The image, the filtered one and, where given, the truth and the error."""
-        own, after, truth = metadata_of(ImageMetadata, metadata), shown.after, shown.truth
+        own, said = metadata_of(ImageMetadata, metadata), "|error|"
+        if shown.truth is not None:
+            said = f"|error|, PSNR {psnr(shown.after, shown.truth):.1f} dB"
+        shown = shown.thinned(SHOWN)
+        after, truth = shown.after, shown.truth
         # One scale for result and truth: shown differently they would not compare.
         size = shown_size(shown.best, own, shown.signed)
         sizes = [shown_size(shown.before, own), size, size]
         figure = new_figure(3.4 * shown.columns, 3.4 * shown.aspect + 0.4)
         axes = figure.subplots(1, shown.columns)
         for panel, (title, values), limit in zip(axes, shown.panels, sizes, strict=False):
-            show_picture(panel, picture(own.shown(values), own.alpha, own.linear, limit), title)
+            show_picture(panel, _shown(own, limit, values), title)
         if truth is not None:
-            show_error(axes[3], np.abs(after - truth).mean(-1), f"|error|, PSNR {psnr(after, truth):.1f} dB")
+            show_error(axes[3], np.abs(after - truth).mean(-1), said)
         return figure
 
 
-def shown_size(values: np.ndarray, metadata: ImageMetadata, signed: bool | None = None) -> float:
+def _shown(metadata: ImageMetadata, size: float, values: np.ndarray) -> np.ndarray:
+    """Values [H, W, C] as the pixels of a picture."""
+    return picture(metadata.shown(values), metadata.alpha, metadata.linear, size)
+
+
+def shown_size(stored: Array, metadata: ImageMetadata, signed: bool | None = None) -> float:
     """The largest value of a signed picture (see `display.picture`), 0 for values that are not signed."""
-    values = metadata.shown(values)
+    values = metadata.shown(thinned(stored, SHOWN))
     if signed is None:
         signed = is_signed(values)
     return signed_size(values[..., :-1] if metadata.alpha else values) if signed else 0.0

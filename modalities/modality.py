@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from files.folders import refuse_existing
-from files.stored import Array, has_nan
+from files.results import ARRAYS, write_array, write_tiff, write_zarr
+from files.stored import Array, Stored, has_nan, thinned
 from modalities.figures import Figure, write_figure
 from signals import Signal
 from signals.masks import pack
@@ -69,6 +70,12 @@ class Comparison:
         known = [] if self.truth is None else [("truth", self.truth)]
         return [(self.captions[0], self.before), (self.captions[1], self.after), *known]
 
+    def thinned(self, most: int) -> "Comparison":
+        """With every k-th value, so that no axis has more than `most`."""
+        before, after = thinned(self.before, most), thinned(self.after, most)
+        truth = None if self.truth is None else thinned(self.truth, most)
+        return replace(self, before=before, after=after, truth=truth)
+
     @property
     def columns(self) -> int:
         """The number of panels, and with a truth one more for the error."""
@@ -120,6 +127,9 @@ class Modality:
 
         Raises ValueError where the signal has no such file.
         """
+        if path.suffix.lower() in ARRAYS:
+            refuse_existing(path)
+            return self.write_array(self.as_array(values, metadata), path, metadata)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}_") as folder:
             written = self.save(values, Path(folder), metadata, signed)
             suffix = path.suffix.lower()
@@ -130,6 +140,25 @@ class Modality:
             refuse_existing(path)
             found[0].rename(path)
         return path
+
+    def as_array(self, values: Array, metadata: Metadata) -> Array:
+        """What array files hold: the values."""
+        return values
+
+    def write_array(self, values: Array, path: Path, metadata: Metadata) -> Path:
+        """Write the values of `as_array` as .npy, as Zarr, or as TIFF with a page for every step along an axis that is
+        neither rows nor columns; raises ValueError where there are none."""
+        match path.suffix.lower():
+            case ".npy":
+                return write_array(path, values)
+            case ".zarr":
+                return write_zarr(path, values)
+        names = self.axis_names
+        if not {"x", "y"} <= set(names):
+            raise ValueError(f"this {self.name} has no rows and columns: name a .npy or .zarr file")
+        order = [*(names.index(letter) for letter in names if letter not in "yx"), names.index("y"), names.index("x")]
+        stored = Stored.of(values) if isinstance(values, np.ndarray) else values
+        return write_tiff(path, stored.ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False)))
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`."""

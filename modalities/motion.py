@@ -110,7 +110,7 @@ class Motion(Modality):
     number = 5
     metadata_type = MotionMetadata
     filtered = "t"
-    results = (".bvh", ".npy")
+    results = (".bvh", ".npy", ".zarr")
     extensions = (".bvh",)
     sample = Sample(
         "motion", "01_01.bvh", half_size=0.01, margin=0.1, steps=1, training={"factor": "spline"},

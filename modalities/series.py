@@ -92,7 +92,7 @@ class Series(Modality):
     number = 6
     metadata_type = SeriesMetadata
     filtered = "t"
-    results = (".csv", ".npy")
+    results = (".csv", ".npy", ".zarr")
     extensions = (".csv", ".tsv")
     options = (
         LoadOption("scaling", str, "column", "divide each column by its own size (column) or all by one (common)"),

@@ -94,7 +94,7 @@ class Video(Modality):
     number = 3
     metadata_type = VideoMetadata
     filtered = "t"
-    results = (".mp4", ".npy")
+    results = (".mp4", ".npy", ".tif", ".tiff", ".zarr")
     extensions = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
     figure_suffixes = (".png", ".mp4")
     options = (

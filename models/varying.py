@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
+from files.results import room_if_large
 from kernels import SparseKernel
 from kernels.correlated import LEVELS, Level, choose_level
 from kernels.library import gaussian, is_signed
@@ -95,7 +96,8 @@ class Filter:
         at P random outputs, and their flat indices [P]."""
         if self.factors is None:
             if self.angles is None:
-                return kernel_convolution(signal, self.kernels[0], boundary), None
+                shape = (*signal.shape, signal.channels)
+                return kernel_convolution(signal, self.kernels[0], boundary, room_if_large(shape)), None
             return self._blend(signal.shape, lambda kernel: kernel_convolution(signal, kernel, boundary)), None
         factors = resampled(self.factors, signal.shape)
         factors = factors.reshape(-1, factors.shape[-1])

@@ -157,10 +157,11 @@ def convolve_signal(
     boundary: str,
     pads: Sequence[int],
     dtype: np.dtype | type = np.float64,
+    out: Any = None,
 ) -> np.ndarray:
     """Signal filtered by one FIR filter per axis of `axes`, on its grid with `pads` more samples a side.
 
-    Returns [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c] in `dtype`; the work itself, boundary included, is in float64
+    Returns [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c] in `dtype`, or assigned to `out`; the work itself is in float64
     slabs along an axis that is not filtered, else along the first with the rows that its filter reaches.
     """
     reach = [0] * signal.dim
@@ -168,7 +169,7 @@ def convolve_signal(
         reach[axis] = len(filter_taps) // 2
     rows = signal.padded_rows([p + r for p, r in zip(pads, reach, strict=True)], boundary)
     shape = [len(index) - 2 * r for index, r in zip(rows, reach, strict=True)]
-    result = np.empty((*shape, signal.channels), dtype)
+    result = np.empty((*shape, signal.channels), dtype) if out is None else out
     along = next((axis for axis in range(signal.dim) if axis not in axes), 0)
     for part in slabs(result.shape, along, least=LEAST_REACHES * reach[along]):
         asked = [index[part.start : part.stop + 2 * reach[along]] if axis == along else index
@@ -214,10 +215,10 @@ def minimal_convolution(
     return convolve_signal(signal, taps, signal.axes, boundary, pads or (0,) * signal.dim, dtype)
 
 
-def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "clamp") -> np.ndarray:
+def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "clamp", out: Any = None) -> np.ndarray:
     """Exact convolution with any sparse kernel on the signal's own grid, [N_1, ..., N_d, c], float64.
 
-    Products are filtered axis by axis, others by one d-dimensional filter.
+    Products are filtered axis by axis, and assigned to `out` slab by slab; others by one d-dimensional filter.
     """
     steps = [spacing(signal.shape[axis]) for axis in kernel.axes]
     pads = (0,) * signal.dim
@@ -225,14 +226,14 @@ def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "cl
     if terms is None or len(terms) > 1:
         return convolve_signal_nd(signal, sparse_taps(kernel, steps), kernel.axes, boundary, pads)
     taps = [kernel_taps(t, w, kernel.order, step) for (t, w), step in zip(terms[0], steps, strict=True)]
-    return convolve_signal(signal, taps, kernel.axes, boundary, pads)
+    return convolve_signal(signal, taps, kernel.axes, boundary, pads, out=out)
 
 
-def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") -> np.ndarray:
+def target_convolution(signal: Signal, target: Target, boundary: str = "clamp", out: Any = None) -> np.ndarray:
     """Convolution with an exact kernel, not a sparse one, on the signal's own grid, [N_1, ..., N_d, c], float64.
 
-    Separable targets are integrated axis by axis, others by Gauss points in every grid cell (a sharp edge inside a
-    cell costs accuracy there), as many as are needed.
+    Separable targets are integrated axis by axis, and assigned to `out`; others by Gauss points in every grid cell (a
+    sharp edge inside a cell costs accuracy there), as many as are needed.
     """
     steps = [spacing(signal.shape[axis]) for axis in signal.axes]
     pads = (0,) * signal.dim
@@ -247,4 +248,4 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp") 
         return fir_taps(lambda t: factor.density(t[:, None]), radius, step, knots)
 
     lines = [taps_of(factor, step) for factor, step in zip(factors, steps, strict=True)]
-    return convolve_signal(signal, lines, signal.axes, boundary, pads)
+    return convolve_signal(signal, lines, signal.axes, boundary, pads, out=out)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from files.inputs import warn
-from files.stored import Array, all_finite, value_range
+from files.stored import Array, Stored, all_finite, ends
 from kernels.sparse import checked_axes
 from signals.metadata import Metadata
 
@@ -31,9 +31,10 @@ def coordinates(count: int, pad: int = 0) -> np.ndarray:
     return -1.0 + spacing(count) * np.arange(-pad, count + pad)
 
 
-def crop(values: Any, pads: Sequence[int]) -> np.ndarray:
-    """`values` [..., c] without the outer `pads` samples of every axis."""
-    return values[tuple(slice(p, n - p) for p, n in zip(pads, values.shape, strict=False))]
+def crop(values: Any, pads: Sequence[int]) -> Any:
+    """`values` [..., c] without the outer `pads` samples of every axis; of an array in its file nothing is read."""
+    part = tuple(slice(p, n - p) for p, n in zip((*pads, *[0] * values.ndim), values.shape, strict=False))
+    return values.cropped(part) if isinstance(values, Stored) else values[part]
 
 
 def boundary_rules(boundary: str, axes: Sequence[int], dim: int) -> tuple[str, ...]:
@@ -60,7 +61,8 @@ def warn_of_loop(signal: "Signal", boundary: str) -> None:
         if rule != "periodic" or signal.function is not None or signal.halo[axis] or count < 4:
             continue
         first, before, last = signal.values.take([0, -2, -1], axis=axis).swapaxes(0, axis)
-        same = SAME * value_range(signal.values)
+        low, high = ends(signal.values)
+        same = SAME * (high - low)
         if signal.metadata.known is not None and not last[..., -1].any():
             continue
         if np.abs(last - first).max() <= same < np.abs(last - before).max():
@@ -117,9 +119,9 @@ class Signal:
         return tuple(n - 2 * h for n, h in zip(self.values.shape, self.halo, strict=False))
 
     @property
-    def core(self) -> np.ndarray:
+    def core(self) -> Any:
         """The samples within [-1, 1]^d, [N_1, ..., N_d, c]."""
-        return np.asarray(crop(self.values, self.halo))
+        return crop(self.values, self.halo)
 
     def padded(self, pads: Sequence[int], boundary: str) -> np.ndarray:
         """The samples with `pads` more per axis on either side: the halo first, the boundary rules beyond it.

@@ -31,7 +31,7 @@ def test_constants_have_no_power_of_their_own_so_that_errors_are_related_to_the_
 
 def test_mse_in_blocks_is_that_of_the_whole(monkeypatch):
     values = TRUTH.astype(np.float32) + np.linspace(0, 1, 12, dtype=np.float32)[:, None, None]
-    monkeypatch.setattr("signals.measures.BLOCK", 60)
+    monkeypatch.setattr("files.stored.BLOCK", 60)
     assert mse(values, TRUTH) == pytest.approx(float(np.mean((values.astype(float) - TRUTH) ** 2)), rel=1e-12)
     with pytest.raises(ValueError, match="not on one grid"):
         mse(values[:-1], TRUTH)
@@ -62,7 +62,7 @@ def test_ssim_needs_a_window_of_seven_pixels():
 def test_measures_in_bands_are_those_of_the_whole(monkeypatch, block):
     truth = np.random.default_rng(2).random((40, 31, 3))
     values = truth + 0.1 * np.random.default_rng(3).random(truth.shape)
-    monkeypatch.setattr("signals.measures.BLOCK", block)
+    monkeypatch.setattr("files.stored.BLOCK", block)
     whole = structural_similarity(truth, values, data_range=1.0, channel_axis=-1)
     assert ssim(values, truth) == pytest.approx(whole, abs=1e-12)
     power = truth.var(axis=(0, 1)).mean()

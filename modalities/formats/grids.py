@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from files import atomic_write, load_archive
+from files import load_archive
+from files.results import write_array as write_values
 from files.stored import Array, Stored, mapped, with_channel
 from modalities.formats.arrays import read_array
 from modalities.formats.inputs import bounded, existing_file
+
+__all__ = ["GRID_EXTENSIONS", "read_grid", "write_values"]
 
 GRID_EXTENSIONS = (".npy", ".npz")
 ADVICE = "give a .npy, .npz or .zarr file of numbers [Nx, Ny, Nz]"
@@ -48,10 +51,3 @@ def _only_array(path: Path) -> np.ndarray:
     if len(arrays) != 1:
         raise ValueError(f"{path} holds {len(arrays)} arrays and none is named 'values' or 'sdf'; name the grid so")
     return next(iter(arrays.values()))
-
-
-def write_values(path: Path, values: np.ndarray) -> Path:
-    """Write values as they are to a float32 .npy file, atomically."""
-    with atomic_write(path) as stream:
-        np.save(stream, np.asarray(values, np.float32), allow_pickle=False)
-    return path

@@ -1,0 +1,170 @@
+"""Results too large for memory: arrays in a file whose slices are assigned and read; `files.stored` reads them too."""
+
+import contextlib
+import fcntl
+import glob
+import math
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from files.atomic import atomic_write
+from files.folders import refuse_existing
+from files.stored import LARGE, Array, Slices, Stored, parts, row_blocks
+
+# Suffixes of files that hold plain arrays.
+ARRAYS = (".npy", ".zarr", ".tif", ".tiff")
+# Samples along the axes of a chunk of Zarr and a tile of TIFF.
+CHUNK, TILE = 512, 256
+# Held by the writer of a folder.
+LOCK = "lock"
+
+
+class Scratch(Stored):
+    """An array of zeros in a file without a name in `folder`, which ends with the array or the process.
+
+    Raises OSError where the disk has no room for it.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: Any = np.float32, folder: str | Path | None = None) -> None:
+        super().__init__(shape, dtype, self._read)
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            size = max(1, self.size * self.dtype.itemsize)
+            # A full disk is said now: later it would end the process.
+            os.posix_fallocate(stream.fileno(), 0, size)
+            self._map = mmap.mmap(stream.fileno(), size)
+        self._array = np.frombuffer(self._map, self.dtype, self.size).reshape(self.shape)
+
+    def _read(self, part: Slices) -> np.ndarray:
+        found = self._array[part].copy()
+        self._forget()
+        return found
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        self._array[index] = values
+        self._forget()
+
+    def _forget(self) -> None:
+        """Leave the pages to the system, which writes them: they would count as this process's memory."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def room(shape: Sequence[int], dtype: Any = np.float32, folder: str | Path | None = None) -> Any:
+    """An array to be assigned: in memory where it is small, else in a file of `folder` (default: the temporary one)."""
+    return np.zeros(shape, dtype) if math.prod(shape) < LARGE else Scratch(shape, dtype, folder)
+
+
+def room_if_large(shape: Sequence[int]) -> Scratch | None:
+    """A float32 array in a temporary file for a result too large for memory, None for others."""
+    return Scratch(shape) if math.prod(shape) >= LARGE else None
+
+
+def chunk_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Chunks of a result [..., c]: CHUNK samples along an axis, fewer where there are more axes than two; all of c."""
+    axes = max(1, len(shape) - 1)
+    side = CHUNK if axes <= 2 else 2 ** round(18 / axes)
+    return (*(min(n, CHUNK**2 if axes == 1 else side) for n in shape[:-1]), shape[-1])
+
+
+def new_zarr(path: Path, shape: Sequence[int], chunks: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
+    """A new Zarr array at `path`, whose whole chunks may be assigned by several processes; raises ValueError."""
+    import zarr
+
+    # Chunks of zeros are written, too: their files say what is done. Shards would be torn by a second writer.
+    grid = {"shape": tuple(shape), "chunks": tuple(chunks or chunk_shape(shape)), "dtype": np.dtype(dtype)}
+    return zarr.create_array(path, **grid, config={"write_empty_chunks": True})
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that takes its name once what is inside is whole, never in place of another.
+
+    What killed writers of `path` left is removed first. Raises ValueError where `path` exists.
+    """
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_parts(path)
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part"))
+    try:
+        with (part / LOCK).open("xb") as lock:
+            locked(lock)
+            yield part / path.name
+            refuse_existing(path)
+            (part / path.name).rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def locked(stream: IO[bytes]) -> bool:
+    """Whether nobody else holds the lock of a file, which is held from now on; on file systems without locks nobody."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed writers of the folder `path` left beside it; running writers keep theirs, which are locked."""
+    for lock in path.parent.glob(f".{glob.escape(path.name[:40])}.*.part/{LOCK}"):
+        with contextlib.suppress(OSError), lock.open("rb") as stream:
+            if locked(stream):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def write_zarr(path: Path, values: Array) -> Path:
+    """Write values [..., c] as they are to a Zarr array of float32 chunks, whole or not at all."""
+    with new_folder(path) as inner:
+        target = new_zarr(inner, values.shape)
+        rows = target.chunks[0] * max(1, (1 << 24) // max(1, target.chunks[0] * math.prod(values.shape[1:])))
+        for part in row_blocks(values.shape, rows * math.prod(values.shape[1:]), target.chunks[0]):
+            target[part] = np.asarray(values[part], np.float32)
+    return path
+
+
+def write_tiff(path: Path, values: Array, alpha: bool = False) -> Path:
+    """Write values [H, W, c], or [pages, H, W, c], as they are to a BigTIFF of float32 tiles, atomically; with `alpha`
+    the last channel is what the others are multiplied by."""
+    import tifffile
+
+    shape = values.shape if values.ndim == 4 else (1, *values.shape)
+    pages, height, width, channels = shape
+    colours = 3 if channels - alpha >= 3 else 1
+    extra = ["unspecified"] * (channels - alpha - colours) + ["assocalpha"] * alpha
+
+    def tiles() -> Iterator[np.ndarray]:
+        for page in range(pages):
+            for top in range(0, height, TILE):
+                place = slice(top, min(top + TILE, height))
+                rows = np.asarray(values[place] if values.ndim == 3 else values[page, place], np.float32)
+                for left in range(0, width, TILE):
+                    tile = np.zeros((TILE, TILE, channels), np.float32)
+                    part = rows[:, left : left + TILE]
+                    tile[: part.shape[0], : part.shape[1]] = part
+                    yield tile if channels > 1 else tile[..., 0]
+
+    with atomic_write(path) as stream, tifffile.TiffWriter(stream, bigtiff=True) as writer:
+        layout: dict[str, Any] = {"planarconfig": "contig", "extrasamples": extra or None} if channels > 1 else {}
+        writer.write(
+            tiles(), shape=shape if channels > 1 else shape[:-1], dtype=np.float32, tile=(TILE, TILE), metadata=None,
+            photometric="rgb" if colours == 3 else "minisblack", **layout,
+        )  # fmt: skip
+    return path
+
+
+def write_array(path: Path, values: Array) -> Path:
+    """Write values as they are to a float32 .npy file, atomically."""
+    with atomic_write(path) as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": tuple(values.shape)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for part in parts(values):
+            stream.write(np.ascontiguousarray(part, "<f4").data)
+    return path
