@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from files.stored import Array
+from files.stored import Array, Stored, as_array, with_channel
 from modalities.figures import Figure, new_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, in_file
@@ -21,12 +22,14 @@ from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.measures import mse, psnr, snr
-from signals.metadata import LARGEST_SAMPLES, Metadata, check, check_whole_number, metadata_of
+from signals.metadata import LARGEST_SAMPLES, LARGEST_STORED, Metadata, check, check_whole_number, metadata_of
 from signals.units import Ruler
 
 WINDOW = 512
 # Spectrograms show this range below their loudest point.
 SHOWN_DECIBELS = 80.0
+# Samples of a recording that figures show.
+LONGEST_SHOWN = 1 << 22
 # A WAV file of 32-bit floats states the bytes per second, of all its channels, in 32 bits.
 LARGEST_RATE = ((1 << 32) - 1) // 4
 # Most channels that libsndfile reads.
@@ -47,8 +50,8 @@ class AudioMetadata(Metadata, modality="audio", axis_names="wt"):
 
     def __post_init__(self) -> None:
         check_whole_number("sample_rate", self.sample_rate, 1, LARGEST_RATE)
-        check_whole_number("samples", self.samples, 1, LARGEST_SAMPLES)
-        check_whole_number("window", self.window, min(self.samples, 2), LARGEST_SAMPLES)
+        check_whole_number("samples", self.samples, 1, LARGEST_STORED)
+        check_whole_number("window", self.window, min(self.samples, 2), LARGEST_STORED)
         check_whole_number("channel_mask", self.channel_mask, 0, LARGEST_MASK)
 
     @property
@@ -83,12 +86,13 @@ def check_rate(rate: int, channels: int) -> None:
     check("the sample rate", rate, rate <= most, f"at most the {most} Hz that a WAV file holds")
 
 
-def joined(values: np.ndarray, metadata: AudioMetadata) -> tuple[np.ndarray, int]:
+def joined(values: Array, metadata: AudioMetadata) -> tuple[Any, int]:
     """Windows [W, T', c] as one recording [S', c] and its sample rate (another T' is another rate)."""
     windows = metadata.windows
     # A single sample has no duration that would change the rate.
     stretch = windows.stretch(values.shape[1]) if windows.samples > 1 else 1.0
-    return windows.join(values), max(1, round(metadata.sample_rate * stretch))
+    recording = windows.join_stored(values) if isinstance(values, Stored) else windows.join(values)
+    return recording, max(1, round(metadata.sample_rate * stretch))
 
 
 class Audio(Modality):
@@ -127,7 +131,7 @@ class Audio(Modality):
 
     def from_array(
         self,
-        values: np.ndarray,
+        values: Array,
         reach: Sequence[float] = (),
         *,
         sample_rate: int,
@@ -142,10 +146,10 @@ class Audio(Modality):
         end of a window (None: half a window, or as many as `reach` requires). Raises ValueError for a halo that is too
         small. `channel_mask`: the speakers of more than two channels, as in a WAV file.
         """
-        values = np.asarray(values)
-        largest = -int(np.iinfo(values.dtype).min) if np.issubdtype(values.dtype, np.signedinteger) else 1
-        recording = values.astype(np.float32) / np.float32(largest)
-        recording = recording[:, None] if recording.ndim == 1 else recording
+        recording = with_channel(as_array(values), 1)
+        if not isinstance(recording, Stored):
+            largest = -int(np.iinfo(recording.dtype).min) if np.issubdtype(recording.dtype, np.signedinteger) else 1
+            recording = recording.astype(np.float32) / np.float32(largest)
         samples, channels = recording.shape
         check_whole_number("window", window, 0)
         window = samples if window == 0 or window > samples else window
@@ -153,6 +157,8 @@ class Audio(Modality):
         windows = metadata.windows
         beyond = halo_for(windows, reach, halo)
         size = windows.count * (windows.window + 2 * beyond) * channels
+        if isinstance(recording, Stored):
+            return self.signal(windows.cut_stored(recording, beyond), metadata, name, (0, beyond))
         bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
         return self.signal(windows.cut(recording, beyond), metadata, name, (0, beyond))
 
@@ -171,7 +177,7 @@ class Audio(Modality):
 
     def as_array(self, values: Array, metadata: Metadata) -> Array:
         """The recording [S, c]."""
-        return joined(np.asarray(values), metadata_of(AudioMetadata, metadata))[0]
+        return joined(values, metadata_of(AudioMetadata, metadata))[0]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """SNR about the mean and PSNR (over the truth's range) in dB, and MSE, each sample of the recording once."""
@@ -183,7 +189,10 @@ class Audio(Modality):
         """Waveform and spectrogram, each in its own range, of the recording, the filtered one and, where given, the
         truth and the error."""
         own = metadata_of(AudioMetadata, metadata)
-        panels = [(title, *joined(values, own)) for title, values in shown.panels]
+        # Of long recordings the beginning.
+        panels = [
+            (title, (found := joined(values, own))[0][:LONGEST_SHOWN], found[1]) for title, values in shown.panels
+        ]
         if shown.truth is not None:
             (_, result, rate), (_, exact, _) = panels[1:]
             panels.append((f"error, SNR {snr(result, exact):.1f} dB", result - exact, rate))

@@ -7,17 +7,20 @@ to even ones. A grid with another number of frames covers the same time, so its 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from modalities.display import is_signed, picture, signed_size
+from files.stored import Array, thinned
+from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
-from modalities.formats.decoding import FOLDER_RATE, Clip
-from modalities.formats.frames import UNSTATED, blended, even_places
+from modalities.formats.decoding import FOLDER_RATE
+from modalities.formats.frames import UNSTATED
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, in_file, warn
+from modalities.formats.inputs import in_file
 from modalities.formats.pixels import write_png
+from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from signals import Signal, spacing
@@ -134,7 +137,7 @@ class Video(Modality):
         rate = clip.rate if places is None else (len(places) - 1) / clip.duration
         values = gathered(path, clip, places)
         with in_file(path):
-            known = {"fps": float(fps or rate), "frames": values.shape[2]}
+            known: dict[str, Any] = {"fps": float(fps or rate), "frames": values.shape[2]}
             metadata = replace(asked, **known, pixel_aspect=clip.pixel_aspect, colour=clip.colour)
             return self.signal(values, metadata, path.name)
 
@@ -146,14 +149,14 @@ class Video(Modality):
         values = values[..., None] if values.ndim == 3 else values
         return self.signal(values, VideoMetadata(fps, values.shape[2]), name)
 
-    def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
+    def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""
         folder, own, show = Path(folder), metadata_of(VideoMetadata, metadata), shown_as(values, signed)
         written: list[Path] = []
 
         def frames() -> Iterator[np.ndarray]:
-            for number in range(values.shape[2]):
-                frame = show(values[:, :, number])
+            for number, values_then in enumerate(each_frame(values)):
+                frame = show(values_then)
                 written.append(write_png(folder / "frames" / f"{number:04d}.png", frame))
                 yield frame
 
@@ -202,41 +205,11 @@ class Video(Modality):
         return [write_clip(path.with_suffix(".mp4"), beside, own.rate(count), own.pixel_aspect, own.colour)]
 
 
-def places_of(clip: Clip, name: str) -> np.ndarray | None:
-    """Places of even times among the frames of a clip, with a printed warning; None where they are even."""
-    if clip.times is None or (places := even_places(clip.times, clip.rounding)) is None:
-        return None
-    step, gap = 1000 * clip.duration / (len(places) - 1), 1000 * float(np.diff(clip.times).max())
-    warn(f"{name} has uneven frame times: its {len(clip.frames)} frames are resampled linearly to {len(places)}, "
-         f"{step:.4g} ms apart; the largest gap is {gap:.4g} ms (--times keep: frames as they are)")  # fmt: skip
-    return places
-
-
-def gathered(path: Path, clip: Clip, places: np.ndarray | None) -> np.ndarray:
-    """The frames of a clip at `places` (None: all) as float32 [H, W, T, 1 | 3], over black; the clip is used up.
-
-    Raises ValueError for more numbers than are supported.
-    """
-    (rows, columns, stored), count = clip.frames[0].shape, len(clip.frames if places is None else places)
-    channels = min(stored, 3)
-    bounded(f"{path} at even frame times", rows * columns * channels * count, "use --times keep, max_frames or height")
-    values = np.empty((rows, columns, count, channels), np.float32)
-    for number, frame in enumerate(blended(clip.frames, places, over_black)):
-        values[:, :, number] = frame
-    return values
-
-
-def over_black(frame: np.ndarray) -> np.ndarray:
-    """A frame [H, W, 1 | 3 | 4] as float32 [H, W, 1 | 3] in [0, 1]."""
-    colours = scaled(frame)
-    return colours[..., :3] * colours[..., 3:] if colours.shape[-1] == 4 else colours
-
-
-def shown_as(video: np.ndarray, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:
+def shown_as(video: Array, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:
     """A function from any part [..., C] of `video` to its picture; signed parts share one scale, so none flickers."""
     if signed is None:
         signed = is_signed(video)
-    size = signed_size(video[:, :, :: max(1, video.shape[2] // SSIM_FRAMES)]) if signed else 0.0
+    size = signed_size(thinned(video[:, :, :: max(1, video.shape[2] // SSIM_FRAMES)], SHOWN)) if signed else 0.0
     return lambda part: picture(part, size=size)
 
 

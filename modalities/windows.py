@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from files.stored import Slices, Stored
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -33,6 +35,19 @@ class Windows:
         every = np.lib.stride_tricks.sliding_window_view(padded, self.window + 2 * halo, axis=0)
         return np.ascontiguousarray(every[:: max(self.window - 1, 1)].swapaxes(1, 2))
 
+    def cut_stored(self, recording: Stored, halo: int) -> Stored:
+        """The same of a recording in its file, which is read where a window is."""
+        last = self.samples - 1
+
+        def read(part: Slices) -> np.ndarray:
+            which, when, channels = part
+            places = np.arange(which.start, which.stop)[:, None] * max(self.window - 1, 1) - halo
+            places = np.clip(places + np.arange(when.start, when.stop), 0, last)
+            first = int(places.min())
+            return recording.read((slice(first, int(places.max()) + 1), channels))[places - first]
+
+        return Stored((self.count, self.window + 2 * halo, recording.shape[1]), np.float32, read, recording.whole)
+
     def join(self, windows: np.ndarray) -> np.ndarray:
         """Windows [W, T', c] as one recording [S', c]: of a shared sample the later window's, of the fill nothing.
 
@@ -42,6 +57,21 @@ class Windows:
             raise ValueError(f"{list(windows.shape)} are not the {self.count} windows of a recording")
         joined = np.concatenate([*windows[:, : max(windows.shape[1] - 1, 1)][:-1], windows[-1]])
         return joined[: round((self.samples - 1) * self.stretch(windows.shape[1])) + 1]
+
+    def join_stored(self, windows: Stored) -> Stored:
+        """The same of windows in a file; raises ValueError for another number of windows."""
+        if len(windows) != self.count or windows.ndim != 3:
+            raise ValueError(f"{list(windows.shape)} are not the {self.count} windows of a recording")
+        length = windows.shape[1]
+        step, samples = max(length - 1, 1), round((self.samples - 1) * self.stretch(length)) + 1
+
+        def read(part: Slices) -> np.ndarray:
+            rows, channels = np.arange(part[0].start, part[0].stop), part[1]
+            which = np.minimum(rows // step, self.count - 1)
+            hull = slice(int(which[0]), int(which[-1]) + 1)
+            return windows.read((hull, slice(0, length), channels))[which - hull.start, rows - which * step]
+
+        return Stored((samples, windows.shape[2]), windows.dtype, read, windows.whole)
 
     def stretch(self, window: int) -> float:
         """How many samples of windows of T' = `window` there are for each of T."""

@@ -152,7 +152,8 @@ def test_folder_without_frames_is_refused(tmp_path):
 
 def test_too_long_a_clip_stops_early(tmp_path, monkeypatch):
     path = folder_of(moving(9, 8, 8), tmp_path / "frames")
-    monkeypatch.setattr("modalities.formats.clips.LARGEST_SAMPLES", 1000)
+    monkeypatch.setattr("modalities.formats.clips.LARGE", 1000)
+    monkeypatch.setattr("modalities.formats.clips.LARGEST_STORED", 1000)
     with pytest.raises(ValueError, match="set max_frames or height"):
         VIDEO.load(path)
     assert VIDEO.load(path, max_frames=5).values.shape[2] == 5

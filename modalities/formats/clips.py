@@ -5,6 +5,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from files import atomic_write
+from files.stored import LARGE
 from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
-from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, is_large
-from modalities.formats.inputs import LARGEST_SAMPLES, existing_file
+from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, frame_pixels, is_large
+from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, in_file
+from modalities.formats.longclips import FolderFrames, LongClip
 from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole
 
@@ -23,6 +26,8 @@ FRAME_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", "
 # The slowest and fastest frame rates that encoders accept.
 SLOWEST, FASTEST = 1e-3, 1e5
 LIMITED_RANGE = 1
+# Of a file that is read in stretches.
+LARGEST_BYTES = 1 << 40
 
 
 def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height: int | None = None) -> Clip:
@@ -33,9 +38,8 @@ def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height:
     """
     last = None if max_frames is None else start + max_frames
     if path.is_dir():
-        found = (scaled_to(frame, height) for frame in islice(_folder_frames(path), start, last))
-        return Clip(_collect(path, found, start), FOLDER_RATE)
-    path = existing_file(path, "a video", ADVICE)
+        return Clip(_folder(path, start, last, height), FOLDER_RATE)
+    path = existing_file(path, "a video", ADVICE, LARGEST_BYTES)
     check_whole(path, ADVICE)
     import av
 
@@ -43,22 +47,47 @@ def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height:
         with av.open(str(path)) as container:
             stream = video_stream(path, container, ADVICE)
             seen = Seen()
-            frames = islice(decoded(container, stream), start, last)
-            kept = _collect(path, (scaled_to(pixels, height) for pixels in seen.pixels(path, frames)), start)
-            return seen.clip(path, kept, stream)
+            frames = seen.noted(path, islice(decoded(container, stream), start, last))
+            return seen.clip(path, _collected(path, frames, seen, start, height), stream)
     except (av.error.FFmpegError, OSError):
         raise ValueError(f"{path} is not a readable video, or it is damaged; {ADVICE}") from None
 
 
-def _folder_frames(path: Path) -> Iterator[np.ndarray]:
+def _folder(path: Path, start: int, last: int | None, height: int | None) -> Any:
+    """The frames of a folder, in memory or, where they are many, as they are read."""
+    names, said = _frame_names(path)[start:last], set[str]()
+
+    def read(name: Path) -> np.ndarray:
+        return scaled_to(read_pixels(name, said), height)
+
+    if names and len(names) * (first := read(names[0])).size >= LARGE:
+        bounded(path, len(names) * first.size, "set max_frames or height", LARGEST_STORED)
+        return FolderFrames(names, read)
+    return _collect(path, map(read, names), start)
+
+
+def _collected(path: Path, frames: Iterator[Any], seen: Seen, start: int, height: int | None) -> Any:
+    """The pixels of decoded `frames` in memory; where they are many, as they are decoded again."""
+    kept: deque[np.ndarray] | None = deque()
+    for frame in frames:
+        if kept is None:
+            continue
+        with in_file(path):
+            kept.append(scaled_to(frame_pixels(frame), height))
+        if len(kept) * kept[0].size >= LARGE:
+            kept = None
+    if kept is None:
+        return LongClip(path, seen, start, partial(scaled_to, height=height))
+    return _collect(path, kept, start)
+
+
+def _frame_names(path: Path) -> list[Path]:
     # Hidden files (._0001.png) are other programs' metadata, not frames.
     shown = (entry for entry in path.iterdir() if not entry.name.startswith("."))
     names = sorted((entry for entry in shown if entry.suffix.lower() in FRAME_EXTENSIONS), key=_natural)
     if not names:
         raise ValueError(f"{path} has no frames (PNG, JPEG, TIFF, ...); {ADVICE}")
-    said: set[str] = set()
-    for name in names:
-        yield read_pixels(name, said)
+    return names
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -75,10 +104,6 @@ def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> deque[np.n
                 f"{path}: frame {number} is {_size(frame)}, the first is {_size(kept[0])}; make all frames alike first"
             )
         kept.append(frame)
-        if len(kept) * frame.size > LARGEST_SAMPLES:
-            raise ValueError(
-                f"{path} holds more than the {LARGEST_SAMPLES} numbers supported; set max_frames or height"
-            )
     if not kept:
         raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
     return kept

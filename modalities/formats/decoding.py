@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from modalities.formats.frames import LUMA, UNKNOWN, UNSTATED, frame_pixels, is_large, is_oblique, is_turned
-from modalities.formats.inputs import in_file, warn
+from modalities.formats.frames import LUMA, UNKNOWN, UNSTATED, is_large, is_oblique, is_turned
+from modalities.formats.inputs import warn
 from modalities.formats.pixels import LARGEST_PIXELS
 
 # FFmpeg's flag of streams that are attached pictures.
@@ -20,10 +20,10 @@ FOLDER_RATE = 25.0
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames [H, W, C] as stored, their times [T] in seconds (None: even, `rate` a second), the unit that rounds these
-    times, the width and height of a pixel, and what `frames` says of colours."""
+    """Frames [H, W, C] as stored (of a long clip, in their files), their times [T] in seconds (None: even, `rate` a
+    second), the unit that rounds these times, the width and height of a pixel, and what `frames` says of colours."""
 
-    frames: deque[np.ndarray]
+    frames: deque[np.ndarray] | Any
     rate: float
     times: np.ndarray | None = None
     rounding: float = 0.0
@@ -36,7 +36,7 @@ class Clip:
         return (len(self.frames) - 1) / self.rate if self.times is None else float(self.times[-1] - self.times[0])
 
 
-def video_stream(path: Path, container: Any, advice: str) -> Any:
+def video_stream(path: Path, container: Any, advice: str, quiet: bool = False) -> Any:
     """The stream that players choose: never a cover picture, of which FFmpeg knows only by a flag."""
     streams = [stream for stream in container.streams.video if not stream.disposition.value & COVER]
     if not streams:
@@ -44,7 +44,7 @@ def video_stream(path: Path, container: Any, advice: str) -> Any:
         raise ValueError(f"{path} has no video stream{pictures}; {advice}")
     best = container.streams.best("video")
     best = best if best in streams else streams[0]
-    if len(streams) > 1:
+    if len(streams) > 1 and not quiet:
         warn(f"{path.name} has {len(streams)} video streams: stream {best.index} is read")
     return best
 
@@ -65,26 +65,32 @@ def decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 @dataclass
 class Seen:
-    """What is noted of frames while they are decoded: their times, and what is said of the first."""
+    """What is noted of frames while they are decoded: their times, which are key frames, what is said of the first."""
 
     times: list[int | None] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
     first: Any = None
     interlaced: int = 0
     damaged: int = 0
 
-    def pixels(self, path: Path, frames: Iterable[Any]) -> Iterator[np.ndarray]:
-        """Pixels of PyAV's `frames`, upright; raises ValueError for too many of them, and for unknown colours."""
+    def noted(self, path: Path, frames: Iterable[Any]) -> Iterator[Any]:
+        """PyAV's `frames`; raises ValueError for too many pixels, and for a size that changes."""
         for frame in frames:
             if frame.width * frame.height > LARGEST_PIXELS:
                 raise ValueError(f"{path} has frames of more than {LARGEST_PIXELS} pixels; scale them down first")
             self.first = self.first or frame
+            if (kind := _kind(frame)) != (wanted := _kind(self.first)):
+                raise ValueError(
+                    f"{path}: frame {len(self.times)} is {kind}, the first is {wanted}; make all frames alike first"
+                )
+            if frame.key_frame:
+                self.keys.append(len(self.times))
             self.times.append(frame.pts)
             self.interlaced += frame.interlaced_frame
             self.damaged += frame.is_corrupt
-            with in_file(path):
-                yield frame_pixels(frame)
+            yield frame
 
-    def clip(self, path: Path, kept: deque[np.ndarray], stream: Any) -> Clip:
+    def clip(self, path: Path, kept: Any, stream: Any) -> Clip:
         """The clip of the frames `kept`, with warnings of what is ignored."""
         for number, what in ((self.interlaced, "interlaced"), (self.damaged, "damaged")):
             if number:
@@ -105,6 +111,10 @@ class Seen:
                 warn(f"{path.name} has frame times that do not increase: read as {rate:g} even frames a second")
             return Clip(kept, rate, None, 0.0, sides, colour)
         return Clip(kept, rate_of(times, rate, tick), times, tick, sides, colour)
+
+
+def _kind(frame: Any) -> str:
+    return f"{frame.width} x {frame.height} of {frame.format.name}{', turned' if is_turned(frame) else ''}"
 
 
 def rate_of(times: np.ndarray, declared: float, rounding: float) -> float:

@@ -5,15 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from files.inputs import LARGEST_FILE, LARGEST_TEXT, existing_file, warn
-from signals.metadata import LARGEST_SAMPLES
+from signals.metadata import LARGEST_SAMPLES, LARGEST_STORED
 
-__all__ = ["LARGEST_FILE", "LARGEST_SAMPLES", "LARGEST_TEXT", "bounded", "existing_file", "in_file", "warn"]
+__all__ = [
+    "LARGEST_FILE",
+    "LARGEST_SAMPLES",
+    "LARGEST_STORED",
+    "LARGEST_TEXT",
+    "bounded",
+    "existing_file",
+    "in_file",
+    "warn",
+]
 
 
-def bounded(what: str | Path, samples: int, advice: str) -> None:
-    """Raise ValueError for a signal of more numbers than the limit on memory allows."""
-    if samples > LARGEST_SAMPLES:
-        raise ValueError(f"{what} has {samples} numbers, more than the {LARGEST_SAMPLES} supported; {advice}")
+def bounded(what: str | Path, samples: int, advice: str, most: int | None = None) -> None:
+    """Raise ValueError for a signal of more numbers than `most`, or than the limit on memory allows."""
+    if samples > (most or LARGEST_SAMPLES):
+        raise ValueError(f"{what} has {samples} numbers, more than the {most or LARGEST_SAMPLES} supported; {advice}")
 
 
 @contextmanager

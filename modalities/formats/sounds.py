@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import bounded, existing_file, warn
+from files.stored import LARGE, Array, all_finite
+from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, warn
+from modalities.formats.longsounds import long_recording
 from modalities.formats.whole import check_whole
 
 ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
@@ -29,9 +31,10 @@ GUID_END = bytes.fromhex("000000001000800000aa00389b71")
 
 
 class Sound(NamedTuple):
-    """Samples [S, c] (float32), how many a second, the WAV channel mask (0: not known), and S as the header has it."""
+    """Samples [S, c] (float32; many stay in their file), how many a second, the WAV channel mask (0: not known), and S
+    as the header has it."""
 
-    samples: np.ndarray
+    samples: Array
     rate: int
     channel_mask: int = 0
     announced: int = 0
@@ -42,7 +45,7 @@ def read_sound(path: Path) -> Sound:
 
     Raises FileNotFoundError, or ValueError also for files that are much shorter than their header says.
     """
-    path = existing_file(path, "a recording", ADVICE)
+    path = existing_file(path, "a recording", ADVICE, LARGEST_STORED)
     check_whole(path, ADVICE, min(SLACK, int(SLACK_SHARE * path.stat().st_size)))
     sound = _by_libsndfile(path) or _by_ffmpeg(path)
     count = len(sound.samples)
@@ -51,7 +54,7 @@ def read_sound(path: Path) -> Sound:
         raise ValueError(f"{path} announces {sound.announced} samples and has {count}; copy it again, or {ADVICE}")
     if short > 0:
         warn(f"{path.name} announces {sound.announced} samples and has {count}, which are read")
-    if not np.isfinite(sound.samples).all():
+    if not all_finite(sound.samples):
         raise ValueError(f"{path} has samples that are NaN, infinite or beyond 32-bit floats; fix the file first")
     return sound
 
@@ -63,12 +66,13 @@ def _by_libsndfile(path: Path) -> Sound | None:
     try:
         info = soundfile.info(str(path))
         if 0 < info.frames < np.iinfo(np.int64).max:
-            bounded(path, info.frames * info.channels, "cut out a shorter piece")
+            large = info.frames * info.channels >= LARGE
+            bounded(path, info.frames * info.channels, "cut out a shorter piece", LARGEST_STORED if large else None)
             # It leaves the channels of Ogg files in Vorbis's own order, and no channel mask is to be had from it.
             if info.channels > 2 and info.format == "OGG":
                 return None
-            samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-            return Sound(samples, int(rate), _mask(path) if info.channels > 2 else 0, info.frames)
+            samples = long_recording(path) if large else soundfile.read(str(path), dtype="float32", always_2d=True)[0]
+            return Sound(samples, int(info.samplerate), _mask(path) if info.channels > 2 else 0, info.frames)
     except soundfile.LibsndfileError:
         return None
     warn(f"{path.name} states no length: read up to its end")
@@ -130,7 +134,7 @@ def _mask_of(stream: Any) -> int:
     return sum(1 << bit for bit in bits) if ordered else 0
 
 
-def write_wav(path: Path, samples: np.ndarray, rate: int, channel_mask: int = 0) -> Path:
+def write_wav(path: Path, samples: Array, rate: int, channel_mask: int = 0) -> Path:
     """Write samples [S, c] as 32-bit float WAV, so that nothing is clipped or rounded, atomically.
 
     More than two channels are written as WAVE_FORMAT_EXTENSIBLE with their mask (Microsoft, mmreg.h).
