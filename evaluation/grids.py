@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from evaluation.destination import Destination, print_report
 from evaluation.measuring import fit_error, measure, warn_of_fit
 from evaluation.references import Reference, warn
+from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
@@ -19,6 +19,7 @@ from modalities.formats.grids import write_values
 from modalities.modality import Modality
 from models import Field
 from models.varying import CovarianceFilter, Filter
+from signals.masks import own_channels
 from utils import progress_bar
 
 LARGEST_OUTPUT = 1 << 31
@@ -49,7 +50,9 @@ def evaluate(
         task = bar.add_task("filtering", total=1.0, note="")
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": warn}
         start = time.perf_counter()
-        result = chosen.apply(field, shape, **options, share=field.origin.metadata.known is not None)
+        share = field.origin.metadata.known is not None
+        room = room_if_large((*shape, own_channels(field.config.channels, field.origin.metadata.known) + share))
+        result = chosen.apply(field, shape, **options, share=share, out=room)
         report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
         report |= fit_error(kernel, chosen, field)
         signed = chosen.signed or None
@@ -66,9 +69,7 @@ def evaluate(
     return report
 
 
-def write_result(
-    field: Field, result: np.ndarray, target: Destination, signed: bool | None
-) -> tuple[np.ndarray, list[Path]]:
+def write_result(field: Field, result: Any, target: Destination, signed: bool | None) -> tuple[Any, list[Path]]:
     """Write a result [..., c], or [..., c + 1] with the share of known weight of a signal with missing samples, which
     becomes known.npy in a folder; returns the result alone and the files."""
     kind, metadata, shares = find(field.origin.modality), field.origin.metadata, []
@@ -81,7 +82,7 @@ def write_result(
 
 
 def write_comparison(
-    field: Field, result: np.ndarray, reference: Reference, target: Destination, signed: bool | None
+    field: Field, result: Any, reference: Reference, target: Destination, signed: bool | None
 ) -> list[Path]:
     """Draw signal, result and, where it is known everywhere, what it should be, into a folder."""
     if target.alone:

@@ -25,7 +25,7 @@ LARGE_ERROR = 0.1
 FIT_LIMITS = {"psnr": 60.0, "snr": 50.0}
 
 
-def measure(result: np.ndarray, reference: Reference, radius: np.ndarray, field: Field) -> dict[str, Any]:
+def measure(result: Any, reference: Reference, radius: np.ndarray, field: Field) -> dict[str, Any]:
     """Metrics against what was asked for, on the 'whole' signal and on the 'interior' where the kernel does not reach
     over the border; where that is an exact kernel ('ideal', the same), the part of the 'field', compared with what its
     Diracs would give, and of their 'fit'."""

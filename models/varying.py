@@ -76,11 +76,14 @@ class Filter:
         return {"diracs": len(widest), "kernels": len(self.kernels), "radius": widest.radius.tolist(),
                 "mass": widest.mass, "order": widest.order}  # fmt: skip
 
-    def apply(self, field: Field, shape: Sequence[int], progress: Progress | None = None, **options: Any) -> np.ndarray:
-        """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; options as Field.filter."""
+    def apply(
+        self, field: Field, shape: Sequence[int], progress: Progress | None = None, out: Any = None, **options: Any
+    ) -> Any:
+        """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; `out` and options as
+        Field.filter."""
         if self.angles is None:
             scale = None if self.factors is None else resampled(self.factors, shape)
-            return field.filter(self.kernels[0], shape, scale=scale, progress=progress, **options)
+            return field.filter(self.kernels[0], shape, scale=scale, progress=progress, out=out, **options)
         done = iter(range(1, len(self.kernels) + 1))
 
         def filtered(kernel: SparseKernel) -> np.ndarray:
