@@ -10,18 +10,12 @@ from pathlib import Path
 import click
 import numpy as np
 
+from evaluation.maps import fovea
 from files import atomic_write
 from files.folders import refuse_existing
 from modalities import find
 from signals import coordinates
 from utils import clear_errors
-
-
-def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
-    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is."""
-    y, x = np.meshgrid(*[coordinates(n) for n in shape], indexing="ij")
-    distance = np.hypot(y - row, x - column)
-    return distance / max(float(distance.max()), 1e-12)
 
 
 def depth(shape: tuple[int, ...], row: float, slope: float = 0.8) -> np.ndarray:

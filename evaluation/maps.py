@@ -16,6 +16,7 @@ from models import Field
 from models.convolution import check_reach
 from models.filtering import sparse_kernel
 from models.varying import CovarianceFilter, Filter, turned_covariances
+from signals import coordinates
 
 # Kernels that are blended by angle.
 ANGLES = 12
@@ -66,6 +67,13 @@ def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"{path} must hold finite numbers from 0 to 1: scale it first")
     return values
+
+
+def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
+    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is."""
+    y, x = np.meshgrid(*[coordinates(n) for n in shape], indexing="ij")
+    distance = np.hypot(y - row, x - column)
+    return distance / max(float(distance.max()), 1e-12)
 
 
 def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:

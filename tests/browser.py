@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,18 @@ def chromium() -> str:
     if path is None:
         pytest.skip("needs pip install playwright and apt-get install chromium", allow_module_level=True)
     return path
+
+
+@contextlib.contextmanager
+def browser_of() -> Iterator[Any]:
+    """A browser; skips the tests of a module that has none."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        found = started.chromium.launch(executable_path=path, args=FLAGS)
+        yield found
+        found.close()
 
 
 @contextlib.contextmanager

@@ -6,14 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from browser import FLAGS, Watched, chromium, served
+from browser import Watched, browser_of, chromium, served
 from viewer_cases import KERNELS, OTHERS, session_of
 
 from modalities import MODALITIES
 from viewer.given import Given
 from viewer.server import App
 
-CHROMIUM = chromium()
+chromium()
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,8 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with browser_of() as found:
         yield found
-        found.close()
 
 
 def opened(browser, address: str, name: str = "image", **context) -> Watched:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from make_map import fovea
+from evaluation.maps import fovea
 from models.interpolation import interpolation
 from models.varying import Filter, resampled
 
