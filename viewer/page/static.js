@@ -93,7 +93,7 @@ async function start(packed) {
     const found = await draw(false, pause);
     if (!found) return;
     kernelPanel($('drawn'), kernelParts(one, values.radius / kernel().radius, data.n), kernel().signed);
-    $('diracs').textContent = `${kernel().diracs} Diracs (red +, blue −), radius ${values.radius.toPrecision(3)}, products ${one.weights.length}`;
+    $('diracs').textContent = `${kernel().diracs} Diracs (red +, blue −), radius ${values.radius.toPrecision(3)}, ${one.weights.length > 1 ? `a sum of ${one.weights.length} products` : 'a product'}`;
     if (samples) await compare(found, pause);
   }
 
