@@ -23,6 +23,7 @@ from kernels.library import Kernel
 from models.checkpoint import load_checkpoint, origin_entries, parse_origin
 from models.config import FieldConfig, Origin
 from models.convolution import KernelError
+from models.device import full_float32
 from models.field import Field
 from signals.tiling import Index, Tiling
 
@@ -128,6 +129,7 @@ class TiledField(Field):
                               "are too coarse for it: use a larger --tile, or a rounder kernel")  # fmt: skip
         return level
 
+    @full_float32()
     def filter(
         self, kernel: Kernel | SparseKernel, shape: Sequence[int] | None = None, *, at: Any = None, scale: Any = None,
         covariance: Any = None, out: Any = None, **settings: Any,

@@ -52,6 +52,6 @@ def fit_in_tiles(
     plan = plan_tiles(signal, order, half_size, margin, boundary, tile, resolved.to_dict(), place,
                       str(pick_device(device)))  # fmt: skip
     with Display() as display:
-        field = fit_tiles(plan, signal, display)
+        field = fit_tiles(plan, signal, display).to(plan.device)
     field.holder = holder
     return field

@@ -72,11 +72,13 @@ def monte_carlo(
     Every point has its own stream: independent uniforms, or one lattice rotated at random for each point,
     which is as unbiased and much less noisy (Cranley & Patterson 1976).
     """
-    n, columns = order + 1, list(axes)
-    size = (len(points), len(columns), n)
+    n = order + 1
+    size = (len(points), len(axes), n)
+    # Uploaded once, and not as a list with every sample.
+    columns = xp.asarray(list(axes))
     h = xp.asarray([knot_spacing(order, s) for s in half_size])
     start = generator.random(size)
-    steps = xp.asarray(additive_steps(len(columns) * n).reshape(1, len(columns), n))
+    steps = xp.asarray(additive_steps(len(axes) * n).reshape(1, len(axes), n))
     total = 0.0
     for index in range(samples):
         uniforms = (start + index * steps) % 1.0 if sampler == "lattice" else generator.random(size)

@@ -204,6 +204,29 @@ def covariances(name: str) -> dict[str, int]:
     return both(field, lambda f: f.filter(kernel, at=points, covariance=sigma))
 
 
+def in_tiles() -> dict[str, int]:
+    """Tiles solved on the GPU, filtered on a grid, at points and with a covariance each, as on the CPU."""
+    signal, rng = smooth_signal((34, 29), 1), np.random.default_rng(0)
+    points, kernel = rng.uniform(-1, 1, (50, 2)), nfconv.gaussian(sigma=0.1)
+    sigma = np.tile(np.diag([0.02, 0.01]), (50, 1, 1))
+    options: dict[str, Any] = {"tile": 16, "factor": "spline", "core_size": 500, "accuracy": 0}
+    found, wanted = (nfconv.fit(signal, 0.2, 1, 0.5, device=device, **options) for device in ("cuda", "cpu"))
+    assert found.device == CUDA and len(list(found.folder.glob("level_0/*.pth"))) > 1
+    torch.set_float32_matmul_precision("high")
+    gpu.events.clear()
+    for ask in (
+        lambda f: f.filter(kernel),
+        lambda f: f.filter(kernel, at=points),
+        lambda f: f.filter(nfconv.gaussian(), at=points, covariance=sigma),
+    ):
+        closely(ask(found), ask(wanted), 1e-4)
+    on_gpu = found.filter(kernel, at=torch.as_tensor(points).to(CUDA))
+    assert on_gpu.device == CUDA
+    closely(on_gpu.cpu(), wanted.filter(kernel, at=points), 1e-4)
+    torch.set_float32_matmul_precision("highest")
+    return {event: count for event, count in gpu.events.items() if event.startswith("imprecise")}
+
+
 def evaluated() -> dict[str, int]:
     """eval.py --device cuda: the same result as on the CPU, and the device named once."""
     with tempfile.TemporaryDirectory() as name:
@@ -230,5 +253,6 @@ CASES: dict[str, Callable[[], dict[str, int]]] = {
     **{f"points: {name}": lambda name=name: at_points(name) for name in ("swish", "mlp", "splines", "tables")},
     "varying": varying,
     **{f"covariances: {name}": lambda name=name: covariances(name) for name in ("swish", "mlp", "sine")},
+    "tiles": in_tiles,
     "eval.py": evaluated,
 }

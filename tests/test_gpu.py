@@ -86,8 +86,9 @@ def test_the_loss_is_looked_at_in_every_tenth_step_and_the_last(reports):
     assert events_of(reports["the loss"]) == {look: 4}
 
 
-def test_runs_in_folders_multiply_in_full_float32_whatever_was_set(reports):
-    assert events_of(reports["a run in a folder"]) == {}
+@pytest.mark.parametrize("name", ["a run in a folder", "tiles"])
+def test_products_are_in_full_float32_whatever_was_set(reports, name):
+    assert events_of(reports[name]) == {}
 
 
 def test_what_only_preparing_requires_is_not_kept(reports):
@@ -95,9 +96,9 @@ def test_what_only_preparing_requires_is_not_kept(reports):
 
 
 def test_every_kind_of_filtering_answers_as_on_a_cpu(reports):
-    kinds = ("grid: ", "points: ", "varying", "covariances: ", "eval.py")
+    kinds = ("grid: ", "points: ", "varying", "covariances: ", "tiles", "eval.py")
     found = [name for name in reports if name.startswith(kinds)]
-    assert len(found) == 22
+    assert len(found) == 23
     for name in found:
         events = events_of(reports[name])
         # A few for each axis and kernel: see `gpu_cases.at_points` for those that grow with nothing.
@@ -106,7 +107,7 @@ def test_every_kind_of_filtering_answers_as_on_a_cpu(reports):
 
 def test_every_case_is_looked_at(reports):
     named = {f"steps: {name}" for name in SUPERVISIONS} | {"the loss", "a run in a folder", "memory", *FAULTS}
-    assert len(reports) == len(named) + 22 and named <= set(reports)
+    assert len(reports) == len(named) + 23 and named <= set(reports)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -12,10 +12,16 @@ SHORTAGES = {
     "CUDA": lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")),
     "driver": lambda: (_ for _ in ()).throw(torch.AcceleratorError("CUDA error: out of memory")),
     "cuBLAS": lambda: (_ for _ in ()).throw(
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasSgemm(...)`")
     ),
     "cuSOLVER": lambda: (_ for _ in ()).throw(
-        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`")
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnXsyevd(...)`")
+    ),
+    "a handle of cuBLAS": lambda: (_ for _ in ()).throw(
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`")
+    ),
+    "a handle of cuSOLVER": lambda: (_ for _ in ()).throw(
+        RuntimeError("cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnCreate(handle)`")
     ),
 }
 

@@ -145,8 +145,10 @@ class DeviceArray(NDArrayOperatorsMixin):
 
 
 def _held(value):
-    if isinstance(value, np.ndarray):
-        raise TypeError("a NumPy array meets a device array")
+    if isinstance(value, np.ndarray | list):
+        raise TypeError("a NumPy array, or a list that becomes one, meets a device array")
+    if isinstance(value, tuple):
+        return tuple(map(_held, value))
     return value.held if isinstance(value, DeviceArray) else value
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from checkout import Checkout
@@ -70,6 +71,16 @@ def test_a_build_without_cuda_is_not_marked_as_done(checkout):
     assert not (checkout.root / ".venv" / "requirements.installed").exists()
     code, _, errors = checkout.run("setup.sh", NFC_TORCH="cu12")
     assert code == 1 and "NFC_TORCH must be cpu, cuda, cu126 or cu130, not cu12" in errors
+
+
+def test_conda_names_the_same_builds_of_the_same_version(checkout):
+    own = Path(__file__).resolve().parent.parent
+    pinned = re.search(r"^torch==(\S+)$", (own / "requirements.txt").read_text(), re.MULTILINE)
+    offered = re.findall(r"# - torch==(\S+)\+(cu\d+)$", (own / "environment.yml").read_text(), re.MULTILINE)
+    assert [version for version, _ in offered] == 2 * [pinned.group(1)]
+    for _, build in offered:
+        checkout.pretend_cuda("13.0")
+        assert checkout.run("setup.sh", NFC_TORCH=build)[0] == 0
 
 
 def test_changed_requirements_install_again(checkout):

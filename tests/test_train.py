@@ -27,6 +27,7 @@ def test_the_program_and_the_function_train_the_same_field(tmp_path, truth_file)
     flags = {"monte_carlo": truth_file, "summary": tmp_path / "runs", "experiment_name": "a"} | TINY
     result = call(program, **flags, num_steps=12, seed=3, precision=64)
     assert result.exit_code == 0, result.output
+    assert result.output.count("device: ") == result.output.count("device: cpu (1 threads)\n") == 1
     final, _ = load_checkpoint(tmp_path / "runs" / "a" / "model_final.pth")
     field = train(undrawn_truth(), **TINY, num_steps=12, seed=3, precision=64, display=SILENT)
     assert all(torch.equal(value, final.state_dict()[name]) for name, value in field.state_dict().items())

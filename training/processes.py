@@ -173,7 +173,7 @@ def joined(device: str) -> Iterator[tuple[OneProcess, torch.device]]:
     dist.destroy_process_group()
 
 
-def first_to_fail(store: dist.Store, rank: int) -> bool:
+def first_to_fail(store: "dist.Store", rank: int) -> bool:
     """Whether no other process has failed before; the leading one is where nothing can be asked any more."""
     try:
         return store.add("failed", 1) == 1
