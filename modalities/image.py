@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from files.folders import refuse_existing
 from files.pictures import open_picture
 from files.stored import Array, Stored, as_array, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
@@ -20,7 +21,7 @@ from modalities.figures import Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file, warn
-from modalities.formats.pixels import write_exr, write_png
+from modalities.formats.pixels import write_encoded, write_exr, write_png
 from modalities.modality import Comparison, Modality, Sample
 from signals import Signal, spacing
 from signals.measures import mse, peak, psnr, snr, ssim
@@ -30,6 +31,8 @@ from signals.units import Ruler
 LARGEST_CHANNELS = 256
 # Most rows and columns of a preview.
 PREVIEW = 1024
+# What people expect of pictures beside what `save` writes: JPEG, which is lossy, and WebP.
+ENCODED = (".jpg", ".jpeg", ".webp")
 # Places of pixels are 32-bit numbers in EXR.
 LARGEST_PLACE = 1 << 30
 
@@ -85,7 +88,7 @@ class Image(Modality):
     number = 1
     metadata_type = ImageMetadata
     filtered = "yx"
-    results = (".png", ".npy", ".exr", ".tif", ".tiff", ".zarr")
+    results = (".png", ".npy", ".exr", ".tif", ".tiff", ".zarr", *ENCODED)
     extensions = (
         ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pbm", ".pgm", ".ppm", ".pnm",
         ".pam", ".pfm", ".hdr", ".exr", ".zarr",
@@ -139,6 +142,17 @@ class Image(Modality):
         if own.float:
             written.append(write_exr(folder / "output.exr", values, own.alpha, own.windows))
         return written
+
+    def save_as(self, values: np.ndarray, path: Path, metadata: Metadata, signed: bool | None = None) -> Path:
+        """As every modality, and the picture as JPEG, with a printed warning, or as WebP."""
+        if path.suffix.lower() not in ENCODED:
+            return super().save_as(values, path, metadata, signed)
+        own = metadata_of(ImageMetadata, metadata)
+        refuse_existing(path)
+        if path.suffix.lower() != ".webp":
+            warn(f"{path.name}: JPEG is lossy{', and has no alpha' * own.alpha}; name a .png for all 8 bits, a .npy for"
+                 " the values")  # fmt: skip
+        return write_encoded(path, _shown(own, shown_size(values, own, signed), np.asarray(values)))
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak of PSNR and SSIM, and SSIM where the image is large enough."""

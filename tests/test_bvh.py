@@ -116,7 +116,9 @@ def wrapped(text: str, count: int) -> bytes:
 DRESSES = {
     "Ctrl-Z": lambda text: text.encode() + b"\x1a\r\nrubbish",
     "zeros": lambda text: text.encode() + b"\0" * 100,
+    "zeros in lines": lambda text: text.replace("\n", "\0\n").encode(),
     "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-32": lambda text: text.encode("utf-32"),
     "UTF-16, big end": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
     "UTF-16 without mark": lambda text: text.encode("utf-16-le"),
     "mark, Windows": lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),

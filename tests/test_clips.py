@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from modalities import find
+from modalities.formats.decoding import rate_of
 from modalities.video import VideoMetadata
 
 VIDEO = find("video")
@@ -100,6 +101,13 @@ def test_the_rate_is_that_of_the_times(tmp_path, capsys):
     signal = VIDEO.load(tmp_path / "a.webm")
     assert signal.metadata.fps == pytest.approx(23 / ((stamps[-1] - stamps[0]) / 1000))
     assert (signal.shape[2], capsys.readouterr().err) == (24, "")
+
+
+def test_a_rate_that_no_file_states_is_that_of_the_times_alone():
+    times = np.arange(24) / 24
+    assert rate_of(times, None, 1 / 24) == pytest.approx(24)
+    assert rate_of(times, 25.0, 1 / 24) == 25.0  # such a unit cannot tell them apart
+    assert rate_of(times, 25.0, 1e-3) == pytest.approx(24)
 
 
 STAMPS = [0, 40, 80, 120, 160, 360, 560, 760, 800, 840]

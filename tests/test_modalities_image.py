@@ -103,6 +103,29 @@ def test_png_is_clipped_and_numbers_are_not(tmp_path, channels):
     np.testing.assert_array_equal(np.load(tmp_path / "output.npy"), values)
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_results_may_be_named_as_jpeg_and_webp(tmp_path, capsys, channels, alpha):
+    y, x = np.mgrid[:40, :60]
+    values = np.stack([0.5 + 0.4 * np.sin(x / 9 + y / 7 + c) for c in range(channels)], axis=-1)
+    metadata = ImageMetadata(alpha=alpha)
+    if alpha:
+        opacity = np.clip(x / 50, 0.2, 1)[..., None]
+        values = np.concatenate([np.broadcast_to(values, (40, 60, 3)) * opacity, opacity], axis=-1)
+    colours = values[..., :3] if alpha else np.broadcast_to(values, (40, 60, 3))
+    for name, within in (("a.jpg", 0.03), ("b.JPEG", 0.03), ("c.webp", 0.5 / 255 + (0.003 if alpha else 0))):
+        IMAGE.save_as(values, tmp_path / name, metadata)
+        assert ("JPEG is lossy" in capsys.readouterr().err) == (name != "c.webp")
+        with Image.open(tmp_path / name) as written:
+            found = np.asarray(written.convert("RGBA" if alpha else "RGB")) / 255.0
+        found = found[..., :3] * found[..., 3:] if alpha else found
+        np.testing.assert_allclose(found, colours, atol=within)  # over black where there is alpha
+        with pytest.raises(ValueError, match="never overwritten"):
+            IMAGE.save_as(values, tmp_path / name, metadata)
+    with pytest.raises(ValueError, match=r"\.jpg does not hold 70000 x 1 pixels"):
+        IMAGE.save_as(np.zeros((1, 70000, 3)), tmp_path / "d.jpg", ImageMetadata())
+
+
 def test_light_is_encoded_for_the_screen():
     grey = np.full((1, 1, 3), 0.2140)
     assert picture(grey, linear=True).tolist() == [[[127, 127, 127]]]

@@ -63,11 +63,25 @@ def test_what_lacks_much_of_its_samples_is_cut_off(tmp_path, size):
         AUDIO.load(wave(tmp_path / "a.wav", size))
 
 
-@pytest.mark.parametrize(("size", "warned"), [(0, True), (0xFFFFFFFF, False), (0x7FFFFFFF, False), (0x80000000, False)])
-def test_a_recorder_that_never_knew_its_length(tmp_path, capsys, size, warned):
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000])
+def test_a_recorder_that_never_knew_its_length(tmp_path, capsys, size):
     path = wave(tmp_path / "a.wav", size)
     np.testing.assert_array_equal(loaded(path), NOISE / np.float32(32768))
-    assert capsys.readouterr().err == ("warning: a.wav states no length: read up to its end\n" if warned else "")
+    assert capsys.readouterr().err == "warning: a.wav states no length: read up to its end\n"
+
+
+@pytest.mark.parametrize("lengths", [bytes(24), b"\xff" * 24])
+def test_a_large_recording_that_never_knew_its_length(tmp_path, capsys, lengths):
+    """RF64 keeps its lengths in a chunk apart, which a recorder that stops early has not filled in."""
+    soundfile.write(tmp_path / "a.wav", NOISE, 8000, format="RF64", subtype="PCM_16")
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    assert data[12:16] == b"ds64"
+    data[20:44] = lengths
+    place = data.index(b"data") + 4
+    data[place : place + 4] = b"\xff" * 4
+    (tmp_path / "a.wav").write_bytes(bytes(data))
+    np.testing.assert_array_equal(loaded(tmp_path / "a.wav"), NOISE / np.float32(32768))
+    assert capsys.readouterr().err == "warning: a.wav states no length: read up to its end\n"
 
 
 def test_samples_behind_the_stated_length_are_said(tmp_path, capsys):
@@ -87,6 +101,15 @@ def test_a_flac_stream_without_a_length(tmp_path, capsys):
     (tmp_path / "a.flac").write_bytes(bytes(data))
     np.testing.assert_array_equal(loaded(tmp_path / "a.flac"), NOISE / np.float32(32768))
     assert "states no length" in capsys.readouterr().err
+
+
+def test_a_flac_that_goes_on_behind_its_length_is_said(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.flac", NOISE, 8000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[22:26] = (2000).to_bytes(4, "big")
+    (tmp_path / "a.flac").write_bytes(bytes(data))
+    np.testing.assert_array_equal(loaded(tmp_path / "a.flac"), NOISE[:2000] / np.float32(32768))
+    assert "a.flac continues for 1000 samples behind the length it states" in capsys.readouterr().err
 
 
 def test_a_flac_cut_in_half_is_refused(tmp_path):
@@ -119,16 +142,23 @@ def test_other_uncompressed_files_that_are_cut(tmp_path, capsys, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "chunk", "offset", "length"),
-    [("a.au", b".snd", 8, 4), ("a.caf", b"data", 4, 8), ("a.aiff", b"SSND", 4, 4)],
+    ("name", "chunk", "offset", "size"),
+    [
+        ("a.au", b".snd", 8, b"\xff" * 4),
+        ("a.caf", b"data", 4, b"\xff" * 8),
+        ("a.aiff", b"SSND", 4, b"\xff" * 4),
+        ("a.w64", b"data", 16, b"\xff" * 7 + b"\x7f"),  # as FFmpeg does
+        ("a.w64", b"data", 16, b"\xff" * 8),
+    ],
 )
-def test_other_streams_that_never_knew_their_length(tmp_path, name, chunk, offset, length):
+def test_other_streams_that_never_knew_their_length(tmp_path, capsys, name, chunk, offset, size):
     soundfile.write(tmp_path / name, NOISE, 8000, format=name[2:].upper(), subtype="PCM_16")
     data = bytearray((tmp_path / name).read_bytes())
     place = data.index(chunk) + offset
-    data[place : place + length] = b"\xff" * length
+    data[place : place + len(size)] = size
     (tmp_path / name).write_bytes(bytes(data))
     np.testing.assert_array_equal(loaded(tmp_path / name)[:2990], (NOISE / np.float32(32768))[:2990])
+    assert f"{name} states no length" in capsys.readouterr().err
 
 
 def test_a_damaged_block_is_refused(tmp_path):

@@ -191,6 +191,24 @@ def test_alpha_beside_inks_is_scaled_with_them(path):
     np.testing.assert_allclose(picture.values()[..., 3], stored[..., 4] / 255, atol=1e-5)
 
 
+def test_pixels_that_a_mask_hides_have_no_value(path):
+    """GDAL_TIFF_INTERNAL_MASK: a second page of bits, 0 where there is no data."""
+    mask = np.ones(GREY.shape, bool)
+
+    def written() -> None:
+        with tifffile.TiffWriter(path) as file:
+            file.write((RGB >> 8).astype(np.uint8), photometric="rgb")
+            file.write(mask, photometric="mask", subfiletype=4)
+
+    written()
+    np.testing.assert_array_equal(read_picture(path).pixels, RGB >> 8)
+    mask[3:5, 7] = False
+    written()
+    np.testing.assert_array_equal(read_picture(path).missing, ~mask)
+    with pytest.raises(ValueError, match="2 of 660 pixels"):
+        find("image").load(path)
+
+
 def test_what_nobody_sees_needs_no_value(path):
     values = np.ones((3, 4, 4), np.float32)
     values[1, 2] = (np.nan, -1e38, 5, 0)

@@ -5,6 +5,15 @@ Below kernels and modalities, since both read pictures. Libraries are imported i
 
 from files.pictures.picture import ADVICE, LARGEST_PIXELS, Picture
 from files.pictures.reading import open_picture, read_picture
-from files.pictures.writing import write_exr, write_png
+from files.pictures.writing import write_encoded, write_exr, write_png
 
-__all__ = ["ADVICE", "LARGEST_PIXELS", "Picture", "open_picture", "read_picture", "write_exr", "write_png"]
+__all__ = [
+    "ADVICE",
+    "LARGEST_PIXELS",
+    "Picture",
+    "open_picture",
+    "read_picture",
+    "write_encoded",
+    "write_exr",
+    "write_png",
+]

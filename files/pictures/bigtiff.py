@@ -16,6 +16,7 @@ from files.pictures.tiff import (
     choose,
     coloured,
     damaged,
+    mask_of,
     obstacle,
     quiet,
     tag,
@@ -41,7 +42,7 @@ def open_tiff(path: Path) -> Picture | None:
             if pixels * page.samplesperpixel < LARGE or not apart or obstacle(page):
                 return None
             check_layout(path, page)
-            if tag(page, ORIENTATION, 1) != 1:
+            if tag(page, ORIENTATION, 1) != 1 or mask_of(file, page):
                 return None
             samples = _stored_samples(path, page)
             few = coloured(path, page, samples[:1, :1])

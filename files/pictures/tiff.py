@@ -54,6 +54,7 @@ def read_tiff(path: Path) -> Picture:
                 if reason := obstacle(page):
                     return replace(_by_opencv(path, page, reason), notes=tuple(notes))
                 picture = coloured(path, page, _samples(page))
+                picture = _masked(picture, file, page)
                 orientation = tag(page, ORIENTATION, 1)
         except READING_ERRORS as error:
             if str(path) in str(error):
@@ -102,6 +103,22 @@ def choose(file: "TiffFile") -> tuple["TiffPage", list[str]]:
 def _kind(page: "TiffPage") -> int:
     """NewSubfileType (1: smaller copy, 4: mask), from the older SubfileType where there is no other."""
     return tag(page, 254, 1 if tag(page, 255, 1) == 2 else 0)
+
+
+def _masked(picture: Picture, file: "TiffFile", page: "TiffPage") -> Picture:
+    """`picture`, without a value where a page that is the mask of `page` says so, as GDAL writes them."""
+    mask = mask_of(file, page)
+    hidden = None if mask is None else _samples(mask)[..., 0] == 0
+    if hidden is None or not hidden.any():
+        return picture
+    return replace(picture, missing=hidden if picture.missing is None else hidden | picture.missing)
+
+
+def mask_of(file: "TiffFile", page: "TiffPage") -> "TiffPage | None":
+    """The mask of a page, as large as it; None where there is none."""
+    pages: Iterator[Any] = (other.aspage() for other, _ in zip(file.pages, range(LARGEST_PAGES), strict=False))
+    size = page.imagelength, page.imagewidth
+    return next((other for other in pages if _kind(other) == 4 and (other.imagelength, other.imagewidth) == size), None)
 
 
 def tag(page: "TiffPage", number: int, default: int) -> int:

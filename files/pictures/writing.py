@@ -1,4 +1,4 @@
-"""Pictures out: 8-bit PNG and 32-bit float EXR, whole or not at all."""
+"""Pictures out: 8-bit PNG, JPEG and WebP, and 32-bit float EXR, whole or not at all."""
 
 import struct
 import tempfile
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from files.atomic import atomic_write
-from files.pictures.raster import PNG
+from files.pictures.raster import BGR, PNG
 from files.stored import Array, parts
 
 # PNG's numbers of grey, RGB and RGBA, and of the filter that subtracts the pixel before.
@@ -87,3 +87,28 @@ def scaled_windows(windows: tuple[int, ...], shape: tuple[int, ...]) -> list[tup
     ends[0, 1] = ends[0, 0] + size
     ends[1, 1] = np.maximum(ends[1, 1], ends[1, 0] + 1)
     return [(first.astype(np.int32), (last - 1).astype(np.int32)) for first, last in ends]
+
+
+def write_encoded(path: Path, pixels: np.ndarray) -> Path:
+    """Write uint8 pixels [H, W, 1 | 3 | 4] in RGB(A) order as JPEG, over black, or as lossless WebP, atomically.
+
+    Raises ValueError for more pixels than these hold.
+    """
+    import cv2
+
+    lossy = path.suffix.lower() != ".webp"
+    if lossy and pixels.shape[-1] == 4:
+        pixels = np.round(pixels[..., :3] * (pixels[..., 3:] / 255.0)).astype(np.uint8)
+    full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # chroma at every pixel
+    # Beyond a quality of 100 WebP is lossless.
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, *full] if lossy else [cv2.IMWRITE_WEBP_QUALITY, 101]
+    stored = np.ascontiguousarray(pixels[..., BGR[pixels.shape[-1]]])
+    try:
+        done, data = cv2.imencode(path.suffix.lower(), stored, options)
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f"{path.suffix} does not hold {stored.shape[1]} x {stored.shape[0]} pixels: name a .png")
+    with atomic_write(path) as stream:
+        stream.write(data.tobytes())
+    return path

@@ -101,7 +101,8 @@ class Seen:
         aspect = Fraction(stream.sample_aspect_ratio or 1).limit_denominator(1000)
         sides = (aspect.numerator, aspect.denominator)
         sides = sides[::-1] if is_turned(self.first) else sides
-        rate = float(stream.average_rate or FOLDER_RATE)
+        declared = stream.average_rate and float(stream.average_rate)
+        rate = declared or float(stream.guessed_rate or FOLDER_RATE)
         if len(kept) == 1 or None in self.times:
             return Clip(kept, rate, None, 0.0, sides, colour)
         tick = float(stream.time_base)
@@ -110,17 +111,18 @@ class Seen:
             if stream.container.format.name != "avi":  # which knows no times: those of reordered frames are made up
                 warn(f"{path.name} has frame times that do not increase: read as {rate:g} even frames a second")
             return Clip(kept, rate, None, 0.0, sides, colour)
-        return Clip(kept, rate_of(times, rate, tick), times, tick, sides, colour)
+        return Clip(kept, rate_of(times, declared, tick), times, tick, sides, colour)
 
 
 def _kind(frame: Any) -> str:
     return f"{frame.width} x {frame.height} of {frame.format.name}{', turned' if is_turned(frame) else ''}"
 
 
-def rate_of(times: np.ndarray, declared: float, rounding: float) -> float:
-    """Frames a second of `times` [T >= 2], or the file's own figure where the two differ by less than rounding."""
+def rate_of(times: np.ndarray, declared: float | None, rounding: float) -> float:
+    """Frames a second of `times` [T >= 2], or the file's own figure (None: it has none) where the two differ by less
+    than rounding."""
     steps, duration = len(times) - 1, float(times[-1] - times[0])
-    return declared if abs(steps / declared - duration) <= rounding else steps / duration
+    return declared if declared and abs(steps / declared - duration) <= rounding else steps / duration
 
 
 def _colour(path: Path, frame: Any, stream: Any) -> tuple[int, int, int]:

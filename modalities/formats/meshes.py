@@ -13,7 +13,7 @@ from modalities.formats.ply import parse_ply
 from modalities.formats.polygons import Polygons, check_corners, triangulated
 from modalities.formats.scenes import parse_scene
 from modalities.formats.text import MARKS, decode_text
-from modalities.formats.winding import oriented_faces
+from modalities.formats.winding import oriented_faces, walls
 
 MESH_EXTENSIONS = (".obj", ".ply", ".off", ".stl", ".glb", ".gltf")
 ADVICE = "give a mesh (OBJ, PLY, OFF, STL, glTF) or a grid of signed distances (.npy, .npz)"
@@ -42,8 +42,8 @@ class Mesh:
 def read_mesh(path: Path) -> Mesh:
     """The triangles of a mesh file, all bodies of a scene together; raises FileNotFoundError or ValueError.
 
-    Faces that are there twice are left out, those oriented against the rest of their body are flipped, and bodies that
-    are not inside others are oriented outwards.
+    Faces that are there twice and sheets within a body are left out, those oriented against the rest of their body are
+    flipped, and bodies that are not inside others are oriented outwards.
     """
     path = existing_file(path, "a mesh", ADVICE)
     try:
@@ -99,7 +99,11 @@ def _surface(path: Path, polygons: Polygons) -> Mesh:
     if len(kept) < whole:
         warn(f"{path} has faces twice; {whole - len(kept)} of {whole} were left out")
     check_corners(polygons.points, faces[kept])
-    return Mesh(polygons.points, oriented_faces(polygons.points, corners[kept], faces[kept]))
+    faces = oriented_faces(polygons.points, corners[kept], faces[kept])
+    if within := int((inner := walls(polygons.points, corners[kept], faces)).sum()):
+        warn(f"{path} has {within} faces of walls or sheets within its body, which were left out")
+        faces = oriented_faces(polygons.points, corners[kept[~inner]], faces[~inner])
+    return Mesh(polygons.points, faces)
 
 
 def write_mesh(path: Path, mesh: Mesh) -> Path:

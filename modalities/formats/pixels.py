@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from files.inputs import warn
-from files.pictures import LARGEST_PIXELS, read_picture, write_exr, write_png
+from files.pictures import LARGEST_PIXELS, read_picture, write_encoded, write_exr, write_png
 
-__all__ = ["LARGEST_PIXELS", "read_pixels", "write_exr", "write_png"]
+__all__ = ["LARGEST_PIXELS", "read_pixels", "write_encoded", "write_exr", "write_png"]
 
 
 def read_pixels(path: Path, said: set[str] | None = None) -> np.ndarray:

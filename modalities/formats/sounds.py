@@ -1,5 +1,6 @@
 """Sound files in, by libsndfile and, where it fails, by FFmpeg; 32-bit float WAV out."""
 
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from files import atomic_write
 from files.stored import LARGE, Array, all_finite
 from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, warn
 from modalities.formats.longsounds import long_recording
-from modalities.formats.whole import check_whole
+from modalities.formats.whole import STREAMED_WIDE, check_whole
 
 ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
 # A header that states a little more than there is miscounts (its own bytes, the delay of a codec): up to two blocks of
@@ -64,19 +65,45 @@ def _by_libsndfile(path: Path) -> Sound | None:
     import soundfile
 
     try:
-        info = soundfile.info(str(path))
+        source = _with_length(path)
+        info = soundfile.info(source)
         if 0 < info.frames < np.iinfo(np.int64).max:
-            large = info.frames * info.channels >= LARGE
+            large = isinstance(source, str) and info.frames * info.channels >= LARGE
             bounded(path, info.frames * info.channels, "cut out a shorter piece", LARGEST_STORED if large else None)
             # It leaves the channels of Ogg files in Vorbis's own order, and no channel mask is to be had from it.
             if info.channels > 2 and info.format == "OGG":
                 return None
-            samples = long_recording(path) if large else soundfile.read(str(path), dtype="float32", always_2d=True)[0]
+            if isinstance(source, io.BytesIO):
+                source.seek(0)
+            samples = long_recording(path) if large else soundfile.read(source, dtype="float32", always_2d=True)[0]
+            if info.format == "FLAC" and (more := _flac_samples(path) - info.frames) > 0:
+                warn(f"{path.name} continues for {more} samples behind the length it states: they are not read")
             return Sound(samples, int(info.samplerate), _mask(path) if info.channels > 2 else 0, info.frames)
     except soundfile.LibsndfileError:
         return None
     warn(f"{path.name} states no length: read up to its end")
     return None
+
+
+def _with_length(path: Path) -> str | io.BytesIO:
+    """`path`; for an RF64 whose lengths were never filled in, the WAV it is, which libsndfile reads up to its end."""
+    with path.open("rb") as stream:
+        head = stream.read(36)
+        if head[:4] != b"RF64" or head[12:16] != b"ds64" or 0 < int.from_bytes(head[28:], "little") < STREAMED_WIDE:
+            return str(path)
+        bounded(path, path.stat().st_size // 2, "cut out a shorter piece")
+        return io.BytesIO(b"RIFF\xff\xff\xff\xffWAVEJUNK" + head[16:] + stream.read())
+
+
+def _flac_samples(path: Path) -> int:
+    """The samples of all blocks of a FLAC file, whatever its head states; 0 where FFmpeg does not know."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return sum(packet.duration or 0 for packet in container.demux(container.streams.audio[0]))
+    except (av.error.FFmpegError, OSError):
+        return 0
 
 
 def _by_ffmpeg(path: Path) -> Sound:

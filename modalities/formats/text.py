@@ -3,14 +3,15 @@
 import codecs
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-# Ctrl-Z ended files under DOS; recorders pad with zeros.
-PADDING = "\x00\x1a"
+# Ends files under DOS.
+CONTROL_Z = "\x1a"
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
-    """The text of a file, line ends as '\\n', without a byte-order mark and padding, and the encoding to write it in.
+    """The text of a file, line ends as '\\n', and the encoding to write it in.
 
-    UTF-8, UTF-16 with or without a mark (to be written as UTF-8), and Latin-1, which gives any bytes back as they were.
+    Byte-order marks and the zeros that programs pad with are left out. UTF-8, UTF-16 and UTF-32 with or without a mark
+    (to be written as UTF-8), and Latin-1, which gives any other bytes back as they were.
     """
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", ""))
     data = data[len(mark) :]
@@ -19,7 +20,8 @@ def decode_text(data: bytes) -> tuple[str, str]:
         text = data.decode(encoding, "replace" if encoding.startswith("utf-16") else "strict")
     except UnicodeDecodeError:
         text, encoding = data.decode("latin-1"), "latin-1"
-    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip(PADDING + " \t\n")
+    # UTF-32 is UTF-16 with zeros in between.
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").rstrip(CONTROL_Z + " \t\n")
     return text, "latin-1" if encoding == "latin-1" else "utf-8"
 
 

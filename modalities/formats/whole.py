@@ -7,8 +7,9 @@ from pathlib import Path
 
 from modalities.formats.inputs import warn
 
-# Placeholder sizes (0x7ffff000, 0xffffffff), written while the length is not known yet.
-STREAMED = 0x7FFF_F000
+# Placeholder sizes (0x7ffff000, 0xffffffff; of 8 bytes, all ones or the largest number), written while the length is
+# not known yet, and the end of what never learnt it.
+STREAMED, STREAMED_WIDE, UNSTATED = 0x7FFF_F000, 1 << 62, -1
 SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -17,22 +18,25 @@ def check_whole(path: Path, advice: str, slack: int = 0) -> None:
 
     Knows PNG, GIF, RIFF and RF64 (WAV, AVI), AIFF, W64, CAF, AU, Ogg, Matroska and WebM, and MP4; others, and lengths
     that were never filled in, are left to the decoder. All but the pictures and the last three may lack up to `slack`
-    bytes: recorders count their own header; a warning is printed then, and also for a WAV file that continues behind
-    the length it states.
+    bytes: recorders count their own header; a warning is printed then, for sound that states no length, and for a WAV
+    file that continues behind the length it states.
     """
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = next((end for at, magic, end in CONTAINERS if data[at : at + len(magic)] == magic), None)
         if found is None:
             return
         try:
-            missing = found(data) - len(data)
+            end = found(data)
         except (IndexError, struct.error):  # it ends inside a length
-            missing = len(data)
+            end = 2 * len(data)
+        missing = end - len(data)
         unread = 0 if found is not _riff_end or missing >= 0 else _unread(data, len(data) + missing)
     if missing > (slack if found in (_riff_end, _w64_end, _caf_end, _au_end) else 0):
         raise ValueError(
             f"{path} is cut off: its container continues beyond the end of the file; copy it again, or {advice}"
         )
+    if end == UNSTATED:
+        warn(f"{path.name} states no length: read up to its end")
     if missing > 0:
         warn(f"{path.name} states {missing} bytes more than it has: read up to its end")
     if unread:
@@ -91,7 +95,7 @@ def _riff_end(data: mmap.mmap) -> int:
             (apart,) = struct.unpack("<Q", data[place + 16 : place + 24])
         elif name == watched:
             if size >= STREAMED:
-                return place + 8 + apart if apart else end
+                return place + 8 + apart if 0 < apart < STREAMED_WIDE else UNSTATED
             end = place + 8 + size
             if name != b"LIST" or size == 0:
                 return end
@@ -100,10 +104,13 @@ def _riff_end(data: mmap.mmap) -> int:
 
 
 def _w64_end(data: mmap.mmap) -> int:
-    """The end of the samples of a W64, whose chunks are named by 16 bytes and count themselves."""
+    """The end of the samples of a W64, whose chunks are named by 16 bytes and count themselves; UNSTATED where their
+    length was never filled in."""
     place = 40
     while place + 24 <= len(data):
         name, size = struct.unpack("<4s12xq", data[place : place + 24])
+        if name == b"data" and not 0 < size < STREAMED_WIDE:
+            return UNSTATED
         if name == b"data" or size < 24:
             return place + max(size, 0)
         place += (size + 7) // 8 * 8
@@ -111,20 +118,20 @@ def _w64_end(data: mmap.mmap) -> int:
 
 
 def _caf_end(data: mmap.mmap) -> int:
-    """The end of the samples of a CAF; 0 where their length was never filled in (-1)."""
+    """The end of the samples of a CAF; UNSTATED where their length was never filled in (-1)."""
     place = 8
     while place + 12 <= len(data):
         name, size = struct.unpack(">4sq", data[place : place + 12])
         if name == b"data" or size < 0:
-            return place + 12 + size if size >= 0 else 0
+            return place + 12 + size if size >= 0 else UNSTATED
         place += 12 + size
     return place
 
 
 def _au_end(data: mmap.mmap) -> int:
-    """The end of the samples of an AU; 0 where their length was never filled in."""
+    """The end of the samples of an AU; UNSTATED where their length was never filled in."""
     start, size = struct.unpack(">II", data[4:12])
-    return start + size if size < STREAMED else 0
+    return start + size if size < STREAMED else UNSTATED
 
 
 def _matroska_end(data: mmap.mmap) -> int:

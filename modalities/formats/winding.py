@@ -16,6 +16,10 @@ CLEAR_SHARE = 0.75
 OPEN_SHARE = 2.0
 # Faces of a body that are tested for lying inside another one.
 TESTED = 8
+# A face with the body on both sides has a winding number of 1 and more, one of the surface has 1/2: the mean of points
+# this close to it on either side, as a share of the mesh.
+WITHIN, CLOSE = 0.8, 1e-4
+FEWEST = 4
 
 
 def oriented_faces(vertices: np.ndarray, corners: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -39,6 +43,31 @@ def oriented_faces(vertices: np.ndarray, corners: np.ndarray, faces: np.ndarray)
     faces = np.where(flipped[:, None], faces[:, ::-1], faces)
     inwards = _inward_bodies(vertices, corners, faces, body)
     return np.where(inwards[body][:, None], faces[:, ::-1], faces)
+
+
+def walls(vertices: np.ndarray, corners: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Whether each of the oriented faces [F, 3] is of an open sheet that has the inside on both of its sides [F].
+
+    Partitions and loose sheets within a body: they are no surface, and the winding number jumps across them. In a soup
+    of pieces smaller than FEWEST faces each nothing is known to be a wall.
+    """
+    import igl
+
+    body = _sides(*_neighbours(corners), len(faces))[0]
+    found = ~_closed_bodies(vertices, corners, faces, body)
+    if len(found) == 1 or not found.any() or len(faces) < FEWEST * len(found):
+        return np.zeros(len(faces), bool)
+    order, counts = np.argsort(body, kind="stable"), np.bincount(body)
+    places = (np.cumsum(counts) - counts)[:, None] + counts[:, None] * (np.arange(TESTED) + 0.5) / TESTED
+    tested = np.unique(order[places[found].astype(int)])
+    triangles = vertices[faces[tested]]
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    step = CLOSE * np.ptp(vertices[faces.reshape(-1)], axis=0).max() * normals
+    faces = np.ascontiguousarray(faces)
+    beside = [igl.fast_winding_number(vertices, faces, triangles.mean(axis=1) + side) for side in (step, -step)]
+    found[body[tested[np.abs(beside[0] + beside[1]) <= 2 * WITHIN]]] = False
+    return found[body]
 
 
 def _neighbours(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
