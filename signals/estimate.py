@@ -1,104 +1,139 @@
-"""The estimated error of convolving samples instead of the callable they are of, from grids of growing fineness."""
+"""The error of convolving samples instead of the callable they are of: measured at some outputs by quadrature.
 
+A grid says nothing about what it misses, and two grids may miss the same: waves alias. So the callable is asked again,
+at Gauss-Legendre nodes under the kernel at some outputs: more of them than samples lie there, at other places for each.
+"""
+
+import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import qmc
 
 from kernels.minimal import bspline, knot_spacing
 from signals.callables import Continuous, Request
 from signals.measures import decibels, peak
-from signals.monte_carlo import grid_sampler
-from signals.signal import Signal, coordinates, spacing
+from signals.monte_carlo import within
+from signals.quadrature import cuts
+from signals.signal import Signal, boundary_rules, coordinates, spacing
 
-# Factors between grids by the number of filtered axes: evaluations grow by about as much in each.
-GROWTH = {1: 1.9, 2: 1.57, 3: 1.38, 4: 1.3}
-WITNESSES = 512
-# Orders of convergence: of jumps, and of the corrected samples of what is smooth.
-LEAST_ORDER, FIRST_ORDER, MOST_ORDER = 0.75, 1.5, 4.0
-ORDERS = np.linspace(LEAST_ORDER, MOST_ORDER, 200)
-# Share of the growth below which a step is short.
-SHORT = 0.95
-# Orders of a convolution's error in units of the order of interpolation errors.
-MISS_ORDER = 2.5
-# Outputs per axis at which grids are compared, by the number of filtered axes.
-COMPARED = {1: 256, 2: 97, 3: 25, 4: 12}
+# Outputs that are checked: as many as this share of the samples pays for, but at least so many by the number of axes.
+MOST, SHARE = 64, 0.25
+FEWEST = {1: 64, 2: 32, 3: 32, 4: 16}
+# The root mean square over so few outputs is known to about this factor, which counts as error.
+CAUTION = 1.12
+# Nodes of one Gauss-Legendre rule: longer panels are divided.
+LONGEST_RULE = 16
 ROWS = 1 << 14
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
 
+# Nodes and weights along every axis, under the kernel at one output.
+Lines = list[tuple[np.ndarray, np.ndarray]]
 
-class History:
-    """The convolutions on grids so far, and what they tell about the error of the last."""
 
-    def __init__(self, f: Continuous, request: Request) -> None:
-        self.request, self.growth = request, GROWTH[len(request.axes)]
-        self.points = np.random.default_rng(0).uniform(-1, 1, (WITNESSES, f.dim))
-        self.truth: np.ndarray | None = None
-        self.f = f
-        self.results: list[np.ndarray] = []
-        self.steps: list[float] = []
-        self.misses: list[float] = []
-        self.order = LEAST_ORDER
-        self.error = math.inf
+@dataclass(frozen=True, eq=False)
+class Checks:
+    """Outputs [MOST, d], evenly spread at random, at which a callable's samples are measured for a request."""
 
-    def add(self, signal: Signal) -> float:
-        """Estimated PSNR (dB) of the convolution of a signal, NaN for the first."""
-        if self.truth is None:
-            for axis, n in enumerate(signal.shape):
-                if axis not in self.request.axes:
-                    self.points[:, axis] = np.rint((self.points[:, axis] + 1) / spacing(n)) * spacing(n) - 1
-            self.truth = self.f(self.points)
-        read = grid_sampler(signal, self.request.boundary, [0.0] * signal.dim, np)
-        self.misses.append(_rms(read(self.points) - self.truth) + 1e-12 * _rms(self.truth))
-        self.steps.append(spacing(signal.shape[self.request.axes[0]]))
-        self.results.append(_convolved(signal, self.request))
-        if len(self.steps) < 2:
-            return math.nan
-        step, fallen = self.steps[-2] / self.steps[-1], self.error / (self.steps[-2] / self.steps[-1]) ** self.order
-        error = min(self._error(2) if len(self.steps) > 3 and self.growth < 1.6 else math.inf, self._error(1))
-        # Errors that are no C h^p differ by more in a short step than they fall: there the last estimate goes on.
-        self.error = min(error, fallen) if step < SHORT * self.growth else error
-        size = peak(self.results[-1])
+    f: Continuous
+    request: Request
+    points: np.ndarray
+
+    @classmethod
+    def of(cls, f: Continuous, request: Request) -> "Checks":
+        """The same outputs in every run."""
+        return cls(f, request, 2 * qmc.Sobol(f.dim, rng=np.random.default_rng(0)).random(MOST) - 1)
+
+    def plan(self, shape: Sequence[int], samples: int) -> list[Lines]:
+        """What to ask for a grid of `shape` with so many `samples`: one entry per output that is checked."""
+        spread = [
+            2 * (math.ceil(size / spacing(shape[axis])) + 1)
+            for axis, size in zip(self.request.axes, self.request.half_size, strict=True)
+        ]
+        count = min(max(int(SHARE * samples / math.prod(spread)), FEWEST[len(spread)]), MOST)
+        return [self._lines(point, shape) for point in self._outputs(shape)[:count]]
+
+    def _outputs(self, shape: Sequence[int]) -> np.ndarray:
+        """The outputs, on samples of the axes that are not filtered."""
+        points = self.points.copy()
+        for axis in set(range(self.f.dim)) - set(self.request.axes):
+            step = spacing(shape[axis])
+            points[:, axis] = np.rint((points[:, axis] + 1) / step) * step - 1
+        return points
+
+    def _lines(self, point: np.ndarray, shape: Sequence[int]) -> Lines:
+        request, lines = self.request, []
+        rules = boundary_rules(request.boundary, request.axes, self.f.dim)
+        sizes = dict(zip(request.axes, request.half_size, strict=True))
+        for axis, n in enumerate(shape):
+            if axis not in sizes:
+                lines.append((np.zeros(1), np.ones(1)))
+                continue
+            size, order = sizes[axis], request.order
+            edges = -size + knot_spacing(order, size) * np.arange(order + 2)
+            t, w = panels(cuts(edges, point[axis], rules[axis]), spacing(n))
+            lines.append((t, w * np.nan_to_num(bspline(order, size)(t))))
+        return lines
+
+    def psnr(self, signal: Signal, plan: Sequence[Lines]) -> float:
+        """Estimated PSNR (dB) of the convolution of a signal with the minimal kernel."""
+        points = self._outputs(signal.shape)
+        found = convolved_at(signal, self.request, points)
+        asked = np.concatenate([_grid(p, lines)[0] for p, lines in zip(points, plan, strict=False)])
+        values = self.f(within(asked, boundary_rules(self.request.boundary, self.request.axes, self.f.dim)))
+        parts = np.split(values, np.cumsum([evaluations(lines) for lines in plan])[:-1])
+        truth = np.stack([_grid(p, lines)[1] @ v for p, lines, v in zip(points, plan, parts, strict=False)])
+        error = CAUTION * float(np.sqrt(np.mean(np.square(found[: len(truth)] - truth))))
+        size = peak(found)
         # What an error adds to the range of values is no range of the truth.
-        return decibels((size if size == 1 else max(size - 3 * self.error, self.error)) ** 2, self.error**2)
-
-    def _error(self, span: int) -> float:
-        """The error C h^p of the last result, from its difference C (H^p - h^p) to the one `span` grids before."""
-        last, before = self.results[-1], self.results[-1 - span]
-        self.order = order = self._order(span)
-        return _rms(last - before) / ((self.steps[-1 - span] / self.steps[-1]) ** order - 1)
-
-    def _order(self, span: int) -> float:
-        """The order p that differences fall with, but no larger than interpolation errors of two steps allow."""
-        h, e = np.array(self.steps), np.array(self.misses)
-        allowed = float(np.min(MISS_ORDER * np.diff(np.log(e[-3:])) / np.diff(np.log(h[-3:]))))
-        if len(self.steps) < 3:
-            return max(min(FIRST_ORDER, allowed), LEAST_ORDER)
-        one = _rms(self.results[-1] - self.results[-1 - span])
-        other = _rms(self.results[-2] - self.results[-2 - span]) if len(h) > span + 1 else 0.0
-        if not one or not other:
-            return min(max(allowed, LEAST_ORDER), MOST_ORDER)
-        ratios = (h[-2 - span] ** ORDERS - h[-2] ** ORDERS) / (h[-1 - span] ** ORDERS - h[-1] ** ORDERS)
-        order = float(np.interp(other / one, ratios, ORDERS))
-        return min(max(min(order, allowed), LEAST_ORDER), MOST_ORDER)
+        return decibels((size if size == 1 else max(size - 3 * error, error)) ** 2, error**2)
 
 
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def evaluations(lines: Lines) -> int:
+    """How often the callable is asked for one output."""
+    return math.prod(len(t) for t, _ in lines)
 
 
-def _convolved(signal: Signal, request: Request) -> np.ndarray:
-    """The convolution with the minimal kernel at outputs that are the same for every grid."""
-    count = COMPARED[len(request.axes)]
-    pads = [
-        math.ceil(request.half_size[request.axes.index(axis)] / spacing(n)) + 2 if axis in request.axes else 0
-        for axis, n in enumerate(signal.shape)
-    ]
+def _grid(point: np.ndarray, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
+    """Places [Q, d] under the kernel at an output, and their weights [Q]."""
+    offsets = np.stack(np.meshgrid(*[t for t, _ in lines], indexing="ij"), axis=-1).reshape(-1, len(lines))
+    weights = np.ones(1)
+    for _, w in lines:
+        weights = np.multiply.outer(weights, w).reshape(-1)
+    return point - offsets, weights
+
+
+def panels(edges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights between `edges`, at least one more in each panel than steps in it."""
+    nodes, weights = [], []
+    for low, high in itertools.pairwise(edges):
+        count = math.ceil((high - low) / step - 1e-9) + 1
+        parts = math.ceil(count / LONGEST_RULE)
+        x, w = np.polynomial.legendre.leggauss(math.ceil(count / parts))
+        half = (high - low) / (2 * parts)
+        middles = low + half * (2 * np.arange(parts) + 1)
+        nodes.append((middles[:, None] + half * x).ravel())
+        weights.append(np.tile(half * w, parts))
+    return np.concatenate(nodes), np.concatenate(weights)
+
+
+def convolved_at(signal: Signal, request: Request, points: np.ndarray) -> np.ndarray:
+    """The convolution of the multilinear signal with the minimal kernel at points [P, d] -> [P, c]."""
+    sizes = dict(zip(request.axes, request.half_size, strict=True))
+    pads = [math.ceil(sizes[a] / spacing(n)) + 2 if a in sizes else 0 for a, n in enumerate(signal.shape)]
     values = signal.padded(pads, request.boundary)
-    for axis, size in zip(request.axes, request.half_size, strict=True):
-        n = signal.shape[axis]
-        matrix = hat_integrals(np.linspace(-1, 1, count), coordinates(n, pads[axis]), request.order, size)
-        values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
-    return values
+    seen = None
+    for axis, n in enumerate(signal.shape):
+        line = coordinates(n, pads[axis])
+        if axis in sizes:
+            matrix = hat_integrals(points[:, axis], line, request.order, sizes[axis])
+        else:
+            matrix = (np.abs(points[:, axis, None] - line) < spacing(n) / 2).astype(np.float64)
+        seen = np.tensordot(matrix, values, axes=1) if seen is None else np.einsum("pn,pn...->p...", matrix, seen)
+    assert seen is not None
+    return seen
 
 
 def hat_integrals(x: np.ndarray, samples: np.ndarray, order: int, half_size: float) -> np.ndarray:

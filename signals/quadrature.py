@@ -82,12 +82,17 @@ def convolved_somewhere(
 
 def _line(edges: np.ndarray, x: float, rule: str) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights along one axis, for an output at x."""
+    bent = cuts(edges, x, rule)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    half = np.diff(bent)[:, None] / 2
+    return (bent[:-1, None] + half + half * nodes).ravel(), (half * weights).ravel()
+
+
+def cuts(edges: np.ndarray, x: float, rule: str) -> np.ndarray:
+    """Offsets `edges` and those where the boundary rule bends the callable, seen from an output at x."""
     bends = [] if rule == "extend" else [x - end for end in (-3.0, -1.0, 1.0, 3.0)]
     inside = [t for t in bends if edges[0] < t < edges[-1]]
-    cuts = np.union1d(edges, inside) if inside else edges
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    half = np.diff(cuts)[:, None] / 2
-    return (cuts[:-1, None] + half + half * nodes).ravel(), (half * weights).ravel()
+    return np.union1d(edges, inside) if inside else edges
 
 
 def _density(kernel: SparseKernel | Target, grid: np.ndarray, axes: Sequence[int]) -> np.ndarray:

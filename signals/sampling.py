@@ -1,10 +1,8 @@
 """Samples of a callable, as many as an accuracy requires, corrected so that multilinear reading is of fourth order.
 
 Linear interpolation between samples h apart errs by f'' h^2 / 12 on average, so samples f - f'' h^2 / 12, with the
-second difference for f'' h^2, leave an error of h^4 in every convolution. Grids grow by factors that never nest them
-(nested ones hide aliasing from each other) until the difference of two convolutions, C (H^p - h^p), says that the error
-C h^p meets the accuracy. The order p is no larger than the one differences fall with, nor than MISS_ORDER times that of
-interpolation errors at random points: a wave that aliases twice in nearly the same way shows there.
+second difference for f'' h^2, leave an error of h^4 in every convolution. Grids grow until their convolution agrees
+with quadrature of f at some outputs to the accuracy; how fast its error falls says how fine the next one must be.
 """
 
 import math
@@ -14,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from signals.callables import Continuous, Request, Settings
-from signals.estimate import GROWTH, WITNESSES, History
+from signals.estimate import Checks, evaluations
 from signals.metadata import LARGEST_SAMPLES
 from signals.signal import Signal, boundary_rules, coordinates, spacing
 
@@ -23,10 +21,14 @@ ACCURACY, EVALUATIONS = Settings.accuracy, Settings.evaluations
 UNFILTERED = 17
 # The first samples are this many half sizes apart.
 COARSEST = 2.5
+# Factors between grids by the number of filtered axes: evaluations grow by about as much in each.
+GROWTH = {1: 1.9, 2: 1.57, 3: 1.38, 4: 1.3}
+# Orders of convergence: of jumps, before two grids tell, and of the corrected samples of what is smooth.
+LEAST_ORDER, FIRST_ORDER, MOST_ORDER = 0.75, 1.5, 4.0
 # A step to the accuracy is no larger than it must be, but large enough to show a difference.
 SMALLEST_GROWTH = 1.12
 # Decibels by which a step aims beyond the accuracy.
-SURPLUS = 1.0
+SURPLUS = 1.5
 # Samples per half size at which results are stored.
 FINE = 4
 # Finest samples of a half size: what they still miss lies below rounding, or is a jump.
@@ -36,7 +38,7 @@ FINEST = 2048
 @dataclass(frozen=True)
 class Sampling:
     """What was found out: corrected samples, evaluations of f, estimated dB of the convolution with the minimal kernel
-    (NaN: a single grid) and whether they meet the accuracy."""
+    and whether they meet the accuracy."""
 
     signal: Signal
     evaluations: int
@@ -57,69 +59,73 @@ def sample(f: Continuous, request: Request, notify: Callable[[str], None] | None
     """Samples of f for a request; `notify` receives one sentence for every grid. Raises ValueError."""
     request = replace(request, settings=f.settings)
     rules = boundary_rules(request.boundary, request.axes, f.dim)
-    grids, history = _Grids(f, request), History(f, request)
-    estimate, total = math.nan, WITNESSES
+    grids, checks = _Grids(f, request), Checks.of(f, request)
+    estimate, total = math.nan, 0
     best: Signal | None = None
-    while (shape := grids.next(estimate, history.order)) is not None:
+    while (shape := grids.next(estimate)) is not None:
         halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
-        cost = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
+        samples = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
+        plan = checks.plan(shape, samples)
+        cost = samples + sum(evaluations(lines) for lines in plan)
         if best is not None and total + cost > request.settings.evaluations:
             break
         best = _sampled(f, request, rules, shape, halo)
         total += cost
-        estimate = history.add(best)
+        estimate = checks.psnr(best, plan)
         if notify:
             notify(f"{' x '.join(map(str, shape))} samples, {total} evaluations, estimated {estimate:.1f} dB")
-        if estimate >= request.settings.accuracy and not grids.asked:
+        if estimate >= request.settings.accuracy:
             break
     assert best is not None
     return Sampling(best, total, estimate, estimate >= request.settings.accuracy)
 
 
 class _Grids:
-    """The shapes to try, coarse to fine: until sampling stops, or three that end with the resolution asked for."""
+    """The shapes to try: coarse to fine until sampling stops, or the one that is asked for."""
 
     def __init__(self, f: Continuous, request: Request) -> None:
-        self.request, self.growth = request, GROWTH[len(request.axes)]
+        self.request = request
         asked = request.settings.resolution
-        self.resolution = asked * f.dim if len(asked) == 1 else asked
-        self.fixed = [n or (0 if axis in request.axes else UNFILTERED) for axis, n in enumerate(self.resolution)]
+        self.asked = [n or UNFILTERED if axis not in request.axes else n
+                      for axis, n in enumerate(asked * f.dim if len(asked) == 1 else asked)]  # fmt: skip
         sizes = dict(zip(request.axes, request.half_size, strict=True))
-        self.asked = any(self.resolution[axis] for axis in request.axes)
-        if self.asked:
-            most = max((self.fixed[axis] - 1) * size for axis, size in sizes.items() if self.fixed[axis])
-            self.cells = {axis: float(self.fixed[axis] - 1 or math.ceil(most / size)) for axis, size in sizes.items()}
-            self.left = [self.growth**-2, 1 / self.growth, 1.0]
-            return
-        self.left = []
-        self.cells = {axis: 2 / (COARSEST * size) for axis, size in sizes.items()}
-        # A budget that ends before the first grid gets a coarser one.
-        within = (request.settings.evaluations - WITNESSES) / math.prod(max(n, 1) for n in self.fixed) / 2
-        share = min(1.0, (max(within, 1.0) / math.prod(self.cells.values())) ** (1 / len(sizes)))
-        self.cells = {axis: max(3.0, share * count) for axis, count in self.cells.items()}
-        self.first = True
+        known = {axis: (self.asked[axis] - 1) * size for axis, size in sizes.items() if self.asked[axis]}
+        self.single = bool(known)
+        # Cells per half size of the first grid, the same along all axes that nobody gave a number for.
+        start = max(known.values()) if known else 2 / COARSEST
+        self.cells = {axis: start / size for axis, size in sizes.items()}
+        if not known:
+            # A budget that ends before the first grid gets a coarser one; its checks are asked for as well.
+            within = request.settings.evaluations / math.prod(max(n, 1) for n in self.asked) / 2
+            share = min(1.0, (within / math.prod(self.cells.values())) ** (1 / len(sizes)))
+            self.cells = {axis: max(3.0, share * count) for axis, count in self.cells.items()}
         self.last: dict[int, int] = {}
+        self.known: list[tuple[float, float]] = []
 
-    def next(self, estimate: float, order: float) -> tuple[int, ...] | None:
-        """The next shape, given what is known of the last; None where no finer one makes sense."""
-        if self.asked:
-            if not self.left:
+    def next(self, estimate: float) -> tuple[int, ...] | None:
+        """The next shape, given the estimate (dB) for the last; None where no finer one makes sense."""
+        if self.last:
+            if self.single:
                 return None
-            share = self.left.pop(0)
-            cells = {axis: max(1, round(share * count)) for axis, count in self.cells.items()}
-            return tuple(cells[a] + 1 if a in cells else n for a, n in enumerate(self.fixed))
-        if not self.first:
-            needed = 10 ** ((self.request.settings.accuracy + SURPLUS - estimate) / (20 * order))
-            step = self.growth if math.isnan(estimate) else min(max(needed, SMALLEST_GROWTH), self.growth)
+            step = self._step(estimate)
             self.cells = {axis: step * count for axis, count in self.cells.items()}
-        self.first = False
         sizes = zip(self.cells.values(), self.request.half_size, strict=True)
-        if any(count * size > 2 * FINEST for count, size in sizes):
+        if not self.single and any(count * size > 2 * FINEST for count, size in sizes):
             return None
         # Odd numbers of cells share their ends alone.
         cells = {axis: math.ceil(count - 1e-9) | 1 for axis, count in self.cells.items()}
         self.last = {axis: max(count, self.last.get(axis, 0) + 2) for axis, count in cells.items()}
-        return tuple(self.last[a] + 1 if a in cells else n for a, n in enumerate(self.fixed))
+        return tuple(n or self.last[axis] + 1 for axis, n in enumerate(self.asked))
+
+    def _step(self, estimate: float) -> float:
+        """The factor from the last grid to the next: what the order that errors fell with, over two steps, requires."""
+        growth, order = GROWTH[len(self.request.axes)], FIRST_ORDER
+        self.known.append((math.log10(max(self.last.values())), estimate / 20))
+        if len(self.known) > 1:
+            (coarse, before), (fine, now) = self.known[-min(3, len(self.known))], self.known[-1]
+            order = min(max((now - before) / (fine - coarse), LEAST_ORDER), MOST_ORDER)
+        needed = 10 ** ((self.request.settings.accuracy + SURPLUS - estimate) / (20 * order))
+        return min(max(needed, SMALLEST_GROWTH), growth)
 
 
 def _halo(request: Request, rule: str, axis: int, count: int) -> int:

@@ -24,8 +24,8 @@ from signals.quadrature import dense_convolution
 from signals.sampling import corrected, refined, sample
 from signals.signal import boundary_rules, coordinates, spacing
 
-CENTRES = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25]])
-RADII = np.array([0.42, 0.3, 0.33])
+CENTRES = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25], [-0.2, -0.45, -0.4]])
+RADII = np.array([0.42, 0.3, 0.33, 0.25])
 
 
 def spheres(p):
@@ -100,9 +100,9 @@ def test_a_wave_that_aliases_is_not_taken_for_a_smooth_one(evaluations):
     found = sample(source, request)
     points = np.random.default_rng(1).uniform(-1, 1, (150, 2))
     truth = integral(trap, 0.05, points, [0, 1], FOLDS["clamp"], 16)
-    assert not found.met and found.evaluations <= evaluations + 600
+    assert not found.met and found.evaluations <= evaluations
     measured = decibels(convolved(found.signal, request, points), truth)
-    assert math.isnan(found.estimate) or found.estimate <= measured + 6
+    assert found.estimate <= measured + 6
 
 
 @pytest.mark.parametrize("boundary", list(FOLDS))
@@ -160,21 +160,21 @@ def test_corrected_samples_have_the_right_mean_up_to_the_border():
 
 
 @pytest.mark.parametrize("half_size", [0.4, 0.2, 0.13, 0.07])
-@pytest.mark.parametrize("phase", [0, 1, 2])
+@pytest.mark.parametrize("phase", [0, 1.6, 3])
 def test_a_wave_of_one_coordinate_that_aliases_is_not_taken_for_a_smooth_one(half_size, phase):
-    """cos(160 pi x + phase) at budgets that end at any grid: never more than 7 dB too optimistic."""
+    """cos(160 pi x + phase) at budgets that end at any grid: never more than 6 dB too optimistic."""
     points = np.random.default_rng(1).uniform(-1, 1, (100, 1))
 
     def wave(p):
         return 0.5 + 0.5 * np.cos(160 * np.pi * p + phase)
 
     truth = integral(wave, half_size, points, [0], FOLDS["clamp"], math.ceil(640 * half_size))
-    for evaluations in (600, 700, 1000, 1300, 2000, 4000):
+    for evaluations in (100, 300, 700, 1300, 4000):
         source = replace(continuous(wave, dim=1), settings=Settings((0,), 100.0, evaluations))
         request = Request((0,), 1, (half_size,), 0.2, "clamp")
         found = sample(source, request)
         measured = decibels(convolved(found.signal, request, points), truth)
-        assert math.isnan(found.estimate) or found.estimate <= measured + 7
+        assert found.estimate <= measured + 6
 
 
 def test_hats_and_b_splines_add_up_and_agree_with_fine_sums():
