@@ -1,6 +1,6 @@
 """The page in a headless browser: how long a move of a slider takes, and the pictures of docs/viewer.md.
 
-python -m benchmarks.viewer --save_path docs      (needs apt-get install chromium; pip install playwright)
+python -m benchmarks.viewer --save_path docs      (needs a browser: apt-get install chromium)
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A headless browser on the page, where Debian's Chromium and Playwright are installed."""
+"""A headless browser on the page, where there is one."""
 
 import contextlib
 import shutil
@@ -10,26 +10,21 @@ import pytest
 
 from viewer.server import App, listen
 
+MISSING = "needs a browser: apt-get install chromium, or python -m playwright install --only-shell chromium"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-
-
-def chromium() -> str:
-    """Path of the browser; skips the tests of a module that has none."""
-    pytest.importorskip("playwright.sync_api", reason="needs pip install playwright and apt-get install chromium")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs pip install playwright and apt-get install chromium", allow_module_level=True)
-    return path
 
 
 @contextlib.contextmanager
 def browser_of() -> Iterator[Any]:
-    """A browser; skips the tests of a module that has none."""
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        found = started.chromium.launch(executable_path=path, args=FLAGS)
+    """Debian's browser where it is installed, else Playwright's own; skips tests where there is neither."""
+    api = pytest.importorskip("playwright.sync_api", reason=MISSING)
+    with api.sync_playwright() as started:
+        try:
+            found = started.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        except api.Error as error:
+            if "Executable doesn't exist" not in str(error):
+                raise
+            pytest.skip(MISSING)
         yield found
         found.close()
 

@@ -6,14 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from browser import Watched, browser_of, chromium, served
+from browser import Watched, browser_of, served
 from viewer_cases import KERNELS, OTHERS, session_of
 
 from modalities import MODALITIES
 from viewer.given import Given
 from viewer.server import App
-
-chromium()
 
 
 @pytest.fixture(scope="module")

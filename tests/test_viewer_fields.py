@@ -1,5 +1,6 @@
 """The page of networks, the authors' fields, the user's own callables and signals with missing samples."""
 
+import cv2
 import numpy as np
 import pytest
 from authors import Network
@@ -9,6 +10,7 @@ from viewer_cases import GAUSSIAN, KERNELS, OTHERS, Page, by_eval, opened
 
 import nfconv
 import view
+from models.tiled import TiledField
 from signals.exact import target_convolution
 from signals.masks import masked
 from signals.measures import psnr
@@ -56,6 +58,23 @@ def test_errors_are_against_what_is_known_alone(pages):
     wanted = whole[..., :-1] / whole[..., -1:] + mean
     found = page.packet("error", **GAUSSIAN)[0]["metrics"]["psnr"]
     assert found == pytest.approx(psnr(session.field.filter(kernel), wanted), abs=1e-3)
+
+
+def test_a_tiled_clip_is_dragged_by_one_of_its_frames(tmp_path):
+    path = make_case("video", tmp_path).path
+    field = nfconv.fit(path, 0.6, margin=1.0, factor="spline", tile="12,12,5", device="cpu")
+    session = Session(field.save(tmp_path / "tiles"), path, Given(KERNELS))
+    session.open()
+    assert isinstance(session.field, TiledField) and session.step == "ready"
+    _, parts = Page(session).packet("draft", **GAUSSIAN, frame=3)
+    wanted = 255 * np.clip(session.field.filter(nfconv.gaussian(sigma=0.25)), 0, 1)[:, :, 3]
+    assert np.abs(cv2.imdecode(parts["picture"], cv2.IMREAD_COLOR)[..., ::-1] - wanted).mean() < 14
+
+
+def test_what_is_no_file_is_not_downloaded(pages):
+    page = pages["mlp"]
+    assert ".zarr" not in page.get("/api/0/state").json["results"]
+    assert "not downloaded as .zarr: choose one of .png" in page.refused("download", **GAUSSIAN, suffix="zarr")
 
 
 def test_a_released_field_shows_the_authors_own_sums(pages, tmp_path):

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from authors import Network, torch_bytes
-from cases import make_case
+from cases import make_case, smooth
 from click.testing import CliRunner
 from werkzeug.test import Client, TestResponse
 
@@ -73,10 +74,18 @@ def make_masked(folder: Path) -> Files:
     return field.save(folder / "model.pth"), path, folder / "mask.npy"
 
 
+def make_tiled(folder: Path) -> Files:
+    """A picture in tiles, each with a field of its own."""
+    path = folder / "large.png"
+    cv2.imwrite(str(path), (255 * smooth(40, 60, 3)).astype(np.uint8))
+    field = nfconv.fit(path, 0.2, margin=1.0, factor="spline", tile=32, device="cpu")
+    return field.save(folder / "tiles"), path, None
+
+
 # Fields that are no separable ones of a whole signal.
 OTHERS: dict[str, Callable[[Path], Files]] = {
     "mlp": partial(make_network, "mlp"), "siren": partial(make_network, "siren"), "released": make_released,
-    "callable": make_callable, "masked": make_masked,
+    "callable": make_callable, "masked": make_masked, "tiled": make_tiled,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from modalities.modality import Modality
 from viewer.foveation import fovea_map
 from viewer.session import Session
-from viewer.wish import Wish
+from viewer.wish import Wish, downloads
 
 # What eval.py filters with where it is not told otherwise.
 EVAL_SETTINGS: dict[str, Any] = {"precision": "auto", "accuracy": 60.0, "block": 256**2}
@@ -19,9 +19,10 @@ FOVEA_FILE, BRUSH_FILE = "fovea.npy", "brush.npy"
 
 def result_name(kind: Modality, wish: Wish) -> str:
     """Name of the file of a result; raises ValueError for a suffix that the modality is not written with."""
-    suffix = f".{wish.suffix}" if wish.suffix else kind.results[0]
-    if suffix not in kind.results:
-        raise ValueError(f"{kind.name} is not written as {suffix}: choose one of {', '.join(kind.results)}")
+    known = downloads(kind)
+    suffix = f".{wish.suffix}" if wish.suffix else known[0]
+    if suffix not in known:
+        raise ValueError(f"{kind.name} is not downloaded as {suffix}: choose one of {', '.join(known)}")
     return f"output{suffix}"
 
 

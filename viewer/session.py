@@ -22,7 +22,8 @@ from modalities import find, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach, convolve_grid
-from models.filtering import Settings, prepared
+from models.filtering import Settings, points_of, prepared
+from models.tiled import TiledField
 from models.varying import CovarianceFilter, Filter
 from signals import Signal, coordinates
 from signals.masks import quotient
@@ -33,7 +34,7 @@ from viewer.kernelpanel import kernel_parts
 from viewer.packet import pack
 from viewer.sliders import kernel_table, largest_radius, length_unit
 from viewer.views import View, view_of
-from viewer.wish import Wish
+from viewer.wish import Wish, downloads
 
 # While dragging a kernel may leave out this share of its L2 norm, and a result take about so many seconds.
 DRAFT_TOLERANCE, DRAFT_SECONDS = 0.1, 0.06
@@ -92,7 +93,7 @@ class Session:
             "axes": list(field.config.axes), "order": field.config.order, "margin": origin.margin,
             "half_size": list(origin.half_size), "largest": largest_radius(field), "unit": length_unit(field),
             "psnr": field.psnr if np.isfinite(field.psnr) else None, "signal": self.path is not None,
-            "varies": self.varies, "resizes": any(self._flags()), "results": list(self.kind.results),
+            "varies": self.varies, "resizes": any(self._flags()), "results": downloads(self.kind),
             "kernels": kernel_table(field), "pictures": self.given.names,
         }  # fmt: skip
 
@@ -191,14 +192,18 @@ class Session:
         alone = self.view.frame(self.field.origin.shape, draft.frame)
         if alone is None or self.field.origin.metadata.known is not None:
             return self.field.filter(kernel, shape, **settings)
-        return self._slice(kernel, *alone, Settings(**settings))
+        return self._slice(kernel, *alone, settings)
 
-    def _slice(self, kernel: SparseKernel, axis: int, number: int, settings: Settings) -> np.ndarray:
+    def _slice(self, kernel: SparseKernel, axis: int, number: int, settings: Mapping[str, Any]) -> np.ndarray:
         """One sample along an axis, everything along the others."""
-        field = prepared(self.field, kernel, 1.0, 1.0, settings)
         grid = [torch.as_tensor(coordinates(n)) for n in self.field.origin.shape]
         grid[axis] = grid[axis][number : number + 1]
-        values = convolve_grid(field, kernel, grid, settings.block, None, settings.tolerance)
+        if isinstance(self.field, TiledField):
+            points = points_of(grid).numpy()
+            return self.field.filter(kernel, at=points, **settings).reshape(*map(len, grid), -1)
+        chosen = Settings(**settings)
+        field = prepared(self.field, kernel, 1.0, 1.0, chosen)
+        values = convolve_grid(field, kernel, grid, chosen.block, None, chosen.tolerance)
         return values.float().cpu().numpy()
 
     def _known(self) -> Signal:

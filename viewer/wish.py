@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kernels.library import KERNELS, parameters
+from modalities.modality import Modality
 
 VARIES = ("fixed", "fovea", "brush")
 # How many times as many samples per axis as the signal has.
 SIZES = ("0.25", "0.5", "1", "2", "4")
 LONGEST_WORD = 64
+# Results that are folders: no browser downloads one.
+FOLDERS = (".zarr",)
 TOKEN = re.compile(r"[a-z0-9_-]{1,64}")
 # What `make_map.py` and `eval.py` are told of a fovea.
 LEAST, MOST = "0.17", "1"
@@ -37,6 +40,11 @@ class Wish:
     def kernel(self) -> str:
         """Name of the kernel."""
         return self.named["kernel"]
+
+
+def downloads(kind: Modality) -> list[str]:
+    """Suffixes of the files that results of a modality are downloaded as, the usual one first."""
+    return [suffix for suffix in kind.results if suffix not in FOLDERS]
 
 
 def parse_wish(query: Mapping[str, str]) -> Wish:
