@@ -18,7 +18,7 @@ from training.interrupt import Interrupted
 from training.plan import plan_tiles
 from training.record import Record, half_size_label, write_errors_raised_once
 from training.source import Source, Tile
-from training.tiles import fit_tiles, tile_options
+from training.tiles import fit_tiles, open_folder, tile_options
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
@@ -35,6 +35,7 @@ def tile_in_folder(
     if (run.path / INDEX).is_file() and tile is None:
         tile = json.loads((run.path / "options.json").read_text()).get("tile")
     plan = plan_tiles(source, tile, options.to_dict(), run.path, device)
+    open_folder(plan)
     run.write_json(
         "options.json", options.to_dict() | {"ground_truth": source.signal.name, "tile": plan.levels[0].tiling.tile}
     )

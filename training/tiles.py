@@ -202,6 +202,17 @@ def tile_options(asked: Mapping[str, Any], preset: str | None = None) -> Options
     )
 
 
+def open_folder(plan: TilePlan) -> None:
+    """Begin the index of a plan's folder; raises ValueError where it holds the tiles of another signal or of other
+    settings."""
+    if not (plan.folder / INDEX).exists():
+        origin = replace(plan.origin, digest=plan.digest)
+        write_index(plan.folder, index_entries(plan.config, origin, plan.levels, complete=False))
+    elif read_index(plan.folder / INDEX)["origin"].get("digest") != plan.digest:
+        raise ValueError(f"{plan.folder} holds tiles of another signal or with other options: name another folder, or "
+                         "give the options that it began with")  # fmt: skip
+
+
 def fit_tiles(
     plan: TilePlan, source: Source, display: Display, mapper: Mapper = starmap
 ) -> tuple[TiledField, list[Numbers]]:
@@ -210,13 +221,7 @@ def fit_tiles(
 
     Raises ValueError where the folder holds the tiles of another signal or of other settings, and Interrupted.
     """
-    entries = index_entries(plan.config, replace(plan.origin, digest=plan.digest), plan.levels, complete=False)
-    if (plan.folder / INDEX).exists():
-        if read_index(plan.folder / INDEX)["origin"].get("digest") != plan.digest:
-            raise ValueError(f"{plan.folder} holds tiles of another signal or with other options: name another folder, "
-                             "or give the options that it began with")  # fmt: skip
-    else:
-        write_index(plan.folder, entries)
+    open_folder(plan)
     tasks, results = plan.tasks, []
     total = sum(map(len, tasks))
     with Interrupt() as interrupt:
