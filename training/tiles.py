@@ -241,4 +241,4 @@ def fit_tiles(
     for number, level in enumerate(tasks[:-1]):
         for _, index in level:
             plan.block_file(number, index).unlink(missing_ok=True)
-    return load_tiled(plan.folder / INDEX), results
+    return load_tiled(plan.folder / INDEX).to(plan.device), results
