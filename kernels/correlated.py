@@ -169,8 +169,8 @@ def _projection(basis: SplineBasis) -> tuple[np.ndarray, np.ndarray]:
     hermite = np.empty((SERIES, len(x)))
     hermite[0] = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
     hermite[1] = x * hermite[0]
-    for n in range(1, SERIES - 1):
-        hermite[n + 1] = (x * hermite[n] - np.sqrt(n) * hermite[n - 1]) / np.sqrt(n + 1)
+    for n in range(2, SERIES):
+        hermite[n] = (x * hermite[n - 1] - np.sqrt(n - 1) * hermite[n - 2]) / np.sqrt(n)
     return (gram + gram.T) / 2, solve(gram, smoothed.T @ (hermite * w).T, assume_a="pos")
 
 

@@ -84,9 +84,9 @@ def _finest(sampled: Sampled, radius: np.ndarray, sizes: np.ndarray) -> float:
     fewest, most = CELLS[dim]
     counts = [int(np.clip(math.ceil(2 * CELLS_PER_SIZE * r), fewest, most)) for r in radius]
     cells = 2 * radius / counts
-    # Middles of cells, none of them on an edge or knot of the kernel.
+    # Middles of cells: none lies on the edge of the support.
     lines = [cell * (np.arange(n) + 0.5 - n / 2) for cell, n in zip(cells, counts, strict=True)]
-    values = sampled([line * size * (1 - 1e-9) for line, size in zip(lines, sizes, strict=True)])
+    values = sampled([line * size for line, size in zip(lines, sizes, strict=True)])
     if dim != 2:
         return max(_median_along(values, axis, cells[axis]) for axis in range(dim))
     padded = [_padded(n, cell, 2) for n, cell in zip(counts, cells, strict=True)]

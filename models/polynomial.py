@@ -25,7 +25,7 @@ class PolynomialPart(nn.Module):
         """x [N] -> [N, degree + 1], the integrated powers of one axis, in float64: their differences cancel."""
         n = self.n[axis]
         powers = [x.double() ** (n + k) * math.factorial(k) / math.factorial(n + k) for k in range(self.degree + 1)]
-        return torch.stack(powers, dim=-1)
+        return torch.stack(powers, dim=1)
 
     def seen(self, axis: int, x: Tensor, scale: Tensor, moments: Tensor) -> Tensor:
         """The integrated powers seen through kernels at x [N] stretched by `scale` [N] -> [N, B, degree + 1], float64.
@@ -38,7 +38,7 @@ class PolynomialPart(nn.Module):
             terms = [math.comb(p, j) * (-1) ** j * (x ** (p - j) * scale ** (j - n))[:, None] * moments[:, j]
                      for j in range(n, p + 1)]  # fmt: skip
             columns.append(torch.stack(terms).sum(dim=0) * (math.factorial(k) / math.factorial(p)))
-        return torch.stack(columns, dim=-1)
+        return torch.stack(columns, dim=2)
 
     def grid(self, stencils: Sequence[Stencil]) -> Tensor:
         """P through one stencil per axis -> [M_1, ..., M_d, c]."""

@@ -95,8 +95,6 @@ def bent_hats(t: np.ndarray, order: int, step: float) -> np.ndarray:
 
 def _sum_products(weights: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndarray:
     """sum_k w_k of the outer products of the columns k of `factors` [M_j, K] -> [M_1, ..., M_d]."""
-    if len(factors) == 1:
-        return factors[0] @ weights
     if len(factors) == 2:
         return (factors[0] * weights) @ factors[1].T
     return np.stack([_sum_products(weights * row, factors[1:]) for row in factors[0]])

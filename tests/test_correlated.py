@@ -11,6 +11,7 @@ from kernels.correlated import (
     full_correlation,
     half_correlation,
 )
+from kernels.correlated3 import correlated_gaussians_3d
 from kernels.splines import SplineBasis
 
 # Equal weights integrate what vanishes at both ends to rounding.
@@ -85,3 +86,30 @@ def test_the_accuracy_chooses_the_level():
         choose_level(0.995, 60)
     with pytest.raises(ValueError, match=r"beyond the largest, 0\.885"):
         correlated_gaussians(1, 0, 0).core(-0.9)
+
+
+@pytest.mark.parametrize("node, error", [((6, 6, 6), 0.02), ((9, 8, 10), 0.04), ((2, 10, 4), 0.04), ((0, 6, 6), 0.07),
+                                         ((6, 12, 6), 0.07), ((6, 6, 1), 0.04), ((3, 11, 12), 1)])  # fmt: skip
+def test_three_axes_have_the_gaussian_of_independent_normal_variables(node, error):
+    """x = u, y and z are sums of independent u, v, w by r12, r13 and the partial correlation."""
+    found = correlated_gaussians_3d(1, 0, 0)
+    half = half_correlation(CORRELATIONS[0])
+    r12, r13, p = (full_correlation(half * (index / 6 - 1)) for index in node)
+    sums = np.array([[1, 0, 0], [r12, (1 - r12**2) ** 0.5, 0], [r13, p * (1 - r13**2) ** 0.5, 0]])
+    sums[2, 2] = (1 - (sums[2] ** 2).sum()) ** 0.5
+    covariance = sums @ sums.T
+    core = np.zeros((len(found.even),) * 3)
+    core[tuple(found.kept.T)] = found.samples[node]
+    # The integral of x^k times a function is that of its Diracs' x^(k + 2) / ((k + 1) (k + 2)).
+    moments = found.weights @ (found.positions[:, None] ** [2, 3, 4] / [2, 6, 12])
+    second = [np.einsum("abe,a,b,e", core, *(moments[:, power] for power in np.bincount(pair, minlength=3)))
+              for pair in np.ndindex(3, 3)]  # fmt: skip
+    np.testing.assert_allclose(np.reshape(second, (3, 3)), covariance, atol=1e-12)
+    assert np.einsum("abe,a,b,e", core, *[moments[:, 0]] * 3) == pytest.approx(1, abs=1e-12)
+    x = np.linspace(-4, 4, 33)
+    lines = SplineBasis(found.positions, 1).values(x) @ found.functions.T
+    density = np.einsum("abe,xa,yb,ze->xyz", core, lines, lines, lines, optimize=True)
+    at = np.stack(np.meshgrid(x, x, x, indexing="ij"), axis=-1)
+    square = np.einsum("...i,ij,...j", at, np.linalg.inv(covariance), at, optimize=True)
+    wanted = np.exp(-square / 2) / ((2 * np.pi) ** 1.5 * np.linalg.det(covariance) ** 0.5)
+    assert np.linalg.norm(density - wanted) < error * np.linalg.norm(wanted)

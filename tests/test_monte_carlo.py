@@ -10,7 +10,7 @@ from scipy import stats
 
 from kernels.minimal import bspline
 from signals import monte_carlo
-from signals.monte_carlo import SAMPLERS, additive_steps, array_module, bspline_offsets, monte_carlo_convolution
+from signals.monte_carlo import SAMPLERS, additive_steps, array_module, bspline_offsets, monte_carlo_convolution, within
 
 
 def estimate(signal, order=1, half_size=0.3, boundary="clamp", pads=None, samples=8, seed=0, **other):
@@ -193,3 +193,14 @@ def test_cupy_where_there_is_none_is_a_clear_error():
         pass
     with pytest.raises(ValueError, match="--backend cupy"):
         array_module("cupy")
+
+
+def test_points_beyond_the_box_are_moved_by_the_rule_of_their_axis():
+    points = np.random.default_rng(0).uniform(-6, 6, (300, 4))
+    moved = within(points, ("clamp", "periodic", "reflect", "extend"))
+    assert (np.abs(moved[:, :3]) <= 1).all()
+    np.testing.assert_array_equal(moved[:, 0], np.minimum(np.maximum(points[:, 0], -1), 1))
+    np.testing.assert_allclose(np.exp(1j * np.pi * moved[:, 1]), np.exp(1j * np.pi * points[:, 1]))
+    # A wave that is even about both ends of [-1, 1] sees no reflection; it tells points of the interval apart.
+    np.testing.assert_allclose(np.cos(np.pi / 2 * (moved[:, 2] + 1)), np.cos(np.pi / 2 * (points[:, 2] + 1)))
+    np.testing.assert_array_equal(moved[:, 3], points[:, 3])

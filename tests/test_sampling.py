@@ -190,9 +190,10 @@ def test_hats_and_b_splines_add_up_and_agree_with_fine_sums():
 
 def test_refinement_keeps_the_function():
     source = replace(continuous(waves, dim=2), settings=Settings((12, 9)))
-    request = Request((0, 1), 1, (0.2, 0.4), 0.2, "extend")
+    request = Request((0, 1), 1, (0.2, 0.25), 0.2, "extend")
     coarse = sample(source, request).signal
     fine = refined(coarse, request)
+    assert fine.shape == (11 * 4 + 1, 8 * 4 + 1)
     assert all(4 * spacing(n) <= s + 1e-9 for n, s in zip(fine.shape, request.half_size, strict=True))
     step = [(m - 1) // (n - 1) for m, n in zip(fine.shape, coarse.shape, strict=True)]
     np.testing.assert_allclose(fine.values[:: step[0], :: step[1]], coarse.values, atol=1e-14)

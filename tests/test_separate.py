@@ -138,3 +138,17 @@ def test_grids_merge_equal_coordinates_and_refuse_to_be_empty():
         scattered = SparseKernel(np.repeat(np.arange(count)[:, None], 2, axis=1), np.zeros(count), 0, (0, 1))
         assert (weight_grid(scattered) is not None) is found
     np.testing.assert_array_equal(grid_density(scattered, [x, x]), np.zeros((7, 7)))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_kernels_that_break_the_moment_conditions_are_split_by_their_weights(dim):
+    kernel, rng = minimal_kernel(1, 0.3, dim), np.random.default_rng(0)
+    noise = reduce(np.multiply.outer, rng.standard_normal((dim, 3)))
+    weights = kernel.weights.reshape(noise.shape) + noise
+    spoiled = SparseKernel(kernel.positions, weights.ravel(), 1, kernel.axes, tolerance=0.1)
+    for tolerance, count in ((1e-12, 2 ** (dim - 1)), (0.5, 1)):
+        terms = tensor_terms(spoiled, tolerance)
+        assert len(terms) == count
+        left = np.linalg.norm(grid_of(terms, spoiled) - weights) / np.linalg.norm(weights)
+        assert left < 1e-12 if count > 1 else 1e-7 < left < 0.5
+    np.testing.assert_allclose([t for t, _ in terms[0]], [[-0.3, 0, 0.3]] * dim, atol=1e-15)

@@ -11,7 +11,9 @@ from kernels import minimal_kernel
 from signals import exact
 from signals.exact import minimal_convolution
 from signals.signal import spacing
+from training.directions import decompose, singular_directions
 from training.lattice import project
+from training.validation import Validation
 
 
 @pytest.mark.parametrize("boundary", ["clamp", "reflect", "periodic"])
@@ -52,3 +54,23 @@ def test_projections_in_slabs_are_those_of_the_whole(monkeypatch):
     wanted = torch.einsum("abcx,ai,bj,ck->ijkx", values, *bases)
     monkeypatch.setattr("signals.exact.SLAB", 100)
     torch.testing.assert_close(project(values, bases), wanted)
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1,)])
+def test_directions_in_slabs_are_those_of_the_whole(monkeypatch, axes):
+    targets = targets_of(exact_truth(noise_signal((30, 25), 2, axes=axes), 1, 0.21, 0.3))
+    whole = decompose(targets, 2)
+    monkeypatch.setattr("signals.exact.SLAB", 500)
+    parts = decompose(targets, 2)
+    torch.testing.assert_close(parts.rest, whole.rest, rtol=0, atol=1e-12)
+    for axis in range(2):
+        for sizes in (parts.sizes[axis], singular_directions(whole.rest, axis)[1]):
+            torch.testing.assert_close(sizes, whole.sizes[axis], rtol=1e-6, atol=1e-7)
+
+
+def test_truth_of_larger_kernels_in_slabs_is_that_of_the_whole(monkeypatch):
+    truth = exact_truth(noise_signal((30, 25), 2), 1, 0.1, 0.5)
+    whole = Validation(truth, 3).levels
+    monkeypatch.setattr("signals.exact.SLAB", 100)
+    for level, wanted in zip(Validation(truth, 3).levels, whole, strict=True):
+        np.testing.assert_allclose(level.truth, wanted.truth, rtol=0, atol=1e-12)
