@@ -1,6 +1,7 @@
-"""Train a repeated integral field on ground truth made by mc_utils.py.
+"""Train a repeated integral field on ground truth made by mc_utils.py, or on a signal itself.
 
 python train.py --monte_carlo data/GTs/images/GT.npz --experiment_name mine
+python train.py --signal large.png --half_size 13px --tile 512 --experiment_name large
 tensorboard --logdir logs
 """
 
@@ -21,15 +22,21 @@ import click
 import nfconv
 from modalities import find
 from models.device import describe_device
-from training import PRESETS, Options, train
+from models.tiled import INDEX
+from signals import GroundTruth
+from training import PRESETS, Options, RanksError, train
 from training.display import Display, Silence
 from training.interrupt import Interrupted
-from training.processes import LostError, joined, launcher
+from training.processes import LostError, OneProcess, joined, launcher
 from training.run import SAVE_SECONDS
+from training.source import tiles_help, too_large
 from training.trainer import DivergedError
-from utils import clear_errors
+from utils import clear_errors, load_options, loader_names
 
 FILE = click.Path(path_type=Path)
+# How a signal without ground truth is read, and options of loaders whose names mean something else here.
+READING = ("half_size", "margin", "boundary", "axes", "modality", "mask")
+OPTIONS = ("accuracy",)
 
 
 def training_options(command: Any) -> Any:
@@ -45,6 +52,35 @@ def training_options(command: Any) -> Any:
     return command
 
 
+def ground_truth(path: Path, order: int | None, reading: Mapping[str, Any]) -> GroundTruth:
+    """The ground truth in a file; raises ValueError for options that are in it already."""
+    if given := [f"--{name}" for name, value in reading.items() if value is not None]:
+        raise ValueError(f"{path} keeps how its signal was read: leave {', '.join(given)} out")
+    return nfconv.load_ground_truth(path, order)
+
+
+def train_signal(
+    path: Path | None, order: int | None, reading: Mapping[str, Any], settings: Mapping[str, Any],
+    asked: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Train on the signal in a file, in tiles where they are asked for or one field holds too little of it."""
+    given = {name: value for name, value in reading.items() if value is not None}
+    if path is None or "half_size" not in given:
+        raise ValueError("--monte_carlo is missing: ground truth made by mc_utils.py, or --signal with --half_size")
+    source = nfconv.api.measured(path, order=order or 1, **given)
+    asked = {name: value for name, value in asked.items() if value is not None}
+    able = settings["preset"] is None and tiles_help(source, asked)
+    tiled = settings["resume"] and (settings["folder"] / INDEX).is_file()
+    display = shown(settings["processes"])
+    if settings["tile"] is None and not tiled and not (able and too_large(source)):
+        try:
+            train(source.truth(), signal=source.signal, display=display, strict=able, **settings, **asked)
+            return
+        except RanksError as error:
+            click.echo(f"{str(error).partition(': use')[0]}: it is cut into tiles", err=True)
+    train(source, display=shown(settings["processes"]), **settings, **asked)
+
+
 @contextlib.contextmanager
 def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
     """Turn what stops a run into one sentence that says how to resume it from its folder with the options `given`."""
@@ -58,7 +94,7 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
     except DivergedError as error:
         raise click.ClickException(str(error)) from None
     except (LostError, OSError) as error:
-        saved = (folder / "current.pth").is_file()
+        saved = any((folder / name).is_file() for name in ("current.pth", INDEX))
         again = f"resume with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
         if isinstance(error, LostError):
             raise click.ClickException(f"{error}; {again}") from None
@@ -67,13 +103,24 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
 
 
 @click.command()
-@click.option("--monte_carlo", required=True, type=FILE, help="Ground truth made by mc_utils.py.")
-@click.option("--order", type=int, default=None, help="Order of a ground truth of the authors' release (.npy).")
+@click.option("--monte_carlo", default=None, type=FILE, help="Ground truth made by mc_utils.py.")
+@click.option("--order", type=int, default=None,
+              help="Order of a ground truth of the authors' release (.npy), or of --signal alone (1).")  # fmt: skip
 @click.option("--summary", default="logs", show_default=True, type=FILE, help="Folder of runs.")
 @click.option("--experiment_name", default="experiment", show_default=True, help="Name of this run's folder.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=None, help="The authors' hyper-parameters.")
 @click.option("--init_ckpt", type=FILE, default=None, help="Checkpoint to start from.")
-@click.option("--signal", type=FILE, default=None, help="Raw signal, for --supervision autodiff.")
+@click.option("--signal", type=FILE, default=None,
+              help="Raw signal: without ground truth, or for --supervision autodiff.")  # fmt: skip
+@click.option("--half_size", default=None, help="Of the training kernel of --signal alone, as in mc_utils.py.")
+@click.option("--margin", default=None, help="Beyond --signal alone, as in mc_utils.py (0.4).")
+@click.option("--boundary", default=None, help="Beyond --signal alone, as in mc_utils.py (clamp).")
+@click.option("--axes", default=None, help="Axes of --signal alone to filter; default: the modality's.")
+@click.option("--modality", default=None, help="Of --signal alone; default: by the file's extension.")
+@click.option("--mask", type=FILE, default=None, help="Weights of the samples of --signal alone, as in mc_utils.py.")
+@click.option("--tile", default=None,
+              help="Samples of the tiles that a large signal is cut into, also per axis: 512 or 0,0,100 (0: not cut); "
+              "default: only where one field holds too little.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run of this name.")
 @click.option("--checkpoint_steps", type=click.IntRange(0), default=0, show_default=True,
               help="Keep checkpoint_N.pth every so many steps.")  # fmt: skip
@@ -81,29 +128,41 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
               help="Time between two saves.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @training_options
+@load_options(without=OPTIONS)
 @clear_errors
-def main(monte_carlo: Path, order: int | None, summary: Path, experiment_name: str, preset: str | None,
+def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_name: str, preset: str | None,
          init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, save_seconds: float,
-         device: str, **asked: Any) -> None:  # fmt: skip
+         device: str, tile: str | None, **asked: Any) -> None:  # fmt: skip
     """Train a repeated integral field; the run is kept in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
     folder = summary / experiment_name
+    reading = {name: asked.pop(name) for name in (*READING, *loader_names(without=OPTIONS))}
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
-    given |= {"checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
+    given |= reading | {"tile": tile, "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
     with joined(device) as (processes, place):
-        truth = nfconv.load_ground_truth(monte_carlo, order)
-        raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
         init = nfconv.load(init_ckpt) if init_ckpt else None
         if processes.leads:
             several = f"{processes.count} processes, " if processes.count > 1 else ""
             click.echo(f"device: {several}{describe_device(place)}", err=True)
+        settings: dict[str, Any] = {
+            "device": place, "folder": folder, "resume": resume, "preset": preset, "init": init, "tile": tile,
+            "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds, "processes": processes,
+        }  # fmt: skip
         with explain_resume(folder, given):
-            train(truth, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init,
-                  display=Display() if processes.leads else Silence(), checkpoint_steps=checkpoint_steps,
-                  save_seconds=save_seconds, processes=processes, **asked)  # fmt: skip
+            if monte_carlo is None:
+                train_signal(signal, order, reading, settings, asked)
+            else:
+                truth = ground_truth(monte_carlo, order, reading)
+                raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
+                train(truth, signal=raw, display=shown(processes), **settings, **asked)
         if processes.leads:
             report(folder)
+
+
+def shown(processes: OneProcess) -> Display:
+    """What a process shows: the leading one alone anything."""
+    return Display() if processes.leads else Silence()
 
 
 def report(folder: Path) -> None:
@@ -112,7 +171,7 @@ def report(folder: Path) -> None:
     for size, value in metrics["psnr"].items():
         click.echo(f"half size {size}: {value:.1f} dB on the whole signal")
     steps = f"{metrics['steps']} steps in {metrics['seconds']:.0f} s" if metrics["steps"] else "no steps"
-    final = folder / "model_final.pth"
+    final = nfconv.api.model_file(folder)
     click.echo(f"{final}: {metrics['parameters']} parameters, prepared in {metrics['preparation']:.1f} s, {steps}")
 
 

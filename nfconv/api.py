@@ -16,11 +16,10 @@ from models import Field
 from models.checkpoint import load_checkpoint
 from models.device import pick_device
 from models.tiled import INDEX, load_tiled
-from nfconv.tiles import fit_in_tiles, may_tile, must_tile
-from signals import GroundTruth, Signal, make_ground_truth
+from signals import GroundTruth, Signal
 from signals.masks import masked
-from training import RanksError, train
-from training.plan import Tile
+from training import RanksError, Source, fit_in_tiles, train
+from training.source import Tile, tiles_help, too_large
 
 # What a folder given as a model stands for.
 MODEL_NAMES = ("model_final.pth", "model.pth", INDEX)
@@ -53,26 +52,34 @@ def fit(
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
-    asked: dict[str, Any] = {}
-    mask = options.pop("mask", None)
+    asked: dict[str, Any] = {"mask": options.pop("mask", None)}
     if is_callable(signal):
         names = ("dim", *(option.name for option in CALLABLES.options))
-        asked = {name: options.pop(name) for name in names if name in options}
+        asked |= {name: options.pop(name) for name in names if name in options}
+    source = measured(signal, half_size, order, margin, boundary, modality, **asked)
+    place, able = pick_device(device), tiles_help(source, options)
+    if tile is not None or folder is not None or (able and too_large(source)):
+        return fit_in_tiles(source, tile, folder, place, **options)
+    try:
+        return train(source.truth(), signal=source.signal, device=place, strict=able, **options)
+    except RanksError as error:
+        note(f"{source.signal.name} is fitted in tiles: {str(error).partition(': use')[0]}")
+    return fit_in_tiles(source, None, None, place, **options)
+
+
+def measured(
+    signal: Any, half_size: Size, order: int = 1, margin: float | str = 0.4, boundary: str = "clamp",
+    modality: str | None = None, axes: str | None = None, mask: Any = None, **options: Any,
+) -> Source:  # fmt: skip
+    """A signal as `fit` takes one, read with the loader's `options`, with the training kernel and the margin in domain
+    units. Raises FileNotFoundError or ValueError."""
 
     def load_signal(reach: Sequence[float]) -> Signal:
-        found = signal if isinstance(signal, Signal) else read(signal, modality, reach=reach, **asked)
+        found = signal if isinstance(signal, Signal) else read(signal, modality, axes, reach, **options)
         return found if mask is None else masked(found, read_mask(mask) if isinstance(mask, str | Path) else mask)
 
     found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
-    request = (found, order, sizes, beyond, boundary)
-    able = may_tile(found, sizes, options)
-    if tile is not None or folder is not None or (able and must_tile(found, beyond)):
-        return fit_in_tiles(*request, tile, folder, device, **options)
-    try:
-        return train(make_ground_truth(*request), signal=found, device=pick_device(device), strict=able, **options)
-    except RanksError as error:
-        note(f"{found.name} is fitted in tiles: {str(error).partition(': use')[0]}")
-    return fit_in_tiles(*request, None, None, device, **options)
+    return Source(found, order, tuple(sizes), beyond, boundary)
 
 
 def read(

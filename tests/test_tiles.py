@@ -15,7 +15,7 @@ from signals import Signal
 from signals.exact import kernel_convolution
 from signals.gaussians import gaussian_convolution
 from signals.tiling import Tiling, balanced, stretch_of
-from training import plan, tiles
+from training import source, tiles
 
 
 def rough_signal(shape, channels=2, axes=None, modality=""):
@@ -235,8 +235,8 @@ def test_missing_samples_are_missing_in_all_tiles():
 
 
 def test_a_signal_that_one_field_does_not_hold_is_cut_by_itself(monkeypatch, capsys):
-    monkeypatch.setitem(plan.TILE, 2, 64)
-    monkeypatch.setattr(nfconv.tiles, "SHARED", {"factor", "core_size"})
+    monkeypatch.setitem(source.TILE, 2, 64)
+    monkeypatch.setattr(source, "SHARED", {"factor", "core_size"})
     signal = rough_signal((140, 130), 1)
     small, large = (
         nfconv.fit(signal, samples(signal, 4), margin=0.2, factor="spline", core_size=size) for size in (2000, 60_000)
@@ -247,7 +247,7 @@ def test_a_signal_that_one_field_does_not_hold_is_cut_by_itself(monkeypatch, cap
 
 def test_what_no_tiles_are_is_refused():
     for tile, text in ((1, "two samples or more"), ((4, 5, 6), "two samples or more"), ("a", "number of samples"),
-                       (5, "larger than its training kernel")):  # fmt: skip
+                       (5, "larger than its training kernel of")):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             tiled(PICTURE, tile)
     with pytest.raises(ValueError, match="callable"):

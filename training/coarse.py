@@ -5,12 +5,16 @@ Every tile of a level leaves a block of them in a file; the tiles of the next le
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from models.interpolation import lagrange
 from signals.tiling import Index
-from training.plan import TilePlan
+from training.lattice import ALIGNED
+from training.plan import BETWEEN, TilePlan
 from training.validation import binomial_average
 
 
@@ -19,7 +23,7 @@ def reach_of_block(plan: TilePlan, level: int, index: Index) -> tuple[list[int],
     first, last = plan.block(level, index)
     for axis, (a, b) in enumerate(zip(first, last, strict=True)):
         if plan.factor(axis) == 2:
-            reach = plan.spacing[axis] * (plan.config.order + 1) // 2
+            reach = math.ceil(plan.spacing[axis] * (plan.config.order + 1) / 2) + BETWEEN
             first[axis], last[axis] = 2 * a - reach, 2 * (b - 1) + reach + 1
     return first, last
 
@@ -35,10 +39,20 @@ def averaged(values: np.ndarray, first: Sequence[int], plan: TilePlan, level: in
             continue
         total = np.zeros((*values.shape[:axis], b - a, *values.shape[axis + 1 :]))
         for shift, weight in zip(shifts * plan.spacing[axis], weights, strict=True):
-            start = 2 * a + round(shift) - first[axis]
-            total += weight * values[(*lead, slice(start, start + 2 * (b - a) - 1, 2))]
+            for offset, share in between(shift):
+                start = 2 * a + offset - first[axis]
+                total += weight * share * values[(*lead, slice(start, start + 2 * (b - a) - 1, 2))]
         values = total
     return np.ascontiguousarray(values, np.float32)
+
+
+def between(shift: float) -> list[tuple[int, float]]:
+    """The samples, and their weights, that give the value `shift` samples further on: one where that is whole."""
+    if abs(shift - round(shift)) < ALIGNED:
+        return [(round(shift), 1.0)]
+    first = math.floor(shift) - BETWEEN + 1
+    weights = lagrange(torch.tensor(shift - first, dtype=torch.float64), 2 * BETWEEN).tolist()
+    return [(first + k, weight) for k, weight in enumerate(weights)]
 
 
 def coarse_stretch(plan: TilePlan, level: int, first: Sequence[int], last: Sequence[int]) -> np.ndarray:

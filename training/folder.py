@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from files import atomic_write
 from files.folders import missing_folders, remove_empty
+from models.tiled import INDEX
 
 LOCK = ".lock"
 CURRENT = "current.pth"
@@ -48,7 +49,7 @@ class RunFolder:
 
     def _check(self, resume: bool) -> None:
         """Raise RunError where there is nothing to resume, or something where a run is to start."""
-        if resume:
+        if resume and not (self.path / INDEX).is_file():
             resumable(self.path)
         if not resume and self._written():
             raise RunError(

@@ -1,21 +1,53 @@
 """A run that keeps itself in a folder: what is saved when, and what is left at its end."""
 
+import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from models.checkpoint import save_checkpoint
 from models.field import Field
+from models.tiled import INDEX
 from signals.ground_truth import GroundTruth
 from training.display import Display
 from training.folder import RunFolder
 from training.interrupt import Interrupted
+from training.plan import plan_tiles
 from training.record import Record, half_size_label, write_errors_raised_once
+from training.source import Source, Tile
+from training.tiles import fit_tiles, open_folder, tile_options
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
 VALIDATIONS = 8
+
+
+def tile_in_folder(
+    run: RunFolder, source: Source, tile: Tile | None, asked: Mapping[str, Any], preset: str | None, device: str,
+    display: Display,
+) -> Field:  # fmt: skip
+    """Fit in tiles, which are kept in the run's folder with their index, options.json and metrics.json; those that are
+    there are not made again. Raises Interrupted, and ValueError where the folder has others."""
+    options, start = tile_options(asked, preset), time.monotonic()
+    if (run.path / INDEX).is_file() and tile is None:
+        tile = json.loads((run.path / "options.json").read_text()).get("tile")
+    plan = plan_tiles(source, tile, options.to_dict(), run.path, device)
+    open_folder(plan)
+    run.write_json(
+        "options.json", options.to_dict() | {"ground_truth": source.signal.name, "tile": plan.levels[0].tiling.tile}
+    )
+    field, tiles = fit_tiles(plan, source, display)
+    quality = {half_size_label(plan.origin.half_size, factor): psnr for factor, psnr in field.origin.psnr.items()}
+    run.write_json("metrics.json", {
+        "psnr": {size: round(value, 2) for size, value in quality.items()}, "steps": 0, "seconds": 0.0,
+        "preparation": round(time.monotonic() - start, 1), "parameters": sum(t["parameters"] for t in tiles),
+        "bytes": sum(t["bytes"] for t in tiles), "tiles": len(tiles), "levels": len(plan.levels),
+        "threads": torch.get_num_threads(), "torch": torch.__version__, "options": options.to_dict(),
+    })  # fmt: skip
+    return field
 
 
 def train_in_folder(

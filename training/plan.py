@@ -9,37 +9,33 @@ from typing import Any
 import numpy as np
 
 from files import checksum
-from kernels.minimal import knot_spacing
 from models.config import FieldConfig, Origin
 from models.tiled import MOST_LEVELS, Level
-from signals.ground_truth import check_half_size
-from signals.signal import Signal, boundary_rules, shared_boundary, spacing
+from signals.signal import boundary_rules, spacing
 from signals.tiling import ROUNDING, Index, Tiling, balanced
+from training.source import Source, Tile, tile_sizes
 
 # A tile's margin, in half sizes of the training kernel. It answers kernels of one more, and those that are wider find
 # a tent at most half as wide as they are on the next level.
 MARGIN = 3.0
-# Samples along a filtered axis by the number of filtered axes, and fewest of them in half sizes of the training kernel:
-# below these the margins are most of the work.
-TILE = {1: 4096, 2: 512, 3: 128}
-LEAST_TILE = 12.0
-# Values of a tile, at most, and samples of an axis below which it is not cut for that.
-LARGEST_TILE, SHORTEST = 1 << 24, 64
+# How much larger tiles of coarse levels may be: these have a sample more than half of the level before.
+COARSE_TILE = 1.1
 # Of the settings' digest: tiles of other versions are made again.
 VERSION = 1
-Tile = int | Sequence[int] | str
+# Samples to either side that one between samples is read from, where the training kernel is no whole number of them.
+BETWEEN = 4
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """The tiles of a signal: `levels`, the order and `spacing` [d] of the training kernel's Diracs in samples (0 in
-    axes that are not filtered), what is `stored` of every coarse level beyond the signal, [L][d] samples, the
-    `options` of training, and the `folder` of it all."""
+    """The tiles of a signal: `levels`, the `spacing` [d] of the training kernel's Diracs in samples (0 in axes that are
+    not filtered), what is `stored` of every coarse level beyond the signal, [L][d] samples, the `options` of training,
+    and the `folder` of it all."""
 
     config: FieldConfig
     origin: Origin
     levels: tuple[Level, ...]
-    spacing: tuple[int, ...]
+    spacing: tuple[float, ...]
     stored: tuple[tuple[int, ...], ...]
     options: Mapping[str, Any]
     folder: Path
@@ -49,7 +45,7 @@ class TilePlan:
     def __post_init__(self) -> None:
         facts = [VERSION, self.config.to_dict(), self.origin.half_size, self.origin.boundary, self.origin.shape,
                  self.origin.metadata.known, [[*map(tuple, (level.tiling.steps, level.tiling.tile, level.pads))]
-                 for level in self.levels], self.spacing, dict(self.options)]  # fmt: skip
+                 for level in self.levels], self.spacing, self.stored, dict(self.options)]  # fmt: skip
         object.__setattr__(self, "digest", checksum(facts))
 
     @property
@@ -87,28 +83,26 @@ class TilePlan:
 
 
 def plan_tiles(
-    signal: Signal, order: int, half_size: Sequence[float], margin: float, boundary: str, tile: Tile | None,
-    options: Mapping[str, Any], folder: Path, device: str = "cpu",
-) -> TilePlan:  # fmt: skip
-    """The tiles of a signal for a training kernel of `half_size` per filtered axis and a `margin` (domain units), which
-    become whole numbers of samples. Raises ValueError."""
-    check_half_size(half_size, signal.axes)
-    boundary = shared_boundary(boundary)
-    rules, n = boundary_rules(boundary, signal.axes, signal.dim), order + 1
-    sizes = dict(zip(signal.axes, half_size, strict=True))
-    wanted = {axis: knot_spacing(order, sizes[axis]) / spacing(signal.shape[axis]) for axis in signal.axes}
-    tiles = tile_sizes(signal, tile, {axis: h * n / 2 for axis, h in wanted.items()})
+    source: Source, tile: Tile | None, options: Mapping[str, Any], folder: Path, device: str = "cpu"
+) -> TilePlan:
+    """The tiles of a source and their levels, as many as its margin asks for; the training kernel of a signal becomes
+    a whole number of samples, so that lattices are these. Raises ValueError."""
+    signal, n, wanted = source.signal, source.order + 1, source.spacing
+    rules = boundary_rules(source.boundary, signal.axes, signal.dim)
+    tiles = tile_sizes(source, tile)
     cut = [count > t for count, t in zip(signal.shape, tiles, strict=True)]
-    steps = [whole_spacing(wanted[axis], n, cut[axis]) if axis in wanted else 0 for axis in range(signal.dim)]
+    steps: list[float] = [0.0] * signal.dim
+    for axis, step in wanted.items():
+        steps[axis] = step if source.seen else whole_spacing(step, n, cut[axis])
     half = tuple(h * n / 2 for h in steps)
     levels: list[Level] = []
-    while not levels or (len(levels) < MOST_LEVELS and _reaches_less(levels[-1], signal, margin, cut)):
+    while not levels or (len(levels) < MOST_LEVELS and _reaches_less(levels[-1], source, cut)):
         factor = [2.0 ** len(levels) if cut[axis] and steps[axis] else 1.0 for axis in range(signal.dim)]
-        levels.append(_level(signal, tiles, steps, half, margin, factor))
+        levels.append(_level(source, tiles, steps, half, factor))
     stored = _stored(levels, rules, steps, [2 if c and h else 1 for c, h in zip(cut, steps, strict=True)])
-    config = FieldConfig("separable", signal.dim, signal.channels, signal.axes, order, ranks=(1,) * signal.dim)
+    config = FieldConfig("separable", signal.dim, signal.channels, signal.axes, source.order, ranks=(1,) * signal.dim)
     reach = np.min([levels[-1].reach[axis] - half[axis] * levels[0].unit[axis] for axis in signal.axes])
-    facts = (boundary, signal.shape, signal.modality, signal.name, "", signal.metadata)
+    facts = (source.boundary, signal.shape, signal.modality, signal.name, "", signal.metadata)
     origin = Origin(tuple(float(half[axis] * levels[0].unit[axis]) for axis in signal.axes), float(reach), *facts)
     return TilePlan(config, origin, tuple(levels), tuple(steps), stored, dict(options), Path(folder), device)
 
@@ -120,58 +114,18 @@ def whole_spacing(samples: float, n: int, cut: bool) -> int:
     return max(even, even * round(samples / even))
 
 
-def tile_sizes(signal: Signal, tile: Tile | None, half: Mapping[int, float]) -> list[int]:
-    """T per axis, as asked or by itself; `half`: half sizes of the training kernel in samples per filtered axis. One
-    number is for all filtered axes, or for that which numbers pieces; 0 leaves an axis whole. Raises ValueError."""
-    if isinstance(tile, str):
-        try:
-            tile = [int(part) for part in tile.split(",")]
-        except ValueError:
-            raise ValueError(f"--tile is a number of samples, or one per axis with commas, not {tile!r}") from None
-    pieces = tuple(axis for axis, beyond in enumerate(signal.halo) if beyond)
-    axes = [axis for axis in range(signal.dim) if axis not in half] if pieces else list(half)
-    given = [tile] if isinstance(tile, int) else list(tile or ())
-    if given and (len(given) not in (1, signal.dim) or any(t < 0 or t == 1 for t in given)):
-        raise ValueError(f"--tile is two samples or more, or as many for each of {signal.dim} axes, not {tile}")
-    if len(given) == signal.dim > 1 or (given and signal.dim == 1):
-        found = [t or n for t, n in zip(given, signal.shape, strict=True)]
-    elif given:
-        found = [given[0] or n if axis in axes else n for axis, n in enumerate(signal.shape)]
-    else:
-        found = _usual(signal, axes, half)
-    found = [balanced(n, min(t, n)) for t, n in zip(found, signal.shape, strict=True)]
-    if small := [axis for axis, size in half.items() if found[axis] <= 2 * size and found[axis] < signal.shape[axis]]:
-        raise ValueError(f"a tile must be larger than its training kernel, {2 * half[small[0]]:.3g} samples, not "
-                         f"{found[small[0]]}")  # fmt: skip
-    return found
-
-
-def _usual(signal: Signal, axes: Sequence[int], half: Mapping[int, float]) -> list[int]:
-    """Tiles of the usual size, cut until one of them is small enough to be solved at once."""
-    usual = TILE.get(len(axes), min(TILE.values()))
-    least = [max(SHORTEST, math.ceil(LEAST_TILE * half.get(axis, 0.0))) for axis in range(signal.dim)]
-    found = [min(n, max(usual, least[axis])) if axis in axes else n for axis, n in enumerate(signal.shape)]
-    while math.prod(found) * signal.channels > LARGEST_TILE:
-        able = [axis for axis in range(signal.dim) if found[axis] >= 2 * least[axis] and not signal.halo[axis]]
-        if not able:
-            break
-        longest = max(able, key=lambda axis: found[axis])
-        found[longest] = math.ceil(found[longest] / 2)
-    return found
-
-
 def _level(
-    signal: Signal, tiles: Sequence[int], steps: Sequence[int], half: tuple[float, ...], margin: float,
-    factor: Sequence[float],
-) -> Level:  # fmt: skip
+    source: Source, tiles: Sequence[int], steps: Sequence[float], half: tuple[float, ...], factor: Sequence[float]
+) -> Level:
     """Tiles of every `factor`-th sample, with margins in which lattices leave no sample over."""
-    found = tuple((n - 1) / f for n, f in zip(signal.shape, factor, strict=True))
+    found = tuple((n - 1) / f for n, f in zip(source.signal.shape, factor, strict=True))
     sizes, pads = [], []
     for axis, reach in enumerate(found):
         n = math.ceil(reach - ROUNDING) + 1
         # A tile is never smaller than its training kernel.
-        size = max(balanced(n, min(tiles[axis], n)), math.ceil(2 * half[axis]) + 2 if factor[axis] > 1 else 1)
-        asked = math.ceil(margin * max(found[axis], 1) / 2 - 1e-9)
+        largest = tiles[axis] if factor[axis] == 1 else math.ceil(COARSE_TILE * tiles[axis])
+        size = max(balanced(n, min(largest, n)), math.ceil(2 * half[axis]) + 2 if factor[axis] > 1 else 1)
+        asked = math.ceil(source.margin * max(found[axis], 1) / 2 - 1e-9)
         if not steps[axis]:
             asked = 0
         elif n > size:
@@ -181,21 +135,23 @@ def _level(
     return Level(Tiling(found, tuple(sizes)), tuple(pads), half)
 
 
-def _even_pads(size: int, least: int, step: int) -> int:
-    """The fewest samples of a margin, `least` or more, with which `size` and both margins are whole steps; one more
-    than least where there are none."""
-    return next((pad for pad in range(least, least + step) if (size + 2 * pad) % step == 0), least + 1)
+def _even_pads(size: int, least: int, step: float) -> int:
+    """The fewest samples of a margin, `least` or more, with which `size` and both margins are whole steps, or enough
+    where there are none."""
+    pads = range(least, least + math.ceil(step))
+    return next((pad for pad in pads if (size + 2 * pad) % step == 0), least + math.ceil(step / 2) + 1)
 
 
-def _reaches_less(level: Level, signal: Signal, margin: float, cut: Sequence[bool]) -> bool:
+def _reaches_less(level: Level, source: Source, cut: Sequence[bool]) -> bool:
     """Whether a tiled axis of a level answers less than was asked for."""
-    asked = [margin + level.half[axis] * spacing(signal.shape[axis]) for axis in signal.axes]
+    signal = source.signal
+    asked = [source.margin + level.half[axis] * spacing(signal.shape[axis]) for axis in signal.axes]
     pairs = zip(signal.axes, asked, strict=True)
     return any(cut[axis] and level.reach[axis] < reach * (1 - 1e-9) for axis, reach in pairs)
 
 
 def _stored(
-    levels: Sequence[Level], rules: Sequence[str], steps: Sequence[int], factors: Sequence[int]
+    levels: Sequence[Level], rules: Sequence[str], steps: Sequence[float], factors: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
     """Samples of every level beyond either end that others ask for. Beyond a clamped end all are equal a little further
     out; otherwise those of a level follow from twice as many of the level before."""
@@ -203,7 +159,7 @@ def _stored(
     for level in reversed(levels):
         row = []
         for axis, rule in enumerate(rules):
-            tiling, reach = level.tiling, math.ceil(level.half[axis])
+            tiling, reach = level.tiling, math.ceil(level.half[axis]) + BETWEEN
             own = level.pads[axis] + tiling.counts[axis] * tiling.tile[axis] - tiling.shape[axis]
             if not steps[axis]:
                 row.append(0)

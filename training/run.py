@@ -9,15 +9,18 @@ import torch
 from models.checkpoint import load_checkpoint
 from models.device import full_float32
 from models.field import Field
+from models.tiled import INDEX
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.display import Display
 from training.folder import RunError, RunFolder, resumable
-from training.kept import train_in_folder
+from training.kept import tile_in_folder, train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
 from training.processes import OneProcess
 from training.setup import make_trainer, rank_warning
+from training.source import Source, Tile, tiles_help
+from training.tiles import fit_in_tiles
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
@@ -29,7 +32,7 @@ class RanksError(ValueError):
 
 
 def train(
-    truth: GroundTruth,
+    truth: GroundTruth | Source,
     *,
     signal: Signal | None = None,
     device: str | torch.device = "cpu",
@@ -42,6 +45,7 @@ def train(
     save_seconds: float = SAVE_SECONDS,
     strict: bool = False,
     processes: OneProcess | None = None,
+    tile: Tile | None = None,
     **asked: Any,
 ) -> Field:
     """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
@@ -52,6 +56,8 @@ def train(
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
     continues, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
     Of several `processes` (`training.processes.joined`) the leading one alone keeps and measures anything.
+    With a `tile` (samples per axis), and where one field would hold too little, the folder gets tiles and their index
+    instead of these checkpoints; a signal alone, as a `Source`, is always cut into tiles.
     """
     processes = processes or OneProcess()
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -59,6 +65,13 @@ def train(
         raise ValueError("resuming requires the folder of the run")
     keeping = RunFolder(folder, resume) if folder is not None and processes.leads else contextlib.nullcontext()
     with full_float32(), keeping as run:
+        tiled = isinstance(truth, Source) or tile is not None or bool(run and (run.path / INDEX).is_file())
+        if tiled and processes.count > 1:
+            raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
+        if run and tiled:
+            return tile_in_folder(run, source_of(truth), tile, asked, preset, str(device), display or Display())
+        if isinstance(truth, Source) or tile is not None:
+            return fit_in_tiles(source_of(truth), tile, None, device, **asked)
         begun = resumable(Path(folder)) if folder is not None and resume else None
         options, state = resume_state(begun, truth, asked) if begun else (resolve(asked, preset), None)
         processes.check(options)
@@ -69,6 +82,10 @@ def train(
             too_few = rank_warning(trainer)
             if strict and too_few:
                 raise RanksError(too_few)
+            if too_few and run and preset is None and not init and tiles_help(source_of(truth), asked):
+                display.warn(f"{too_few.partition(': use')[0]}: it is cut into tiles")
+                del trainer
+                return tile_in_folder(run, source_of(truth), None, asked, None, str(device), display)
             for warning in filter(None, (check_precision_early(trainer), too_few)):
                 display.warn(warning)
             if init is not None:
@@ -97,6 +114,11 @@ def followed(trainer: Trainer) -> Field:
         for _ in trainer.steps():
             pass
     return finished(trainer.field, lambda field: {})
+
+
+def source_of(truth: GroundTruth | Source) -> Source:
+    """What tiles are made of."""
+    return truth if isinstance(truth, Source) else Source.of_truth(truth)
 
 
 def initialise(field: Field, init: Field) -> None:

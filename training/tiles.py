@@ -5,8 +5,9 @@ valid is not made again, so that a run that was interrupted goes on by itself.
 """
 
 import math
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from files import ArchiveError, atomic_write, checksum
 from models.checkpoint import load_checkpoint, save_checkpoint
@@ -28,10 +30,12 @@ from signals.signal import Signal
 from signals.tiling import Index, stretch_of
 from training.coarse import averaged, coarse_stretch, reach_of_block
 from training.display import Display
-from training.options import Options
-from training.plan import TilePlan, hull
+from training.interrupt import Interrupt, Interrupted
+from training.options import Options, resolve
+from training.plan import TilePlan, hull, plan_tiles
 from training.projection import ProjectionObjective
 from training.setup import make_trainer, wanted_accuracy
+from training.source import Source, Tile
 from training.validation import Validation, finished
 
 # dB of PSNR at the training kernel that the tiles of coarse levels hold by default.
@@ -41,7 +45,7 @@ Numbers = dict[str, Any]
 Mapper = Callable[[Callable[..., Numbers], list[Any]], Iterable[Numbers]]
 
 
-def solve_tile(plan: TilePlan, signal: Signal, level: int, index: Index) -> Numbers:
+def solve_tile(plan: TilePlan, source: Source, level: int, index: Index) -> Numbers:
     """Make the checkpoint of a tile and its block of the next coarse level, where they are not there; numbers of how
     good it is.
 
@@ -52,14 +56,14 @@ def solve_tile(plan: TilePlan, signal: Signal, level: int, index: Index) -> Numb
     coarser = level + 1 < len(plan.levels)
     ranges = [plan.field_range(level, index)] + ([reach_of_block(plan, level, index)] if coarser else [])
     first, last = hull(*ranges)
-    values = read_samples(plan, signal, level, first, last)
+    values = read_samples(plan, source, level, first, last)
     digest = checksum([plan.digest, level, index, values])
     path = tile_file(plan.folder, level, index)
     numbers = stored_numbers(path, digest)
     block = plan.block_file(level, index)
     if numbers is not None and (not coarser or block.is_file()):
         return numbers | {"skipped": True}
-    if level == 0:
+    if level == 0 and not source.seen:
         values = convolved(plan, values)
     if coarser:
         with atomic_write(block) as stream:
@@ -76,13 +80,13 @@ def solve_tile(plan: TilePlan, signal: Signal, level: int, index: Index) -> Numb
     return numbers | {"skipped": False, "bytes": path.stat().st_size}
 
 
-def read_samples(plan: TilePlan, signal: Signal, level: int, first: list[int], last: list[int]) -> np.ndarray:
+def read_samples(plan: TilePlan, source: Source, level: int, first: list[int], last: list[int]) -> np.ndarray:
     """What a tile of `level` is made from: samples of the signal, with those that the training kernel reaches, or of
     the coarse level."""
     if level:
         return coarse_stretch(plan, level, first, last)
-    reach = taps_reach(plan)
-    return stretch_of(signal, [a - r for a, r in zip(first, reach, strict=True)],
+    reach = [0] * plan.config.dim if source.seen else taps_reach(plan)
+    return stretch_of(source.signal, [a - r for a, r in zip(first, reach, strict=True)],
                       [b + r for b, r in zip(last, reach, strict=True)], plan.origin.boundary)  # fmt: skip
 
 
@@ -174,24 +178,59 @@ def quality_of(results: list[Numbers]) -> tuple[dict[float, float], float]:
     return quality, peak
 
 
-def fit_tiles(plan: TilePlan, signal: Signal, display: Display, mapper: Mapper = starmap) -> TiledField:
-    """All tiles of a plan, those that are there already left as they are, and their index; the field.
+def fit_in_tiles(
+    source: Source, tile: Tile | None, folder: str | Path | None, device: str | torch.device, **asked: Any
+) -> TiledField:
+    """A field in tiles, of splines unless other factors are asked for, in `folder` (none: one that is removed with the
+    field). Raises ValueError."""
+    if source.signal.function is not None:
+        raise ValueError("a callable is sampled as finely as it requires, and not in tiles: leave the tile out")
+    options = tile_options(asked)
+    holder = None if folder else tempfile.TemporaryDirectory(prefix="tiles_")
+    plan = plan_tiles(source, tile, options.to_dict(), Path(folder or holder.name), str(device))  # type: ignore[union-attr]
+    with Display() as display:
+        field, _ = fit_tiles(plan, source, display)
+    field.holder = holder
+    return field
 
-    Raises ValueError where the folder holds the tiles of another signal or of other settings.
+
+def tile_options(asked: Mapping[str, Any], preset: str | None = None) -> Options:
+    """The options of tiles: separable fields are splines unless other factors are asked for."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    return resolve(
+        {"factor": "spline"} | given if preset is None and given.get("field") in (None, "separable") else given, preset
+    )
+
+
+def open_folder(plan: TilePlan) -> None:
+    """Begin the index of a plan's folder; raises ValueError where it holds the tiles of another signal or of other
+    settings."""
+    if not (plan.folder / INDEX).exists():
+        origin = replace(plan.origin, digest=plan.digest)
+        write_index(plan.folder, index_entries(plan.config, origin, plan.levels, complete=False))
+    elif read_index(plan.folder / INDEX)["origin"].get("digest") != plan.digest:
+        raise ValueError(f"{plan.folder} holds tiles of another signal or with other options: name another folder, or "
+                         "give the options that it began with")  # fmt: skip
+
+
+def fit_tiles(
+    plan: TilePlan, source: Source, display: Display, mapper: Mapper = starmap
+) -> tuple[TiledField, list[Numbers]]:
+    """All tiles of a plan, those that are there already left as they are, and their index; the field, and the numbers
+    of every tile.
+
+    Raises ValueError where the folder holds the tiles of another signal or of other settings, and Interrupted.
     """
-    entries = index_entries(plan.config, replace(plan.origin, digest=plan.digest), plan.levels, complete=False)
-    if (plan.folder / INDEX).exists():
-        if read_index(plan.folder / INDEX)["origin"].get("digest") != plan.digest:
-            raise ValueError(f"{plan.folder} holds tiles of another signal or with other options: name another folder, "
-                             "or give the options that it began with")  # fmt: skip
-    else:
-        write_index(plan.folder, entries)
+    open_folder(plan)
     tasks, results = plan.tasks, []
     total = sum(map(len, tasks))
-    for level in tasks:
-        for numbers in mapper(partial(solve_tile, plan, signal), level):
-            results.append(numbers)
-            display.tiles(len(results), total)
+    with Interrupt() as interrupt:
+        for level in tasks:
+            for numbers in mapper(partial(solve_tile, plan, source), level):
+                results.append(numbers)
+                display.tiles(len(results), total)
+                if interrupt.asked:
+                    raise Interrupted(f"interrupted after {len(results)} of {total} tiles, nothing lost")
     quality, _ = quality_of(results)
     origin = replace(plan.origin, digest=plan.digest, psnr=quality)
     held, wanted = min(r["held"] for r in results if r["level"] == 0), wanted_accuracy(Options(**plan.options))
@@ -202,4 +241,4 @@ def fit_tiles(plan: TilePlan, signal: Signal, display: Display, mapper: Mapper =
     for number, level in enumerate(tasks[:-1]):
         for _, index in level:
             plan.block_file(number, index).unlink(missing_ok=True)
-    return load_tiled(plan.folder / INDEX)
+    return load_tiled(plan.folder / INDEX).to(plan.device), results
