@@ -132,7 +132,7 @@ class Units:
             # The unit that is typed, not a metre, is the file's own.
             return ruler.units["u"] / find_unit(typed)[1]  # type: ignore[index]
         if name not in ruler.units:
-            raise ValueError(f"{what} {typed!r}: {self._advice(axis)}")
+            raise ValueError(f"{what} in {typed}: {self._advice(axis)}")
         if name == "s" and ruler.unstated:
             self._assume("s", "the table does not name the unit of its times: they are taken for seconds")
         return ruler.units[name]
