@@ -61,6 +61,9 @@ def test_kernel_and_size_change_what_is_seen(browser, address, name):
     watched.rested("result", f'"half_size":"{size}"')
     watched.rested("error", f'"half_size":"{size}"')
     third = watched.seen()
+    assert page.evaluate(NAMELESS) == []
+    # Every number has its unit beside it, in words.
+    assert page.locator("#sliders .unit").first.inner_text().split()[1:]
     assert first != second and second != third
     assert "dB" in page.locator("#error-facts").inner_text()
     watched.check()
@@ -128,8 +131,10 @@ def test_refusals_appear_as_sentences_and_leave_with_the_next_result(browser, ad
     page = watched.page
     page.fill("#n_sigma", "7")
     page.locator("#problem:has-text('trained with a margin')").wait_for()
+    page.locator("#result .stage.old").wait_for()
     page.fill("#n_sigma", "0.2")
     page.locator("#problem:empty").wait_for(state="attached")
+    page.locator("#result .stage:not(.old)").wait_for()
     watched.rested("error", '"sigma":"0.2"')
     watched.check(refusals=4)
     page.context.close()
@@ -149,6 +154,27 @@ def test_the_keyboard_reaches_everything_in_order_and_focus_is_visible(browser, 
     page.context.close()
 
 
+# Contrast of a colour with the ground that it is on (WCAG 2.2), for text and for the borders of what is operated.
+CONTRASTS = """() => {
+  const linear = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = (colour) => [.2126, .7152, .0722].reduce((sum, share, i) => sum + share * linear(colour[i] / 255), 0);
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const ground = (one) => {
+    const colour = numbers(getComputedStyle(one).backgroundColor);
+    return colour.length < 4 || colour[3] ? colour : ground(one.parentElement);
+  };
+  const apart = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05); };
+  const of = (query, part, on) => [...document.querySelectorAll(query)].filter((one) => one.checkVisibility())
+    .map((one) => [one.outerHTML.slice(0, 60), apart(numbers(getComputedStyle(one)[part]), ground(on(one)))]);
+  return { text: of('label, p, span, b, h1, button, select, input[type=number], legend', 'color', (one) => one),
+           edge: of('button, select, input[type=number]', 'borderTopColor', (one) => one.parentElement) };
+}"""
+# Controls without a name that is read aloud.
+NAMELESS = """() => [...document.querySelectorAll('input, select, button, canvas, img, video, audio')]
+  .filter((one) => one.checkVisibility() && !(one.labels?.length || one.ariaLabel || one.alt || one.textContent.trim()))
+  .map((one) => one.outerHTML)"""
+
+
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_narrow_and_wide_in_light_and_dark(browser, address, width, scheme):
@@ -156,6 +182,9 @@ def test_it_fits_narrow_and_wide_in_light_and_dark(browser, address, width, sche
     page = watched.page
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     text, ground = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+    found = page.evaluate(CONTRASTS)
+    assert len(found["text"]) > 20 and min(ratio for _, ratio in found["text"]) >= 4.5, found["text"]
+    assert len(found["edge"]) > 5 and min(ratio for _, ratio in found["edge"]) >= 3, found["edge"]
     bright, dim = (sum(map(int, colour[4:-1].split(","))) for colour in (text, ground))
     assert (bright > dim) == (scheme == "dark") and abs(bright - dim) > 450
     watched.check()

@@ -14,8 +14,8 @@ from models import Field
 SHARE = 0.35
 # A kernel starts at this many times the training kernel's size, as far as the margin allows.
 START = 2.0
-# What the unit of a file that does not state one is called.
-OWN_UNIT = "units of the file"
+# How units are told, and how many of those of the rulers they are.
+TOLD = {"u": ("units of the file", 1.0), "frame": ("frames", 1.0), "sample": ("samples", 1.0), "s": ("ms", 1e-3)}
 STEPS = 250
 
 
@@ -23,7 +23,7 @@ def kernel_table(field: Field) -> list[dict[str, Any]]:
     """Every kernel of the library that fits the field's number of axes, with its parameters."""
     count = len(field.config.axes)
     fitting = [entry for entry in KERNELS.values() if entry.axes[0] <= count <= entry.axes[1]]
-    return [{"name": entry.name, "help": (entry.shape.__doc__ or "").partition("\n")[0],
+    return [{"name": entry.name, "help": (entry.shape.__doc__ or "").partition("\n")[0].replace("`", ""),
              "parameters": _parameters(entry, field)} for entry in fitting]  # fmt: skip
 
 
@@ -37,8 +37,11 @@ def largest_radius(field: Field) -> float:
 def length_unit(field: Field) -> tuple[str, float]:
     """The name of the unit that lengths are told in, and how many domain units it is."""
     known = {name: size for name, size in field_units(field).rulers[0].units.items() if size > 0}
-    name = next((name for name in known if name != "sample"), "sample" if known else "")
-    return (OWN_UNIT if name == "u" else name, known[name]) if name else ("domain units", 1.0)
+    if not known:
+        return "domain units", 1.0
+    name = next((name for name in known if name != "sample"), "sample")
+    told, part = TOLD.get(name, (name, 1.0))
+    return told, known[name] * part
 
 
 def _parameters(entry: KernelType, field: Field) -> list[dict[str, Any]]:
@@ -55,8 +58,8 @@ def _parameters(entry: KernelType, field: Field) -> list[dict[str, Any]]:
             share = 1.0 if name == first else SHARE
             control |= _range(share * start / 10, most, share * start) | {"unit": (unit, size)}
         elif parameter.kind == "frequency":
-            per = "domain unit" if size == 1 else unit
-            control |= _range(0.1 / most, 0.5 / smallest, 0.25 / start) | {"unit": (f"cycles per {per}", 1 / size)}
+            control |= _range(0.1 / most, 0.5 / smallest, 0.25 / start)
+            control |= {"unit": (f"cycles per {unit.removesuffix('s') if unit != 'ms' else unit}", 1 / size)}
         elif parameter.kind == "coordinate":
             names = field.origin.metadata.axis_names or "0123456789"
             control |= {"choices": [[axis, names[axis]] for axis in field.config.axes], "value": field.config.axes[0]}

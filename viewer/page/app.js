@@ -18,7 +18,8 @@ function words() {
 }
 const resultWords = () => ({ ...words(), size: $('size').value });
 
-function problem(error) { $('problem').textContent = error?.message ?? ''; }
+// What is refused leaves the result of an earlier wish on the page, which is paler then.
+function problem(error) { $('problem').textContent = error?.message ?? ''; stage('result').classList.toggle('old', Boolean(error)); }
 function notes(list) { $('notes').replaceChildren(...[...new Set(list ?? [])].map((text) => element('li', {}, text.replace(/^warning: /, '')))); }
 function waiting(stage, text) { stage.replaceChildren(element('p', { className: 'wait' }, text)); }
 const stage = (id) => $(id).querySelector('.stage');
@@ -112,11 +113,16 @@ async function drop(file) {
   } catch (error) { problem(error); }
 }
 
+function tellFrame() {
+  $('frame-told').textContent = `${Number($('frame').value) + 1} of ${Number($('frame').max) + 1}`;
+  $('frame').setAttribute('aria-valuetext', $('frame-told').textContent);
+}
+
 function chooseVary(kind) {
   $('fovea').hidden = kind !== 'fovea';
   $('brush').hidden = kind !== 'brush';
   $('kernel').disabled = kind === 'brush';
-  $('sliders').hidden = kind === 'brush';
+  $('sliders').hidden = $('help').hidden = kind === 'brush';
   varying.choose(kind);
 }
 
@@ -153,13 +159,14 @@ function ready(found) {
   $('frame-label').hidden = state.kind !== 'clip';
   $('frame').max = (state.shape[2] ?? 1) - 1;
   $('frame').value = Math.floor($('frame').max / 2);
-  $('kernel').disabled = $('sliders').hidden = false;
+  tellFrame();
+  $('kernel').disabled = $('sliders').hidden = $('help').hidden = false;
   document.querySelector('input[name=vary][value=fixed]').checked = true;
   $('fovea').hidden = $('brush').hidden = true;
   varying = state.varies && state.kind === 'picture' ? new Varying(stage('result'), state, changed) : null;
   $('vary').hidden = !varying;
   stage('result').classList.remove('pick');
-  shown = { result: viewOf(stage('result'), state, 'filtered', () => signalPacket), error: errorView(stage('error')) };
+  shown = { result: viewOf(stage('result'), state, 'filtered', () => signalPacket), error: errorView(stage('error'), state.names) };
   if (state.signal) waiting(stage('signal'), 'The signal is being read.');
   else waiting(stage('signal'), 'Give --signal to see it.');
   values = {};
@@ -205,7 +212,7 @@ async function start() {
   if (location.hash.slice(1) in models) $('model').value = model = Number(location.hash.slice(1));
   $('model').addEventListener('change', () => { model = Number($('model').value); history.replaceState(null, '', `#${model}`); open().catch(problem); });
   $('kernel').addEventListener('change', chooseKernel);
-  for (const id of ['size', 'frame']) $(id).addEventListener('input', changed);
+  for (const id of ['size', 'frame']) $(id).addEventListener('input', () => { tellFrame(); changed(); });
   $('suffix').addEventListener('input', () => { $('command').hidden = $('copy').hidden = true; });
   document.querySelectorAll('input[name=vary]').forEach((radio) => radio.addEventListener('change', () => chooseVary(radio.value)));
   $('download').addEventListener('click', () => download('download'));

@@ -10,22 +10,22 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// A slider with a number beside it: `control` has name, help, least, most, step and value, and where it has one its unit
-// as a name and a size.
+// A slider with a number beside it: `control` has name, help, least, most, step and value, and where they differ from
+// these a label, and a unit as a name and a size.
 export function slider(control, changed) {
-  const { name, least, most, step, unit } = control;
+  const { name, least, most, step, unit } = control, title = control.label ?? name.replaceAll('_', ' ');
   const range = element('input', { type: 'range', id: `p_${name}`, min: least, max: most, step });
-  const number = element('input', { type: 'number', id: `n_${name}`, step: 'any', 'aria-label': `${name}, typed` });
+  const number = element('input', { type: 'number', id: `n_${name}`, step: 'any', 'aria-label': `${title}, typed` });
   range.value = number.value = control.value;
   const shown = element('span', { className: 'unit' });
   function tell() {
-    shown.textContent = unit ? `${Number((number.value / unit[1]).toPrecision(3))} ${unit[0]}` : '';
+    shown.textContent = unit ? `${Number((number.value / unit[1]).toPrecision(3))}${unit[0] === '°' ? '' : ' '}${unit[0]}` : '';
     range.setAttribute('aria-valuetext', `${number.value} ${shown.textContent}`);
   }
   range.addEventListener('input', () => { number.value = range.value; tell(); changed(name, range.value); });
   number.addEventListener('input', () => { if (number.value !== '') { range.value = number.value; tell(); changed(name, number.value); } });
   tell();
-  const label = element('label', { htmlFor: range.id, title: control.help || '' }, name.replaceAll('_', ' '), shown);
+  const label = element('label', { htmlFor: range.id, title: control.help || '' }, title, shown);
   return element('div', { className: 'slider' }, label, element('div', {}, range, number));
 }
 
@@ -54,6 +54,7 @@ export function kernelControls(place, kernel, state, before, changed) {
     else place.append(slider(own, changed));
     values[control.name] = String(own.value);
   }
+  place.append(element('p', { className: 'hint' }, 'Numbers are in domain units, of which the signal spans two along every axis.'));
   return values;
 }
 

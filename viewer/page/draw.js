@@ -57,26 +57,26 @@ function dirac(x, column, row, weight, count) {
 // Curves [T, c] in a row each; `behind` are drawn grey behind them, on the same scale.
 export function curves(canvas, part, names, behind, unit) {
   const [count, columns] = part.shape, x = canvas.getContext('2d');
-  canvas.width = 1000; canvas.height = Math.max(180, Math.min(640, 150 * columns) + 24);
-  const height = (canvas.height - 24) / columns;
-  x.font = '20px system-ui, sans-serif'; x.lineJoin = 'round';
+  canvas.width = 1000; canvas.height = Math.max(210, Math.min(960, 190 * columns) + 36);
+  const height = (canvas.height - 36) / columns;
+  x.font = '28px system-ui, sans-serif'; x.lineJoin = 'round';
   for (let c = 0; c < columns; c++) {
     let [low, high] = [Infinity, -Infinity];
     for (const some of behind ? [part, behind] : [part]) for (let i = c; i < some.values.length; i += columns) { low = Math.min(low, some.values[i]); high = Math.max(high, some.values[i]); }
     const line = (some, style, width) => {
       x.strokeStyle = style; x.lineWidth = width; x.beginPath();
       const n = some.shape[0];
-      for (let i = 0; i < n; i++) x.lineTo(i / Math.max(1, n - 1) * canvas.width, c * height + height * .92 - (some.values[i * columns + c] - low) / ((high - low) || 1) * height * .76);
+      for (let i = 0; i < n; i++) x.lineTo(i / Math.max(1, n - 1) * canvas.width, c * height + height * .94 - (some.values[i * columns + c] - low) / ((high - low) || 1) * height * .72);
       x.stroke();
     };
     if (behind) line(behind, colour('--line'), 3);
     line(part, CURVES[c % CURVES.length], 2);
     x.fillStyle = colour('--soft');
-    x.fillText(names?.[c] ?? '', 8, c * height + 20);
-    x.textAlign = 'right'; x.fillText(`${low.toPrecision(3)} … ${high.toPrecision(3)}`, canvas.width - 8, c * height + 20); x.textAlign = 'left';
+    x.fillText(names?.[c] ?? '', 8, c * height + 28);
+    x.textAlign = 'right'; x.fillText(`${low.toPrecision(3)} … ${high.toPrecision(3)}`, canvas.width - 8, c * height + 28); x.textAlign = 'left';
   }
   x.fillStyle = colour('--soft');
-  if (unit) x.fillText(unit, 8, canvas.height - 4);
+  if (unit) x.fillText(unit, 8, canvas.height - 8);
 }
 
 // Least and largest per column [n, 2] as a filled wave, in its own range.

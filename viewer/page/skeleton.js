@@ -18,7 +18,8 @@ export function skeleton(stage, state, label) {
   const canvas = element('canvas', { width: 720, height: 560, tabIndex: 0, role: 'img', 'aria-label': `${label}: arrows turn` });
   const play = element('button', { type: 'button' }, 'Pause');
   const time = element('input', { type: 'range', min: 0, max: 1, step: .001, 'aria-label': 'time' });
-  stage.replaceChildren(canvas, element('div', { className: 'row' }, play, time));
+  const told = element('span', { className: 'unit' });
+  stage.replaceChildren(canvas, element('div', { className: 'row' }, play, time, told));
   let places = null, shape = null, frame = null;
   play.addEventListener('click', () => { view.playing = !view.playing; });
   time.addEventListener('input', () => { view.playing = false; view.share = Number(time.value); });
@@ -29,6 +30,7 @@ export function skeleton(stage, state, label) {
     if (!canvas.isConnected) { painters.delete(painter); return; }
     play.textContent = view.playing ? 'Pause' : 'Play';
     if (view.playing) time.value = view.share;
+    told.textContent = `${(view.share * painter.seconds).toFixed(1)} s`;
     if (!places) return;
     const [count, joints] = shape, at = Math.min(count - 1, Math.round(view.share * (count - 1))) * joints * 3;
     const [c, s] = [Math.cos(view.turn), Math.sin(view.turn)], x = canvas.getContext('2d');

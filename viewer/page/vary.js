@@ -18,7 +18,7 @@ export class Varying {
   constructor(stage, state, changed) {
     this.stage = stage; this.state = state; this.changed = changed;
     this.kind = 'fixed'; this.words = { row: '-0.5', column: '-0.1', least: '0.17', most: '1' };
-    this.brush = { width: 0.15, along: Math.min(.05, state.largest / 4), ratio: 3 };
+    this.brush = { width: 0.3, along: Math.min(.05, state.largest / 4), ratio: 3 };
     this.map = new Float32Array(SIDE * SIDE * 3);
     this.clear();
     stage.onpointerdown = (event) => this.pressed(event);
@@ -28,14 +28,14 @@ export class Varying {
   }
 
   controls() {
-    const range = (name, value, least, most) => slider({ name, least, most, step: .01, value, unit: ['of its size', 1], help: `size of the kernel, of its own, ${name === 'least' ? 'where you look' : 'far from there'}` }, (key, typed) => { this.words[key] = String(typed); this.changed(); });
+    const range = (name, value, least, most) => slider({ name, least, most, step: .01, value, unit: ['of its size', 1], label: name === 'least' ? 'where you look' : 'far from there', help: 'size of the kernel' }, (key, typed) => { this.words[key] = String(typed); this.changed(); });
     document.getElementById('fovea').replaceChildren(range('least', .17, .05, 1), range('most', 1, .1, 1), element('p', { className: 'hint' }, 'Click the filtered picture, or focus it and use the arrows.'));
-    const brush = (name, least, most, step, value, help, unit) => slider({ name, least, most, step, value, help, unit }, (key, typed) => { this.brush[key] = Number(typed); });
+    const brush = (name, least, most, step, value, label, unit) => slider({ name, least, most, step, value, label, unit }, (key, typed) => { this.brush[key] = Number(typed); });
     const clear = element('button', { type: 'button' }, 'Clear');
     clear.addEventListener('click', () => { this.clear(); this.send(); });
     document.getElementById('brush').replaceChildren(
-      brush('along', .01, Number((this.state.largest / 4).toFixed(3)), .001, this.brush.along.toFixed(3), 'standard deviation along the stroke', this.state.unit),
-      brush('ratio', 1, 6, .1, this.brush.ratio, 'along over across'), brush('width', .05, .5, .01, this.brush.width, 'width of the brush', ['of the width', 1]), clear,
+      brush('along', .01, Number((this.state.largest / 4).toFixed(3)), .001, this.brush.along.toFixed(3), 'sigma along the stroke', this.state.unit),
+      brush('ratio', 1, 6, .1, this.brush.ratio, 'along over across'), brush('width', .1, 1, .01, this.brush.width, 'width of the brush', ['of the picture', 2]), clear,
       element('p', { className: 'hint' }, 'Draw on the filtered picture: it is blurred along the stroke.'));
   }
 
@@ -43,6 +43,8 @@ export class Varying {
     this.kind = kind;
     this.stage.classList.toggle('pick', kind !== 'fixed');
     this.stage.tabIndex = kind === 'fovea' ? 0 : -1;
+    this.stage.role = 'group';
+    this.stage.ariaLabel = kind === 'fovea' ? 'filtered: arrows move where you look' : 'filtered';
     if (kind === 'brush') this.send(); else this.changed();
   }
 
@@ -95,7 +97,7 @@ export class Varying {
     const [rows, columns] = this.state.shape, angle = (Math.atan2(-(y1 - y0) * rows, (x1 - x0) * columns) * 180 / Math.PI + 360) % 180;
     const { along, ratio, width } = this.brush, across = Math.max(along / ratio, Math.min(...this.state.half_size) / 2.4);
     for (let i = 0; i < SIDE; i++) for (let j = 0; j < SIDE; j++) {
-      if (Math.hypot(j / (SIDE - 1) - x1, (i / (SIDE - 1) - y1) * rows / columns) < width / 2) this.map.set([Math.max(along, across), across, angle], 3 * (i * SIDE + j));
+      if (Math.hypot(j / (SIDE - 1) - x1, (i / (SIDE - 1) - y1) * rows / columns) < width / 4) this.map.set([Math.max(along, across), across, angle], 3 * (i * SIDE + j));
     }
   }
 

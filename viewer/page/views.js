@@ -73,12 +73,12 @@ export function viewOf(stage, state, label, before) {
   return VIEWS[state.kind](stage, state, label, before);
 }
 
-export function errorView(stage) {
+export function errorView(stage, names) {
   const canvas = element('canvas', { role: 'img', 'aria-label': 'absolute error' });
   const image = element('img', { className: 'pixels', alt: 'absolute error' });
   return async ({ parts }) => {
     if (parts.picture) { stage.replaceChildren(image); await setImage(image, parts.picture); }
-    else if (parts.curves) { stage.replaceChildren(canvas); curves(canvas, parts.curves); }
+    else if (parts.curves) { stage.replaceChildren(canvas); curves(canvas, parts.curves, parts.curves.shape[1] > 1 ? names : null); }
     else stage.replaceChildren();
   };
 }
