@@ -18,6 +18,7 @@ import click
 import torch
 
 import nfconv
+from cluster import connected
 from evaluation.destination import Destination
 from evaluation.grids import evaluate, output_shape
 from evaluation.kernels import choose_kernel, requests
@@ -36,7 +37,7 @@ from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from signals import Signal
 from signals.masks import masked
-from utils import clear_errors, kernel_options, load_options, loader_names
+from utils import clear_errors, cluster_options, kernel_options, load_options, loader_names
 
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
@@ -164,11 +165,13 @@ def moved(field: Field, place: torch.device) -> Field:
 @click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
 @kernel_options(units=True)
 @load_options(without=OWN)
+@cluster_options
 @clear_errors
 def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, kernel_weights: str, filters: str | None,
          save_path: Path, modality: str | None, axes: str | None, block_size: int, signal: Path | None,
          gt_path: Path | None, precision: str, accuracy: float, device: str, points: Path | None, scale: Path | None,
-         covariance: Path | None, mask: Path | None, **named: Any) -> None:  # fmt: skip
+         covariance: Path | None, mask: Path | None, workers: int | None, scheduler: str | None,
+         **named: Any) -> None:  # fmt: skip
     """Filter the signal a field has learned, write the result and, given the signal, how good it is.
 
     Without a model a spline field is fitted to --signal first.
@@ -201,6 +204,8 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
                choose_kernel(field, request.path, request.scale, named, kernel_weights, request.half_size)
                for request in asked]  # fmt: skip
     if places is not None:
+        if workers or scheduler:
+            raise ValueError("points are filtered in one process: leave --workers and --scheduler out")
         filter_places(moved(field, place), kernels[0], places, target, signal, settings, weights)
         return
     jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
@@ -210,9 +215,10 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     if signal and not gt_path and (raw is None or kind.counted):
         raw = read_signal(signal, kind, field, radius, weights)
     field = moved(field, place)
-    for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
-        reference = reference_of(raw, gt_path, kernel, chosen, field)
-        evaluate(field, chosen, shape, Destination(request.folder), reference, kernel, **settings)
+    with connected(workers, scheduler) as cluster:
+        for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
+            reference = reference_of(raw, gt_path, kernel, chosen, field)
+            evaluate(field, chosen, shape, Destination(request.folder), reference, kernel, cluster, **settings)
 
 
 if __name__ == "__main__":

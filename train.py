@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 import nfconv
+from cluster import connected
+from cluster.fitting import tile_mapper
 from modalities import find
 from models.device import describe_device
 from models.tiled import INDEX
@@ -31,7 +33,7 @@ from training.processes import LostError, OneProcess, joined, launcher
 from training.run import SAVE_SECONDS
 from training.source import tiles_help, too_large
 from training.trainer import DivergedError
-from utils import clear_errors, load_options, loader_names
+from utils import clear_errors, cluster_options, load_options, loader_names
 
 FILE = click.Path(path_type=Path)
 # How a signal without ground truth is read, and options of loaders whose names mean something else here.
@@ -96,7 +98,7 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
     except (LostError, OSError) as error:
         saved = any((folder / name).is_file() for name in ("current.pth", INDEX))
         again = f"resume with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
-        if isinstance(error, LostError):
+        if isinstance(error, LostError | ConnectionError):
             raise click.ClickException(f"{error}; {again}") from None
         named = f"{error.filename or folder}: {error.strerror or error}"
         raise click.ClickException(f"cannot write {named}; fix that and {again}") from None
@@ -129,10 +131,11 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @training_options
 @load_options(without=OPTIONS)
+@cluster_options
 @clear_errors
 def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_name: str, preset: str | None,
          init_ckpt: Path | None, signal: Path | None, resume: bool, checkpoint_steps: int, save_seconds: float,
-         device: str, tile: str | None, **asked: Any) -> None:  # fmt: skip
+         device: str, tile: str | None, workers: int | None, scheduler: str | None, **asked: Any) -> None:  # fmt: skip
     """Train a repeated integral field; the run is kept in SUMMARY/EXPERIMENT_NAME and can be resumed."""
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
@@ -140,7 +143,8 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
     reading = {name: asked.pop(name) for name in (*READING, *loader_names(without=OPTIONS))}
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= reading | {"tile": tile, "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
-    with joined(device) as (processes, place):
+    given |= {"workers": workers, "scheduler": scheduler}
+    with joined(device) as (processes, place), connected(workers, scheduler) as cluster, tile_mapper(cluster) as mapper:
         init = nfconv.load(init_ckpt) if init_ckpt else None
         if processes.leads:
             several = f"{processes.count} processes, " if processes.count > 1 else ""
@@ -148,6 +152,7 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
         settings: dict[str, Any] = {
             "device": place, "folder": folder, "resume": resume, "preset": preset, "init": init, "tile": tile,
             "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds, "processes": processes,
+            "mapper": mapper,
         }  # fmt: skip
         with explain_resume(folder, given):
             if monte_carlo is None:

@@ -80,6 +80,14 @@ def kernel_options(units: bool = False) -> Callable[[Command], Command]:
     return decorate
 
 
+def cluster_options(command: Command) -> Command:
+    """--workers and --scheduler, which say where the tiles of a large signal are worked at."""
+    command = click.option("--scheduler", default=None, help="Address of a Dask scheduler that is there: "
+                           "tcp://host:8786 (docs/cluster.md).")(command)  # fmt: skip
+    return click.option("--workers", type=click.IntRange(1, 1024), default=None,
+                        help="Processes of this machine that share the tiles.")(command)  # fmt: skip
+
+
 def loader_names(without: Sequence[str] = ()) -> list[str]:
     """Names of the options of the modalities' loaders."""
     names = {option.name: None for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}

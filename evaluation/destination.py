@@ -24,7 +24,8 @@ class Destination:
     def alone(self) -> bool:
         """Whether it is a file rather than a folder: by a suffix that some modality reads or writes."""
         known = {suffix for kind in MODALITIES.values() for suffix in (*kind.extensions, *kind.results)}
-        return self.path.suffix.lower() in known and not self.path.is_dir()
+        # What Zarr writes is a folder itself.
+        return self.path.suffix.lower() == ".zarr" or (self.path.suffix.lower() in known and not self.path.is_dir())
 
     def check(self, suffixes: Sequence[str], what: str) -> None:
         """Raise ValueError where anything is there already, and for a file without one of the `suffixes` that results

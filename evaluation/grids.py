@@ -1,13 +1,15 @@
 """Filtering on a grid: the result's files, and how near it is to what it should be."""
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from cluster.session import Cluster
 from evaluation.destination import Destination, print_report
 from evaluation.measuring import fit_error, measure, warn_of_fit
 from evaluation.references import Reference, warn
@@ -39,20 +41,21 @@ def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) 
 
 def evaluate(
     field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], target: Destination,
-    reference: Reference | None, kernel: Kernel | SparseKernel, **options: Any,
+    reference: Reference | None, kernel: Kernel | SparseKernel, cluster: Cluster | None = None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Filter on the grid of `shape`, write the result and, where a reference is known, how near it is to what `kernel`,
     as it was asked for, would give.
 
-    `options` are those of Field.filter. Returns what metrics.json holds.
+    `options` are those of Field.filter; with a `cluster` the tiles of the field are shared out. Returns what
+    metrics.json holds.
     """
-    with target.writable(), progress_bar(Console(stderr=True)) as bar:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(target.writable())
+        bar = stack.enter_context(progress_bar(Console(stderr=True)))
         task = bar.add_task("filtering", total=1.0, note="")
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": warn}
         start = time.perf_counter()
-        share = field.origin.metadata.known is not None
-        room = room_if_large((*shape, own_channels(field.config.channels, field.origin.metadata.known) + share))
-        result = chosen.apply(field, shape, **options, share=share, out=room)
+        result = stack.enter_context(applied(chosen, field, shape, target.path, cluster, options))
         report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
         report |= fit_error(kernel, chosen, field)
         signed = chosen.signed or None
@@ -67,6 +70,26 @@ def evaluate(
         files += target.write_metrics(report)
     print_report(report, files)
     return report
+
+
+@contextlib.contextmanager
+def applied(
+    chosen: Filter | CovarianceFilter, field: Field, shape: Sequence[int], path: Path, cluster: Cluster | None,
+    options: Mapping[str, Any],
+) -> Iterator[Any]:  # fmt: skip
+    """The filtered signal, with the share of known weight of one with missing samples; large ones in a file that is
+    there as long as it is needed, by `path` where a cluster writes it."""
+    known = field.origin.metadata.known
+    share = known is not None
+    if cluster is None:
+        room = room_if_large((*shape, own_channels(field.config.channels, known) + share))
+        yield chosen.apply(field, shape, **options, share=share, out=room)
+        return
+    # Dask is slow to import.
+    from cluster.filtering import filtered
+
+    with filtered(cluster, field, chosen, shape, path, share=share, **options) as result:
+        yield result
 
 
 def write_result(field: Field, result: Any, target: Destination, signed: bool | None) -> tuple[Any, list[Path]]:

@@ -101,6 +101,24 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def resumable_folder(path: Path, digest: str) -> Iterator[Path]:
+    """A folder beside `path` for what a run has done so far, which the same run, of this `digest`, finds again after it
+    was killed; those of other killed runs are removed first, and this one at its end.
+
+    Raises ValueError where the same run goes on already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f".{path.name[:40]}.{digest[:16]}.part"
+    remove_parts(path, besides=part)
+    part.mkdir(exist_ok=True)
+    with (part / LOCK).open("ab") as lock:
+        if not locked(lock):
+            raise ValueError(f"another process writes {path}: wait for its end")
+        yield part
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def locked(stream: IO[bytes]) -> bool:
     """Whether nobody else holds the lock of a file, which is held from now on; on file systems without locks nobody."""
     try:
@@ -112,11 +130,11 @@ def locked(stream: IO[bytes]) -> bool:
         return True
 
 
-def remove_parts(path: Path) -> None:
+def remove_parts(path: Path, besides: Path | None = None) -> None:
     """Remove what killed writers of the folder `path` left beside it; running writers keep theirs, which are locked."""
     for lock in path.parent.glob(f".{glob.escape(path.name[:40])}.*.part/{LOCK}"):
         with contextlib.suppress(OSError), lock.open("rb") as stream:
-            if locked(stream):
+            if lock.parent != besides and locked(stream):
                 shutil.rmtree(lock.parent, ignore_errors=True)
 
 
@@ -160,11 +178,12 @@ def write_tiff(path: Path, values: Array, alpha: bool = False) -> Path:
     return path
 
 
-def write_array(path: Path, values: Array) -> Path:
-    """Write values as they are to a float32 .npy file, atomically."""
+def write_array(path: Path, values: Array, dtype: Any = np.float32) -> Path:
+    """Write values as they are to a .npy file of `dtype`, atomically."""
     with atomic_write(path) as stream:
-        header = {"descr": "<f4", "fortran_order": False, "shape": tuple(values.shape)}
+        kind = np.dtype(dtype).newbyteorder("<")
+        header = {"descr": kind.str, "fortran_order": False, "shape": tuple(values.shape)}
         np.lib.format.write_array_header_1_0(stream, header)
         for part in parts(values):
-            stream.write(np.ascontiguousarray(part, "<f4").data)
+            stream.write(np.ascontiguousarray(part, kind).data)
     return path

@@ -5,6 +5,7 @@ Everything that asks an array for its shape and for slices of it takes one; `np.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,20 @@ class Stored:
             return found.transpose(*axes, *rest).reshape([one.stop - one.start for one in part])
 
         return Stored([self.shape[axis] for axis in axes], self.dtype, read, self.whole)
+
+
+class MappedFile(Stored):
+    """The array of an .npy file, which another process opens by its path; `whole` as in `Stored`."""
+
+    def __init__(self, path: Path, whole: bool = False) -> None:
+        from files.archive import load_array
+
+        array = load_array(path, mapped=True)
+        super().__init__(array.shape, array.dtype, lambda part: np.array(array[part]), whole)
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MappedFile, (self.path, self.whole)
 
 
 Array = np.ndarray | Stored

@@ -18,7 +18,7 @@ from training.interrupt import Interrupted
 from training.plan import plan_tiles
 from training.record import Record, half_size_label, write_errors_raised_once
 from training.source import Source, Tile
-from training.tiles import fit_tiles, open_folder, tile_options
+from training.tiles import Mapper, fit_tiles, open_folder, tile_options
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
@@ -27,7 +27,7 @@ VALIDATIONS = 8
 
 def tile_in_folder(
     run: RunFolder, source: Source, tile: Tile | None, asked: Mapping[str, Any], preset: str | None, device: str,
-    display: Display,
+    display: Display, mapper: Mapper | None = None,
 ) -> Field:  # fmt: skip
     """Fit in tiles, which are kept in the run's folder with their index, options.json and metrics.json; those that are
     there are not made again. Raises Interrupted, and ValueError where the folder has others."""
@@ -39,7 +39,7 @@ def tile_in_folder(
     run.write_json(
         "options.json", options.to_dict() | {"ground_truth": source.signal.name, "tile": plan.levels[0].tiling.tile}
     )
-    field, tiles = fit_tiles(plan, source, display)
+    field, tiles = fit_tiles(plan, source, display, mapper)
     quality = {half_size_label(plan.origin.half_size, factor): psnr for factor, psnr in field.origin.psnr.items()}
     run.write_json("metrics.json", {
         "psnr": {size: round(value, 2) for size, value in quality.items()}, "steps": 0, "seconds": 0.0,

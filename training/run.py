@@ -20,7 +20,7 @@ from training.precision import check_precision_early
 from training.processes import OneProcess
 from training.setup import make_trainer, rank_warning
 from training.source import Source, Tile, tiles_help
-from training.tiles import fit_in_tiles
+from training.tiles import Mapper, fit_in_tiles
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
@@ -46,6 +46,7 @@ def train(
     strict: bool = False,
     processes: OneProcess | None = None,
     tile: Tile | None = None,
+    mapper: Mapper | None = None,
     **asked: Any,
 ) -> Field:
     """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
@@ -57,7 +58,7 @@ def train(
     continues, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
     Of several `processes` (`training.processes.joined`) the leading one alone keeps and measures anything.
     With a `tile` (samples per axis), and where one field would hold too little, the folder gets tiles and their index
-    instead of these checkpoints; a signal alone, as a `Source`, is always cut into tiles.
+    instead of these checkpoints; a signal alone, as a `Source`, is always cut into tiles. `mapper` shares them out.
     """
     processes = processes or OneProcess()
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -69,7 +70,8 @@ def train(
         if tiled and processes.count > 1:
             raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
         if run and tiled:
-            return tile_in_folder(run, source_of(truth), tile, asked, preset, str(device), display or Display())
+            return tile_in_folder(run, source_of(truth), tile, asked, preset, str(device), display or Display(),
+                                  mapper)  # fmt: skip
         if isinstance(truth, Source) or tile is not None:
             return fit_in_tiles(source_of(truth), tile, None, device, **asked)
         begun = resumable(Path(folder)) if folder is not None and resume else None
@@ -85,7 +87,10 @@ def train(
             if too_few and run and preset is None and not init and tiles_help(source_of(truth), asked):
                 display.warn(f"{too_few.partition(': use')[0]}: it is cut into tiles")
                 del trainer
-                return tile_in_folder(run, source_of(truth), None, asked, None, str(device), display)
+                return tile_in_folder(run, source_of(truth), None, asked, None, str(device), display, mapper)
+            if mapper is not None:
+                raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers "
+                                 "and --scheduler out")  # fmt: skip
             for warning in filter(None, (check_precision_early(trainer), too_few)):
                 display.warn(warning)
             if init is not None:

@@ -75,9 +75,10 @@ def solve_tile(plan: TilePlan, source: Source, level: int, index: Index) -> Numb
     with full_float32():
         field, numbers = solved(plan, truth, level, index)
     field.origin = replace(field.origin, digest=digest)
-    numbers |= {"seconds": time.monotonic() - start, "cpu": time.process_time() - cpu}
+    # Without times, so that a tile's file has the same bytes whenever and wherever it is made.
     save_checkpoint(path, field, {"numbers": numbers})
-    return numbers | {"skipped": False, "bytes": path.stat().st_size}
+    spent = {"seconds": time.monotonic() - start, "cpu": time.process_time() - cpu}
+    return numbers | spent | {"skipped": False, "bytes": path.stat().st_size}
 
 
 def read_samples(plan: TilePlan, source: Source, level: int, first: list[int], last: list[int]) -> np.ndarray:
@@ -214,7 +215,7 @@ def open_folder(plan: TilePlan) -> None:
 
 
 def fit_tiles(
-    plan: TilePlan, source: Source, display: Display, mapper: Mapper = starmap
+    plan: TilePlan, source: Source, display: Display, mapper: Mapper | None = None
 ) -> tuple[TiledField, list[Numbers]]:
     """All tiles of a plan, those that are there already left as they are, and their index; the field, and the numbers
     of every tile.
@@ -226,7 +227,7 @@ def fit_tiles(
     total = sum(map(len, tasks))
     with Interrupt() as interrupt:
         for level in tasks:
-            for numbers in mapper(partial(solve_tile, plan, source), level):
+            for numbers in (mapper or starmap)(partial(solve_tile, plan, source), level):
                 results.append(numbers)
                 display.tiles(len(results), total)
                 if interrupt.asked:

@@ -1,0 +1,110 @@
+"""A cluster for the length of a program: worker processes of this machine, or a scheduler that is there."""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import cloudpickle
+
+# How often a tile's worker may be lost before the tile counts as what ends it; and seconds to wait for a first worker.
+FAILURES = 20
+PATIENCE = 60
+# Memory that glibc keeps for the next tile: returned and asked for again it costs a third of the time.
+KEPT_MEMORY = 1 << 28
+ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": KEPT_MEMORY, "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1,
+               "OPENBLAS_NUM_THREADS": 1}  # fmt: skip
+SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+    "distributed.scheduler.allowed-failures": FAILURES,
+    # Tasks wait in the scheduler, not in workers that may be lost.
+    "distributed.scheduler.worker-saturation": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers that jobs are shared out to; `client` is Dask's."""
+
+    client: Any
+
+    def each(self, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """What `function`, which is pickled, returns for every tuple of arguments, in their order; as many at once as
+        there are workers.
+
+        A task whose worker is lost is given to another. Raises what a task raises, and ConnectionError where the
+        scheduler is lost.
+        """
+        from distributed import CancelledError, KilledWorker
+
+        from cluster.tasks import Job, call
+
+        name = f"job-{secrets.token_hex(4)}"
+        self.client.register_plugin(Job(name, cloudpickle.dumps(function)), name=name)
+        futures: list[Any] = []
+        try:
+            tasks = list(arguments)
+            keys = [f"{name}-{number}" for number in range(len(tasks))]
+            futures = self.client.map(call, [name] * len(tasks), tasks, key=keys, pure=False)[::-1]
+            while futures:
+                yield futures[-1].result()
+                futures.pop()
+        except KilledWorker:
+            raise ValueError(f"a tile ended its worker {FAILURES} times: it may lack memory; use a smaller --tile, or "
+                             "fewer workers on a machine") from None  # fmt: skip
+        except (CancelledError, TimeoutError, OSError) as error:
+            if futures and futures[-1].status == "error":
+                raise
+            raise ConnectionError(f"the scheduler is lost ({type(error).__name__}): the same command goes on with "
+                                  "what is missing") from None  # fmt: skip
+        finally:
+            with contextlib.suppress(Exception):
+                self.client.cancel(futures)
+                self.client.unregister_worker_plugin(name)
+
+
+@contextlib.contextmanager
+def connected(workers: int | None, scheduler: str | None, say: Callable[[str], None] = click.echo
+              ) -> Iterator[Cluster | None]:  # fmt: skip
+    """`workers` processes of one thread on this machine, or those of the `scheduler` at an address; None for neither.
+
+    Says where Dask's dashboard is. Raises ValueError for both, and ConnectionError where there is no scheduler or it
+    has no workers.
+    """
+    if workers is not None and scheduler is not None:
+        raise ValueError("--workers starts processes here, --scheduler uses those that are there: leave one out")
+    if workers is None and scheduler is None:
+        yield None
+        return
+    import dask
+    import distributed  # noqa: F401  # its own settings, before ours are laid over them
+
+    with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
+        client = stack.enter_context(_remote(scheduler) if scheduler else _local(workers or 1, stack))
+        say(f"dashboard: {client.dashboard_link}")
+        yield Cluster(client)
+
+
+def _local(workers: int, stack: contextlib.ExitStack) -> Any:
+    from distributed import Client, LocalCluster
+
+    local = LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )  # fmt: skip
+    return Client(stack.enter_context(local))
+
+
+def _remote(address: str) -> Any:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except (TimeoutError, OSError, ValueError) as error:
+        reason = f"no workers at {address} within {PATIENCE} s ({type(error).__name__})"
+        raise ConnectionError(f"{reason}: start a scheduler and workers first (docs/cluster.md)") from None
+    return client
