@@ -144,6 +144,7 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= reading | {"tile": tile, "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
     given |= {"workers": workers, "scheduler": scheduler}
+    truth = None if monte_carlo is None else ground_truth(monte_carlo, order, reading)
     with joined(device) as (processes, place), connected(workers, scheduler) as cluster, tile_mapper(cluster) as mapper:
         init = nfconv.load(init_ckpt) if init_ckpt else None
         if processes.leads:
@@ -155,10 +156,9 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
             "mapper": mapper,
         }  # fmt: skip
         with explain_resume(folder, given):
-            if monte_carlo is None:
+            if truth is None:
                 train_signal(signal, order, reading, settings, asked)
             else:
-                truth = ground_truth(monte_carlo, order, reading)
                 raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
                 train(truth, signal=raw, display=shown(processes), **settings, **asked)
         if processes.leads:
