@@ -90,7 +90,7 @@ class Session:
         field, origin = self.field, self.field.origin
         return state | self.view.facts() | {
             "kind": self.view.kind, "modality": self.kind.name, "source": origin.source, "shape": list(origin.shape),
-            "axes": list(field.config.axes), "order": field.config.order, "margin": origin.margin,
+            "order": field.config.order,
             "half_size": list(origin.half_size), "largest": largest_radius(field), "unit": length_unit(field),
             "psnr": field.psnr if np.isfinite(field.psnr) else None, "signal": self.path is not None,
             "varies": self.varies, "resizes": any(self._flags()), "results": downloads(self.kind),

@@ -26,11 +26,11 @@ export function unpacked(data) {
 export function turned(kernel, degrees, n) {
   if (kernel.fits.length === 1) return kernel.fits[0];
   const half = degrees > 90 ? 180 - degrees : degrees, swap = half > 45;
-  const { positions: [row, column], weights } = kernel.fits[Math.round((swap ? 90 - half : half) / kernel.step)];
-  const positions = swap ? [column, row] : [row, column];
-  if (degrees <= 90) return { positions, weights: swap ? weights.map(([a, b]) => [b, a]) : weights };
+  const fit = kernel.fits[Math.round((swap ? 90 - half : half) / kernel.step)], transposed = (pair) => (swap ? [pair[1], pair[0]] : pair);
+  const [rows, columns] = transposed(fit.positions), weights = fit.weights.map(transposed);
+  if (degrees <= 90) return { positions: [rows, columns], weights };
   const sign = n % 2 ? -1 : 1;
-  return { positions: [positions[0], positions[1].map((t) => -t)], weights: weights.map(([a, b]) => (swap ? [b, a] : [a, b])).map(([a, b]) => [a, b.map((w) => sign * w)]) };
+  return { positions: [rows, columns.map((t) => -t)], weights: weights.map(([a, b]) => [a, b.map((w) => sign * w)]) };
 }
 
 // Factors of one axis seen through the Diracs of every product at `count` places, [count * rank] each: float64 sums, as
