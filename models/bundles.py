@@ -86,7 +86,7 @@ def filter_bundle(
             order = x[part, axis].detach().argsort()
             nodes = (x[part, axis, None] - scale[part, axis, None] * bundle.positions[axis])[order]
             size = scale[part, axis, None, None][order] ** field.config.n[axis]
-            factors.append(_seen(table, nodes, bundle.weights[axis], size)[order.argsort()])
+            factors.append(seen_through(table, nodes, bundle.weights[axis], size)[order.argsort()])
             powers.append(field.polynomial.seen(axis, x[part, axis], scale[part, axis], moments[axis]))
         results.append(
             couple(factors, core.to(factors[0].dtype), paired)
@@ -95,7 +95,7 @@ def filter_bundle(
     return torch.cat(results) if results else x.new_zeros(0, field.config.channels)
 
 
-def _seen(table: Table, nodes: Tensor, weights: Tensor, size: Tensor) -> Tensor:
+def seen_through(table: Table, nodes: Tensor, weights: Tensor, size: Tensor) -> Tensor:
     """A [N, B, R]: the factor in a table seen through kernels of weights [B, K] at nodes [N, K]."""
     if len(weights) == 1:
         return table.combined(nodes, weights / size[:, 0])[:, None]
@@ -112,7 +112,7 @@ def filter_bundle_grid(
     seen = []
     for axis, (table, x) in enumerate(zip(tables, coordinates, strict=True)):
         one, moments = torch.ones_like(x), bundle.moments(axis, field.config.n[axis] + field.config.poly_degree)
-        values = _seen(table, x[:, None] - bundle.positions[axis], bundle.weights[axis], one[:, None, None])
+        values = seen_through(table, x[:, None] - bundle.positions[axis], bundle.weights[axis], one[:, None, None])
         seen.append(torch.cat([values, field.polynomial.seen(axis, x, one, moments).to(values)], dim=-1))
     return contract_grid(seen, field.kept(("whole core", seen[0].dtype), lambda: whole_core(field, seen[0].dtype)))
 

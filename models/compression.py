@@ -52,15 +52,24 @@ def _truncation(
     """Maps [R_j, r_j] of the factors and the core [r_1, ..., r_d, c], float64, seen through the Gaussian of `sigma`."""
     kernel = gaussian(sigma=sigma).sparse(field.config.order, 1)
     t, w = (torch.tensor(values, device=field.device) for values in (kernel.positions[:, 0], kernel.weights))
-    maps, core, count = [], field.core.double(), 1
+    seen = []
     for axis, table in enumerate(field.tables(5, torch.float64, reach)):
         extent = reach[axis] - float(kernel.radius[0])
         x = torch.linspace(-extent, extent, math.ceil(4 * extent / sigma) + 1, dtype=torch.float64, device=field.device)
-        seen = table.combined(x[:, None] - t, w.expand(len(x), -1))
-        _, values, rows = torch.linalg.svd(seen, full_matrices=False)
+        seen.append(table.combined(x[:, None] - t, w.expand(len(x), -1)))
+    return truncation(seen, field.core, decibels)
+
+
+@torch.no_grad()
+def truncation(seen: Sequence[Tensor], core: Tensor, decibels: float) -> tuple[list[Tensor], Tensor]:
+    """Maps [R_j, r_j] to fewer columns and the core [r_1, ..., r_d, c] that joins them, float64, so that what factors
+    show of a signal of peak 1, `seen` [X_j, R_j], joined by a core, changes by a root mean square of so many dB."""
+    maps, core, count = [], core.detach().double(), 1
+    for axis, rows_seen in enumerate(seen):
+        _, values, rows = torch.linalg.svd(torch.linalg.qr(rows_seen, mode="r").R, full_matrices=False)
         shown = values > ROUNDING * values[0]
         maps.append(rows[shown].mT / values[shown])
-        core, count = _along(core, axis, values[shown, None] * rows[shown]), count * len(x)
+        core, count = _along(core, axis, values[shown, None] * rows[shown]), count * len(rows_seen)
     allowed = 10 ** (-decibels / 20) * math.sqrt(count * core.shape[-1] / len(maps))
     for axis, columns in enumerate(maps):
         vectors, values, _ = torch.linalg.svd(core.movedim(axis, 0).flatten(1), full_matrices=False)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +18,14 @@ from models.covariance import Covariances, SharedKernels, convolve_covariances
 from models.field import Field, Progress
 from models.filtering import Settings, check_radius, in_precision, prepared, sparse_kernel
 from models.memory import in_smaller_blocks
+from models.separable import SeparableField
+from models.sizes import LARGEST_TABLE, Lattice, size_tables
 
 # Points at which tables in float32 are compared with those in float64, and how far above the accuracy they must agree.
 CHECKED_POINTS = 64
 HEADROOM = 20.0
+# Points for which nothing is tabled: a GPU is not even asked how far they reach.
+FEWEST_TABLED = 2048
 
 
 def filter_at(
@@ -56,30 +61,32 @@ def as_points(field: Field, at: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Answer:
-    """How points are answered: ask(rows, dtype of tables, block, progress) -> [N, c]; `traced` for gradients."""
+    """How points are answered: ask(rows, dtype of tables, block, progress) -> [N, c]; `traced` for gradients; where
+    there are tables that are quicker, tabled(rows, progress)."""
 
     field: Field
     traced: bool
-    ask: Callable[[slice | Tensor, torch.dtype, int, Progress | None], Tensor]
+    ask: Callable[..., Tensor]
+    tabled: Callable[..., Tensor] | None = None
 
     def on(self, points: Tensor, settings: Settings) -> Tensor:
-        """The values at all points, from tables in float64 where float32 misses the accuracy."""
-        dtype = torch.float64
+        """The values at all points, from the quickest tables that meet the accuracy."""
+        dtype, quick, tabled = torch.float64, settings.precision == "auto" and self.field.factored, self.tabled
         with torch.set_grad_enabled(self.traced):
-            if settings.precision == "32" or (settings.precision == "auto" and self._single(points, settings)):
+            if quick and tabled and self._agrees(partial(tabled, progress=None), points, settings):
+                return tabled(slice(None), settings.progress)
+            single = partial(self.ask, dtype=torch.float32, block=settings.block, progress=None)
+            if settings.precision == "32" or (quick and self._agrees(single, points, settings)):
                 dtype = torch.float32
             return in_smaller_blocks(
                 lambda size: self.ask(slice(None), dtype, size, settings.progress), settings.block, settings.notify
             )
 
-    def _single(self, points: Tensor, settings: Settings) -> bool:
-        """Whether tables in float32 agree with those in float64, at some of the points, to well above the accuracy."""
-        if not self.field.factored:
-            return False
+    @torch.no_grad()
+    def _agrees(self, quick: Callable[[Tensor], Tensor], points: Tensor, settings: Settings) -> bool:
+        """Whether a quicker way agrees with tables in float64, at some of the points, to well above the accuracy."""
         rows = torch.linspace(0, len(points) - 1, min(CHECKED_POINTS, len(points)), device=points.device).long()
-        with torch.no_grad():
-            single, double = (self.ask(rows, dtype, settings.block, None) for dtype in (torch.float32, torch.float64))
-        error = float((single - double).square().mean().sqrt()) if len(rows) else 0.0
+        error = float((quick(rows) - self.ask(rows, torch.float64, settings.block, None)).square().mean().sqrt())
         return -20 * math.log10(max(error, 1e-30)) >= settings.accuracy + HEADROOM
 
 
@@ -109,7 +116,32 @@ def _scale_answer(
         stretch = None if factors is None else factors[rows]
         return ready.at(points[rows], stretch, block, progress, dtype)
 
-    return Answer(field, points.requires_grad or (factors is not None and factors.requires_grad), ask)
+    if points.requires_grad or (factors is not None and factors.requires_grad):
+        return Answer(field, True, ask)
+    return Answer(field, False, ask, _tabled(field, ready, points, factors, (least, most), settings))
+
+
+def _tabled(
+    field: Field, ready: PointFilter, points: Tensor, factors: Tensor | None, sizes: tuple[float, float],
+    settings: Settings,
+) -> Callable[[slice | Tensor, Progress | None], Tensor] | None:  # fmt: skip
+    """Answers from tables over place and size, where so many points are asked for that making them pays."""
+    bundle, kernel, dim = ready.bundle, ready.kernel, field.config.dim
+    if not isinstance(field, SeparableField) or bundle is None or len(kernel.axes) < dim or len(points) < FEWEST_TABLED:
+        return None
+    lattice = Lattice.of(field, kernel.radius.tolist(), *sizes, points.abs().amax(dim=0).tolist())
+    numbers = bundle.size * lattice.samples * max(field.config.ranks)
+    if points.numel() < lattice.samples or numbers > LARGEST_TABLE:
+        return None
+    key = ("sizes", lattice, settings.accuracy, kernel.positions.tobytes(), kernel.weights.tobytes())
+    tables = field.kept(key, lambda: size_tables(field, bundle, lattice, settings.accuracy))
+
+    def ask(rows: slice | Tensor, progress: Progress | None) -> Tensor:
+        x = points[rows].double()
+        scale = torch.ones_like(x) if factors is None else factors[rows].expand_as(x)
+        return tables.at(x, scale, progress)
+
+    return ask
 
 
 def check_outside(field: Field, points: Tensor, radius: Sequence[float], settings: Settings) -> None:
