@@ -1,13 +1,16 @@
 """What a run shows while it lives: a bar in a terminal, nothing in a pipe, warnings in any case."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
+import torch
 from builders import undrawn_truth
 from rich.console import Console
 
 from training import display, train
 from training.display import Display
+from training.objective import Loss
 
 TINY = {"field": "mlp", "num_channels": 6, "batch": 64, "levels": 1}
 
@@ -42,6 +45,14 @@ def test_only_every_tenth_step_is_shown():
     train(undrawn_truth(), num_steps=25, display=shown, **TINY)
     assert notes == [(0.4, "10"), (0.8, "20"), (1.0, "25")]
     train(undrawn_truth(), num_steps=25, display=Display(shown=False), **TINY)
+
+
+def test_the_bar_tells_the_steps_per_second_and_the_residual():
+    shown = Display(shown=True)
+    trainer = SimpleNamespace(step=30, elapsed=4.0, spent=0.25)
+    shown.step(trainer, Loss(torch.zeros(()), [torch.tensor(0.0125), torch.tensor(7.0)], 100))
+    task = shown.bar.tasks[0]
+    assert task.completed == 0.25 and task.fields["note"].split("  ") == ["step 30", "8/s", "rms 1.25e-02"]
 
 
 def test_a_quiet_display_shows_nothing_but_warnings(screen):
