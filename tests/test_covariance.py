@@ -8,8 +8,9 @@ from scipy.ndimage import map_coordinates
 
 import nfconv
 from kernels.correlated import correlated_gaussians
+from kernels.correlated3 import correlated_gaussians_3d
 from models.convolution import KernelError, convolve_points
-from models.covariance import Covariances, SharedKernels, convolve_covariances
+from models.covariance import Covariances, SharedKernels, _from_diracs, convolve_covariances
 from training import train
 
 
@@ -111,6 +112,20 @@ def test_fields_are_asked_for_the_sparse_kernel_of_every_covariance(kind):
         kernel = kernels.sparse(tuple(sizes), sigma[0, 1] / sizes.prod())
         wanted = convolve_points(field, kernel, torch.tensor(point[None]))[0]
         np.testing.assert_allclose(value, wanted, atol=1e-5 * float(wanted.abs().max() + 1))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@pytest.mark.parametrize("order", [0, 1])
+def test_tables_and_diracs_agree_for_every_order_and_number_of_axes(order, dim):
+    field, rng = random_field(field_config("separable", dim, 2, order=order)), np.random.default_rng(0)
+    shared = SharedKernels((correlated_gaussians, correlated_gaussians_3d)[dim - 2](order, 0, 0), field.device)
+    turns = np.linalg.qr(rng.standard_normal((4, dim, dim)))[0]
+    covariances = Covariances.of(torch.tensor(turns * rng.uniform(0.1, 0.2, (4, 1, dim)) ** 2 @ turns.mT))
+    points = torch.tensor(rng.uniform(-1, 1, (4, dim)))
+    pairing = shared.pairings(covariances.correlations)
+    wanted = _from_diracs(field, shared, points, covariances.deviations, pairing)
+    found = convolve_covariances(field, points, covariances, shared)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * float(wanted.abs().max()))
 
 
 def test_a_map_of_covariances_on_a_grid(fitted):

@@ -111,6 +111,7 @@ def test_a_run_in_a_folder_is_the_run_without_one(tmp_path):
     kept_field = train(truth, folder=tmp_path / "run", num_steps=9, save_seconds=0, **TINY)
     assert all(torch.equal(value, kept_field.state_dict()[name]) for name, value in alone.state_dict().items())
     assert alone.origin == kept_field.origin
+    assert not list((tmp_path / "run").glob("checkpoint_*"))
 
 
 def test_current_is_renewed_as_often_as_asked(tmp_path, monkeypatch):
