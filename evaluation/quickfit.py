@@ -27,9 +27,6 @@ ORDER = 1
 CORE_SIZES = 4_000_000, 16_000_000
 # The training kernel's width, of that of the thinnest kernel asked for.
 SHARE = 0.5
-# Half sizes of the training kernel that the margin is wider than kernels reach: without them the outermost
-# Diracs lie where few training points are, and borders are 35 dB worse than the interior.
-BEYOND = 4.0
 # Samples that a training kernel reaches to either side, at least, and half the domain, at most.
 FEWEST_SAMPLES, LARGEST = 2.0, 1.0
 
@@ -79,7 +76,6 @@ def fit_for(
     if margin > LARGEST_MARGIN:
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
                          "smaller one, or name its unit, as in 5px or 3s")  # fmt: skip
-    margin = min(margin + BEYOND * max(sizes), LARGEST_MARGIN)
     if kind.counted:
         signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))

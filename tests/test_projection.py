@@ -10,7 +10,7 @@ from training_cases import CPU, ROUGH, generator, parts, targets_of
 
 from training import projection, resolve, setup, train
 from training.objective import LatticeObjective
-from training.projection import narrow_stencil, solve_scaled
+from training.projection import FINER, narrow_stencil, solve_scaled
 from training.setup import make_trainer
 from training.validation import Validation
 
@@ -76,14 +76,14 @@ def test_residuals_are_means_over_all_points_of_several_axes():
 
 
 @pytest.mark.parametrize("n, phases", [(1, 1), (2, 5), (3, 4)])
-def test_the_prior_sees_the_same_stretch_through_a_kernel_a_quarter_as_wide(n, phases):
+def test_the_prior_sees_the_same_stretch_through_a_narrower_kernel(n, phases):
     truth = exact_truth(noise_signal((20 * phases,)), n - 1, n * phases / (20 * phases - 1), 0.3)
     stencil = targets_of(truth).stencils()[0]
     narrow = narrow_stencil(stencil)
-    assert (narrow.n, narrow.spacing) == (n, stencil.spacing / 4)
+    assert (narrow.n, narrow.spacing) == (n, stencil.spacing / FINER)
     assert float(narrow.nodes[0]) == pytest.approx(float(stencil.nodes[0]), abs=1e-12)
-    # Its nodes fill the L + n steps of a lattice, four to a step.
-    assert len(narrow.nodes) == 4 * (stencil.count + n)
+    # Its nodes fill the L + n steps of a lattice, FINER to a step.
+    assert len(narrow.nodes) == FINER * (stencil.count + n)
     assert float(narrow.nodes[-1] - narrow.nodes[0]) == pytest.approx(
         stencil.spacing * (stencil.count + n) - narrow.spacing
     )

@@ -46,7 +46,6 @@ def test_a_picture_is_filtered_in_one_command(photo):
 
 
 def test_borders_of_a_fit_are_as_good_as_its_interior(tmp_path):
-    """The outermost Diracs lie where a margin no wider than the kernel would have few training points."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
     iio.imwrite(tmp_path / "noise.png", pixels)
     for flags in ({}, {"axes": "rows"}):
@@ -107,7 +106,7 @@ def test_fits_are_as_fine_as_the_thinnest_and_as_wide_as_the_widest_kernel():
         ),
         ({"kernel": None, "sigma": None}, "without one, name a kernel"),
         ({"signal": None}, "--model_path or --signal is missing"),
-        ({"sigma": "5ms"}, "--sigma 'ms': axis y is measured in px"),
+        ({"sigma": "5ms"}, "--sigma in ms: axis y is measured in px"),
         ({"sigma": "2"}, "the kernel has radius 6 in domain units"),
         ({"window": 9}, "image has no option --window"),
         ({"axes": "time"}, "image has the axes y, x, not"),

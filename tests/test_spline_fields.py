@@ -1,13 +1,18 @@
 """Fields of splines are solved for at once: what they hold, and where their knots are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from builders import exact_truth, noise_signal, smooth_signal
+from scipy.ndimage import gaussian_filter1d
 from training_cases import parts
 
+import nfconv
 from kernels import minimal_kernel
 from models.convolution import convolve_grid
+from models.filtering import sparse_kernel
 from signals.exact import kernel_convolution
 from training import setup, train
 
@@ -53,3 +58,16 @@ def test_more_knots_than_can_be_solved_for_are_refused(monkeypatch):
     monkeypatch.setattr(setup, "LARGEST_SPLINE", knots - 1)
     with pytest.raises(ValueError, match=rf"{knots} knots along one axis are more than the {knots - 1} .* --knots"):
         parts(truth, factor="spline", knots=1.0)
+
+
+@pytest.mark.parametrize("pixels", [3.0, 3.02, 3.3, 3.9])
+def test_borders_are_as_good_as_the_interior_where_kernels_reach_as_far_as_the_margin_answers(pixels):
+    noise = noise_signal((97,), 3)
+    signal = replace(noise, values=gaussian_filter1d(noise.values, 1.0, axis=0))
+    half_size = 2 * pixels / 96
+    field = train(exact_truth(signal, 1, half_size, 0.1), factor="spline")
+    reach = field.origin.margin + half_size
+    kernel = sparse_kernel(field, nfconv.gaussian(sigma=reach / 3.001))
+    errors = (field.filter(kernel) - kernel_convolution(signal, kernel)) ** 2
+    edge = int(np.ceil(reach * 48))
+    assert errors[:edge].mean() + errors[-edge:].mean() < 20 * errors[edge:-edge].mean() + 1e-9

@@ -34,9 +34,10 @@ SMALLEST_FEATURE = 1e-6
 # others in every step, give as good a gradient as all of them at a third of the cost.
 ROWS_PER_FEATURE = 2
 # The training kernel does not see frequencies near the zeros of its spectrum, where F could hold anything, but kernels
-# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well.
+# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. It is no multiple
+# of the usual knots per Dirac distance (up to 6): a lattice as coarse as the knots leaves splines loose at the borders.
 PRIOR = 2e-5
-FINER = 4
+FINER = 7
 
 
 @dataclass(frozen=True)
