@@ -36,7 +36,6 @@ from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from signals import Signal
-from signals.masks import masked
 from utils import clear_errors, cluster_options, kernel_options, load_options, loader_names
 
 # Options of loaders whose names mean something else here.
@@ -194,9 +193,9 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
         check_destination(target, kind, filters is not None)
         options = kind.given(loader)
         raw = kind.with_axes(kind.load(signal, **options), axes)
-        raw = raw if weights is None else masked(raw, weights)
+        raw = raw if weights is None else kind.masked(raw, weights)
         wanted, span = sizes_to_fit(places, varying.covariance_map, len(raw.axes)) or ({}, varying.span)
-        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, **options)
+        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, weights, **options)
     else:
         raise ValueError("--model_path or --signal is missing: a trained field, or a file to fit one to")
     settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}

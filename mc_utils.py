@@ -16,7 +16,7 @@ from modalities import kind_of, read_mask
 from modalities.measured import load_measured
 from modalities.modality import Modality
 from signals import GroundTruth, Signal, make_ground_truth, spacing
-from signals.masks import masked, quotient
+from signals.masks import quotient
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
 from utils import clear_errors, load_options
@@ -140,7 +140,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
 
     def load(reach: Sequence[float]) -> Signal:
         signal = kind.with_axes(kind.load(path, reach, **options), axes)
-        return signal if mask is None else masked(signal, read_mask(mask))
+        return signal if mask is None else kind.masked(signal, read_mask(mask))
 
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)

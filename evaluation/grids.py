@@ -98,7 +98,7 @@ def write_result(field: Field, result: Any, target: Destination, signed: bool | 
     kind, metadata, shares = find(field.origin.modality), field.origin.metadata, []
     if metadata.known is not None:
         result, share = result[..., :-1], result[..., -1:]
-        shares = [] if target.alone else [write_values(target.path / "known.npy", share)]
+        shares = [] if target.alone else [write_values(target.path / "known.npy", kind.as_array(share, metadata))]
     if target.alone:
         return result, [kind.save_as(result, target.path, metadata, signed)]
     return result, kind.save(result, target.path, metadata, signed) + shares

@@ -1,5 +1,6 @@
 """Filtering at the points of a file, each with a size or a covariance of its own, a chunk at a time."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Iterator, Mapping
@@ -52,29 +53,35 @@ def filter_places(
 def evaluate_points(
     field: Field, kernel: Kernel | SparseKernel, places: Places, target: Destination, raw: Signal | None, **options: Any
 ) -> None:
-    """Filter at the points, chunk by chunk, write values.npy [N, c], float32, or the file that `target` names, and,
-    where the signal is known, how near some of them are to the exact answer.
+    """Filter at the points, chunk by chunk, write values.npy [N, c], float32, or the file that `target` names, beside
+    it the share of known weight of a signal with missing samples, known.npy [N, 1], and, where the signal is known, how
+    near some of the values are to the exact answer.
 
     `options` are those of Field.filter.
     """
     file = target.path if target.alone else target.path / "values.npy"
-    report: dict[str, Any] = {}
-    with target.writable(), progress_bar(Console(stderr=True)) as bar:
+    known, report = field.origin.metadata.known, dict[str, Any]()
+    shares = [] if known is None or target.alone else [target.path / "known.npy"]
+    with target.writable(), progress_bar(Console(stderr=True)) as bar, contextlib.ExitStack() as stack:
         task, start = bar.add_task("filtering", total=len(places.points), note=""), time.perf_counter()
-        with atomic_write(file) as stream:
-            shape = (len(places.points), own_channels(field.config.channels, field.origin.metadata.known))
+        columns = (own_channels(field.config.channels, known), 1)
+        streams = [stack.enter_context(atomic_write(path)) for path in (file, *shares)]
+        for stream, count in zip(streams, columns, strict=False):
+            shape = (len(places.points), count)
             np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for rows, values, found in filtered_chunks(field, kernel, places, options):
-                report = widest(report, found)
-                stream.write(np.ascontiguousarray(values, "<f4").tobytes())
-                bar.update(task, completed=rows.stop)
-        report = {"seconds": time.perf_counter() - start, "shape": list(shape)} | report
+        for rows, values, found in filtered_chunks(field, kernel, places, options | {"share": bool(shares)}):
+            report = widest(report, found)
+            for stream, part in zip(streams, np.split(values, columns[:1], axis=1), strict=False):
+                stream.write(np.ascontiguousarray(part, "<f4").tobytes())
+            bar.update(task, completed=rows.stop)
+        stack.close()
+        report = {"seconds": time.perf_counter() - start, "shape": [len(places.points), columns[0]]} | report
         if isinstance(kernel, Kernel) and places.covariance is None:
             report |= fit_error(kernel, Filter((sparse_kernel(field, kernel),)), field)
         if raw is not None:
             reference = exact_points(raw, kernel, places, field)
             report |= measure(np.load(file, mmap_mode="r"), reference, np.array(report["radius"]), field)
-        files = [file, *target.write_metrics(report)]
+        files = [file, *shares, *target.write_metrics(report)]
     print_report(report, files)
 
 

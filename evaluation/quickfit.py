@@ -60,9 +60,10 @@ def training_size(
 
 def fit_for(
     path: Path, kind: Modality, signal: Signal, asked: Sequence[Request], named: Mapping[str, Any],
-    scales: tuple[float, float], device: str, **options: Any,
+    scales: tuple[float, float], device: str, mask: np.ndarray | None = None, **options: Any,
 ) -> Field:  # fmt: skip
-    """A spline field of `signal`, read from `path`, for the kernels that are asked for; says so. Raises ValueError."""
+    """A spline field of `signal`, read from `path` with the weights of a `mask` if given, for the kernels that are
+    asked for; says so. Raises ValueError."""
     if named.get("kernel") is None and not any(request.path or request.scale or request.half_size for request in asked):
         raise ValueError(
             "--model_path names a trained field; without one, name a kernel: --kernel gaussian --sigma 5px"
@@ -78,6 +79,7 @@ def fit_for(
                          "smaller one, or name its unit, as in 5px or 3s")  # fmt: skip
     if kind.counted:
         signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
+        signal = signal if mask is None else kind.masked(signal, mask)
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))
     click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
                err=True)  # fmt: skip

@@ -17,7 +17,7 @@ from models.varying import CovarianceFilter, Filter
 from nfconv import load_ground_truth
 from signals import Signal
 from signals.exact import target_convolution
-from signals.masks import masked, own_channels, quotient
+from signals.masks import own_channels, quotient
 from signals.quadrature import convolved_somewhere
 
 warn = partial(click.echo, err=True)
@@ -46,7 +46,7 @@ class Reference:
 def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
     signal = kind.load_again(path, field.origin.metadata, [radius])
-    signal = signal if mask is None else masked(signal, mask)
+    signal = signal if mask is None else kind.masked(signal, mask)
     if field.origin.metadata.known is not None and signal.metadata.known is None:
         raise ValueError(f"samples of the field's signal are missing: give their --mask with --signal {path}")
     if (signal.channels, signal.dim) != (field.config.channels, field.config.dim):

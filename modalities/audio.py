@@ -21,6 +21,7 @@ from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
+from signals.masks import masked
 from signals.measures import mse, psnr, snr
 from signals.metadata import LARGEST_SAMPLES, LARGEST_STORED, Metadata, check, check_whole_number, metadata_of
 from signals.units import Ruler
@@ -161,6 +162,13 @@ class Audio(Modality):
             return self.signal(windows.cut_stored(recording, beyond), metadata, name, (0, beyond))
         bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
         return self.signal(windows.cut(recording, beyond), metadata, name, (0, beyond))
+
+    def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
+        """The windows with weights for the recording's samples, [S] or [S, 1]; raises ValueError."""
+        own, shape = metadata_of(AudioMetadata, signal.metadata), np.shape(mask)
+        if shape not in ((own.samples,), (own.samples, 1)):
+            raise ValueError(f"the mask has {' x '.join(map(str, shape))} samples, not {own.samples}")
+        return masked(signal, own.windows.cut(np.reshape(mask, (-1, 1)), signal.halo[1]))
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.wav (32-bit float) and output.npy [S, c].

@@ -13,7 +13,7 @@ from files.results import ARRAYS, write_array, write_tiff, write_zarr
 from files.stored import Array, Stored, has_nan, thinned
 from modalities.figures import Figure, write_figure
 from signals import Signal
-from signals.masks import pack
+from signals.masks import masked, pack
 from signals.metadata import Metadata
 
 # What figures call the signal and the result, unless a caller names them otherwise.
@@ -217,6 +217,10 @@ class Modality:
         """Write `figure` to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
         shown = Comparison(before, after, truth, captions, signed)
         return [write_figure(self.draw(shown, metadata), path), *self.write_beside(Path(path), shown, metadata)]
+
+    def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
+        """The signal with weights in [0, 1] for its samples, laid out as those of an array are; raises ValueError."""
+        return masked(signal, mask)
 
     def signal(self, values: Array, metadata: Metadata, name: str, halo: tuple[int, ...] = ()) -> Signal:
         """`values` as a signal of this modality, those that are NaN as missing samples; raises ValueError where

@@ -24,6 +24,7 @@ from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled
 from modalities.modality import Comparison, LoadOption, Modality, Sample
 from signals import Signal, spacing
+from signals.masks import masked
 from signals.measures import mse, peak, psnr, snr, ssim
 from signals.metadata import (
     Metadata,
@@ -148,6 +149,11 @@ class Video(Modality):
         values = scaled(np.asarray(values))
         values = values[..., None] if values.ndim == 3 else values
         return self.signal(values, VideoMetadata(fps, values.shape[2]), name)
+
+    def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
+        """The video with weights [H, W, T], or [H, W] that are those of every frame; raises ValueError."""
+        mask = np.asarray(mask)
+        return masked(signal, mask if mask.ndim > 2 else np.repeat(mask[..., None], signal.values.shape[2], axis=2))
 
     def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""

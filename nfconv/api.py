@@ -76,7 +76,10 @@ def measured(
 
     def load_signal(reach: Sequence[float]) -> Signal:
         found = signal if isinstance(signal, Signal) else read(signal, modality, axes, reach, **options)
-        return found if mask is None else masked(found, read_mask(mask) if isinstance(mask, str | Path) else mask)
+        if mask is None:
+            return found
+        weights = read_mask(mask) if isinstance(mask, str | Path) else mask
+        return find(found.modality).masked(found, weights) if found.modality else masked(found, weights)
 
     found, sizes, beyond = load_measured(load_signal, order, half_size, margin)
     return Source(found, order, tuple(sizes), beyond, boundary)

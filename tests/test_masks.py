@@ -6,6 +6,7 @@ from dataclasses import replace
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import scipy.io.wavfile
 import torch
 from builders import noise_signal, smooth_signal
 from programs import call, refused
@@ -14,7 +15,7 @@ import eval as eval_program
 import mc_utils
 import nfconv
 from kernels import minimal_kernel
-from modalities import MODALITIES
+from modalities import MODALITIES, find
 from models.exact import ExactField
 from signals import make_ground_truth
 from signals.exact import kernel_convolution
@@ -140,12 +141,12 @@ def holed(tmp_path_factory):
     make_ground_truth(packed, 1, 0.2, 0.6).save(folder / "gt.npz")
     nfconv.fit(packed, half_size=0.2, margin=0.6, factor="spline").save(folder / "model.pth")
     signal = replace(packed, values=pixels / 255)
-    return folder, by_hand(signal, mask > 0, minimal_kernel(1, 0.2, 2))[0]
+    return folder, *by_hand(signal, mask > 0, minimal_kernel(1, 0.2, 2))
 
 
 def test_points_of_a_masked_field_have_the_channels_of_its_signal(holed, tmp_path):
     """On samples of the grid, with a size or a covariance each, measured against the masked picture."""
-    folder, wanted = holed
+    folder, wanted, weight = holed
     rows = np.random.default_rng(1).integers(0, (40, 32), (50, 2))
     np.save(tmp_path / "at.npy", rows / (39 / 2, 31 / 2) - 1)
     np.save(tmp_path / "sigma.npy", np.tile(np.diag([0.15**2, 0.1**2]), (50, 1, 1)))
@@ -155,15 +156,18 @@ def test_points_of_a_masked_field_have_the_channels_of_its_signal(holed, tmp_pat
         assert call(eval_program, save_path=tmp_path / name, **flags, **more).exit_code == 0
         found, report = np.load(tmp_path / name / "values.npy"), (tmp_path / name / "metrics.json").read_text()
         assert found.shape == (50, 3) and json.loads(report)["whole"]["psnr"] > 60
+        share = np.load(tmp_path / name / "known.npy")
+        assert share.shape == (50, 1) and share.min() < 0.99 and share.max() < 1.01
         if name == "tent":
             np.testing.assert_allclose(found, wanted[tuple(rows.T)], atol=3e-3)
+            np.testing.assert_allclose(share[:, 0], weight[tuple(rows.T)][:, 0], atol=3e-3)
     del flags["mask"]
     message = "samples of the field's signal are missing: give their --mask with --signal"
     refused(eval_program, folder, message, save_path=tmp_path / "no", **flags)
 
 
 def test_a_masked_ground_truth_is_compared_as_a_quotient(holed, tmp_path):
-    folder, wanted = holed
+    folder, wanted, _ = holed
     flags = {"model_path": folder / "model.pth", "gt_path": folder / "gt.npz", "save_path": tmp_path / "out"}
     assert call(eval_program, **flags).exit_code == 0
     report, found = (
@@ -172,3 +176,24 @@ def test_a_masked_ground_truth_is_compared_as_a_quotient(holed, tmp_path):
     )
     assert report["whole"]["mse"] == pytest.approx(np.mean((found - wanted) ** 2), rel=1e-2)
     assert report["whole"]["psnr"] > 60
+
+
+def test_a_mask_of_a_recording_has_its_samples_and_that_of_a_video_its_frames(tmp_path):
+    """Silence that is no silence: what is missing of a constant tone of one value does not pull it down."""
+    samples, mask = np.full(3000, 9000, np.int16), np.ones(3000)
+    mask[1000:1060], samples[1000:1060] = 0, -20000
+    scipy.io.wavfile.write(tmp_path / "a.wav", 8000, samples)
+    np.save(tmp_path / "mask.npy", mask)
+    flags = {"signal": tmp_path / "a.wav", "mask": tmp_path / "mask.npy", "kernel": "gaussian", "sigma": "5ms"}
+    assert call(eval_program, save_path=tmp_path / "out", **flags).exit_code == 0
+    found, share = (np.load(tmp_path / "out" / f"{name}.npy") for name in ("output", "known"))
+    np.testing.assert_allclose(found, 9000 / 32768, atol=1e-5)
+    assert share.shape == (3000, 1) and share[1030] < 0.6 < 0.99 < share[2500]
+    np.save(tmp_path / "mask.npy", mask[:-1])
+    refused(eval_program, tmp_path, "the mask has 2999 samples, not 3000", save_path=tmp_path / "no", **flags)
+    video = nfconv.read(np.random.default_rng(0).random((6, 5, 4, 3)), "video")
+    once = np.ones((6, 5))
+    once[2, 3] = 0.0
+    still, frames = (find("video").masked(video, m) for m in (once, np.repeat(once[..., None], 4, axis=2)))
+    np.testing.assert_array_equal(still.values, frames.values)
+    assert still.values[2, 3, :, -1].max() == 0 and still.values[..., -1].sum() == 29 * 4
