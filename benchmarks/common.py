@@ -114,7 +114,8 @@ def train_quietly(
 def counted_queries(field: Field) -> Any:
     """A list that receives the number of points of every evaluation of the field's networks or factors."""
     counts: list[int] = []
-    modules = getattr(field, "factors", None) or [field.network]
+    # What sees one coordinate costs a grid its axes: of a split network, the shared layers are what is queried.
+    modules = getattr(field, "factors", None) or [getattr(field.network, "shared", field.network)]
     hooks = [module.register_forward_pre_hook(lambda _, inputs: counts.append(len(inputs[0]))) for module in modules]
     try:
         yield counts

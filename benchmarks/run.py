@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import callables, filtering, gallery, peers, points, training
+from benchmarks import callables, filtering, gallery, networks, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
 
@@ -19,6 +19,7 @@ SECTIONS: dict[str, Callable[[Settings], str]] = {
     "filtering": filtering.filtering,
     "ground_truth": filtering.ground_truth,
     "quality": training.quality,
+    "networks": networks.networks,
     "shapes": training.shapes,
     "variants": training.variants,
     "throughput": training.throughput,

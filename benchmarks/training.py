@@ -223,6 +223,7 @@ def large_trainer(
 ) -> Trainer:
     """A trainer of a large network, with fewer points per step where each has nine queries of its own."""
     batch = settings.choose(BATCH, 1024) // (8 if supervision == "points" else 1)
-    options = {"num_channels": settings.choose(WIDTH, 16), "num_layers": LAYERS, "batch": batch, "num_steps": 1000}
-    asked = options | {"field": field, "supervision": supervision, "optimizer": optimizer, "seed": settings.seed}
+    shape = {"num_channels": settings.choose(WIDTH, 16), "num_layers": LAYERS, "split": 0}
+    how = {"field": field, "supervision": supervision, "optimizer": optimizer}
+    asked = shape | how | {"batch": batch, "num_steps": 1000, "seed": settings.seed}
     return make_trainer(truth, resolve(asked), torch.device("cpu"))

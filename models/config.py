@@ -36,7 +36,8 @@ class FieldConfig:
 
     tables [d]: rows of a lookup table that replaces the factor of an axis that is not filtered (0: no table);
     ranks [d]: functions per axis of a separable field; widths [d]: of the networks of every axis, where they are not
-    all num_channels wide; knots [d]: coefficients per axis of 'spline' factors, which lie on
+    all num_channels wide; split: the first layers of a network of all coordinates that see one coordinate each, before
+    one that multiplies and others (0: none); knots [d]: coefficients per axis of 'spline' factors, which lie on
     [-1 - reach_j, 1 + reach_j] (reach [d], domain units); bias: whether the last layer of a network has one.
     """
 
@@ -50,6 +51,7 @@ class FieldConfig:
     pe: int = 7
     norm_exp: float = 1.0
     omega_0: float = 15.0
+    split: int = 0
     factor: str = "swish"
     ranks: tuple[int, ...] = ()
     tables: tuple[int, ...] = ()
@@ -76,6 +78,9 @@ class FieldConfig:
             values = getattr(self, name)
             if values and (len(values) != self.dim or not all(isinstance(v, int) and low <= v <= high for v in values)):
                 raise ValueError(f"{name} must be {self.dim} whole numbers from {low} to {high}, not {values}")
+        # One layer multiplies, and one at least is shared.
+        if type(self.split) is not int or not (self.split == 0 or 0 < self.split < self.num_layers):
+            raise ValueError(f"split must be a whole number from 0 to num_layers - 1, not {self.split!r}")
         if self.kind == "separable":
             self._check_factors()
 
@@ -110,6 +115,8 @@ class FieldConfig:
         read = ["kind", "dim", "channels", "axes", "order", "poly_degree", "bias", *LAYER_ENTRIES[self.layers]]
         if self.kind == "separable":
             read += ["factor", "ranks", "tables", "widths"]
+        else:
+            read.append("split")
         return [name for name in read if getattr(self, name) != getattr(other, name)]
 
     def to_dict(self) -> dict[str, Any]:

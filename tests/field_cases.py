@@ -15,6 +15,8 @@ CONFIGS = {
     "mlp in 3-D": field_config("mlp", 3, 1, order=0),
     "siren in 1-D": field_config("siren", 1, 7, order=2),
     "mlp along time": field_config("mlp", 3, 3, axes=(0,)),
+    "split": field_config("mlp", 2, 3, num_layers=2, split=1),
+    "split siren in 3-D": field_config("siren", 3, 1, axes=(0, 2), order=0, num_layers=3, split=2),
     "swish": field_config("separable", 2, 3),
     "swish in 1-D": field_config("separable", 1, 7, order=2),
     "uneven ranks": field_config("separable", 2, 7, ranks=(5, 3)),

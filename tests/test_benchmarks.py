@@ -138,8 +138,8 @@ def test_points_cost_nine_queries_and_lattices_little_more_than_one(page):
         assert queries == "9.00" if "points" in name else 1 < float(queries) < 1.3
         count = float(points.replace(",", ""))
         assert float(per_second.replace(",", "")) * seconds_in(step) == pytest.approx(count, rel=0.01)
-        # Five layers of 16: from 26 encoded coordinates, or from the two themselves.
-        operations = 6 * (16 * (26 if "mlp" in name else 2) + 4 * 16 * 16) * float(queries) * count
+        # Five layers of 16: from 30 encoded coordinates, or from the two themselves.
+        operations = 6 * (16 * (30 if "mlp" in name else 2) + 4 * 16 * 16) * float(queries) * count
         assert float(rate) * 1e9 * seconds_in(step) == pytest.approx(operations, rel=0.02)
 
 

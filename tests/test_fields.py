@@ -72,7 +72,7 @@ def test_polynomial_part_differentiates_to_a_polynomial(dim, axes, order):
     close(field.grid(stencils).flatten(0, -2), wanted, 1e-8)
 
 
-@pytest.mark.parametrize("name", ["siren", "mlp in 3-D", "mlp along time"])
+@pytest.mark.parametrize("name", ["siren", "mlp in 3-D", "mlp along time", "split"])
 def test_rescaling_gives_the_network_part_the_size_asked_for(name):
     field = random_field(CONFIGS[name])
     stencils = lattice_stencils(field.config)
@@ -131,6 +131,9 @@ def test_diracs_of_the_training_kernel_are_two_half_sizes_by_its_integrations_ap
         ({"factor": "spline", "knots": (5, 5), "reach": (0.1, 100.1)}, "reach of spline factors must be 2 numbers"),
         ({"factor": "spline", "knots": (5, 5), "reach": (0.1, -0.1)}, "reach of spline"),
         ({"factor": "spline", "knots": (5, 5), "reach": (0.1,)}, "reach of spline"),
+        ({"split": -1}, "split must be a whole number from 0 to num_layers - 1, not -1"),
+        ({"split": 1, "num_layers": 1}, "split must be"),
+        ({"split": True, "num_layers": 3}, "split must be"),
         ({"knots": (5,)}, "knots must be 2 whole numbers from 0 to 16777216"),
     ],
 )
@@ -150,7 +153,11 @@ def test_the_ends_of_every_range_are_configurations():
         {"pe": 0, "poly_degree": 0},
     ]
     ends += [{"ranks": (8192, 1)}, {"widths": (8192, 1)}, {"axes": (1,), "tables": (1 << 24, 0)}, {"norm_exp": 0.0}]
-    ends += [{"factor": "spline", "knots": (4, 1 << 24), "reach": (100.0, 0.0)}, {"num_layers": 1, "num_channels": 1}]
+    ends += [
+        {"factor": "spline", "knots": (4, 1 << 24), "reach": (100.0, 0.0)},
+        {"num_layers": 1, "num_channels": 1},
+        {"num_layers": 64, "split": 63},
+    ]
     for change in ends:
         config = replace(field_config("separable", 2), **change)
         assert FieldConfig.from_dict(config.to_dict()) == config
@@ -168,6 +175,7 @@ def test_networks_are_as_wide_as_asked_in_every_axis():
     [
         ("mlp", {"pe": 3}, ["pe"]),
         ("mlp", {"omega_0": 9.0}, []),
+        ("mlp", {"split": 1, "num_layers": 2}, ["num_layers", "split"]),
         ("siren", {"omega_0": 9.0, "order": 0}, ["order", "omega_0"]),
         ("separable", {"ranks": (5, 6)}, ["ranks"]),
         ("separable", {"factor": "sine"}, ["factor"]),

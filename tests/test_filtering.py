@@ -14,6 +14,7 @@ from models import Field
 from models.convolution import KernelError
 from models.exact import ExactField
 from models.filtering import Settings, grid_points, in_precision, sparse_kernel
+from models.networks import Network
 from models.precision import estimate_noise
 from signals.exact import kernel_convolution
 
@@ -237,7 +238,7 @@ def test_a_network_reports_how_far_it_is():
     assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
 
 
-class Greedy(torch.nn.Module):
+class Greedy(Network):
     """A network for which memory never suffices for more than 70 points at once."""
 
     def __init__(self, network: torch.nn.Module) -> None:

@@ -6,7 +6,7 @@ import torch
 from builders import field_config, random_field
 from scipy.special import expit
 
-from models.networks import PositionalEncoding, SineNetwork, SwishNetwork
+from models.networks import PositionalEncoding, SineNetwork, SplitNetwork, SwishNetwork
 
 
 @pytest.mark.parametrize("bands, norm_exp", [(0, 1.0), (3, 0.0), (4, 1.5)])
@@ -63,3 +63,32 @@ def test_pointwise_fields_are_a_network_and_a_linear_layer(kind):
     assert (field.network.omega_0 if kind == "siren" else len(field.network.encoding.frequencies)) == (
         5.0 if kind == "siren" else 1
     )
+
+
+@pytest.mark.parametrize("kind", ["siren", "mlp"])
+def test_split_fields_share_what_follows_the_product_of_their_axes(kind):
+    field = random_field(field_config(kind, 3, 2, num_layers=3, split=2, num_channels=9, omega_0=5.0, pe=1))
+    network = field.network
+    assert isinstance(network, SplitNetwork)
+    assert [len(axis.layers) for axis in network.axes] == [2, 2, 2]
+    x = torch.rand(4, 3, dtype=torch.float64)
+    product = np.ones((4, 9))
+    for j, (axis, linear) in enumerate(zip(network.axes, network.products, strict=True)):
+        product *= axis(x[:, j : j + 1]).numpy() @ linear.weight.numpy().T + linear.bias.numpy()
+        # Sine layers and what feeds them carry omega_0, so that equal steps move all weights alike.
+        product *= 5.0 if kind == "siren" else 1.0
+    (layer,) = network.shared.layers
+    sums = product @ layer.weight.numpy().T + layer.bias.numpy()
+    features = np.sin(5.0 * sums) if kind == "siren" else sums * expit(sums)
+    np.testing.assert_allclose(field.network_points(x), features @ field.head.weight.numpy().T, atol=1e-12)
+
+
+def test_grids_of_a_split_network_cost_its_axes():
+    network = SplitNetwork([SwishNetwork(1, 6, 1, 2, 1.0) for _ in range(2)], SwishNetwork(6, 6, 1, 0, 0.0), 6).double()
+    rows: list[int] = []
+    for axis in network.axes:
+        axis.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    nodes = [torch.rand(n, dtype=torch.float64) for n in (5, 8)]
+    grid = network.grid(nodes)
+    assert rows == [5, 8]
+    torch.testing.assert_close(grid.flatten(0, 1), network(torch.cartesian_prod(*nodes)))

@@ -51,14 +51,19 @@ def test_muon_moves_each_matrix_by_its_own_orthogonal_update():
 HIDDEN = {"network.layers.1.weight", "network.layers.2.weight"}
 NETWORK = {"network.layers.0.weight", "network.layers.0.bias", "network.layers.1.bias", "network.layers.2.bias",
            "head.weight", "polynomial.coefficients"}  # fmt: skip
+SPLIT = {"network.products.0.weight", "network.products.1.weight", "network.shared.layers.0.weight"}
 
 
 @pytest.mark.parametrize(
     "asked, muon, adam",
     [
-        ({"field": "mlp"}, HIDDEN, NETWORK),
-        ({"field": "siren"}, HIDDEN, NETWORK),
-        ({"field": "siren", "optimizer": "adam"}, set(), NETWORK | HIDDEN),
+        ({"field": "mlp", "split": 0}, HIDDEN, NETWORK),
+        ({"field": "siren", "split": 0}, HIDDEN, NETWORK),
+        ({"field": "siren", "split": 0, "optimizer": "adam"}, set(), NETWORK | HIDDEN),
+        ({"field": "mlp", "split": 1}, SPLIT,
+         {f"network.axes.{j}.layers.0.{k}" for j in (0, 1) for k in ("weight", "bias")}
+         | {f"network.products.{j}.bias" for j in (0, 1)}
+         | {"network.shared.layers.0.bias", "head.weight", "polynomial.coefficients"}),
         ({"field": "separable"}, {"factors.0.network.layers.1.weight", "factors.1.network.layers.1.weight"},
          {f"factors.{j}.network.layers.{k}" for j in (0, 1) for k in ("0.weight", "0.bias", "1.bias")}),
         ({"factor": "spline"}, set(), set()),
@@ -98,7 +103,7 @@ def test_the_preset_is_the_paper():
     assert (options.num_steps, options.time_budget, options.batch) == (300_000, 0.0, 16_384)
     assert (options.optimizer, options.learn_rate, options.loss, options.supervision) == ("adam", 1e-3, "l1", "points")
     assert (options.schedule, options.schedule_step, options.schedule_gamma) == ("step", 10_000, 0.5)
-    assert (options.field, options.poly_degree, options.levels) == ("mlp", 0, 1)
+    assert (options.field, options.split, options.poly_degree, options.levels) == ("mlp", 0, 0, 1)
     assert resolve({"num_channels": 32}, "paper").num_channels == 32
 
 
@@ -107,11 +112,12 @@ def test_recipes_follow_from_the_field():
     assert resolve({}) == separable
     assert [o.supervision for o in (separable, siren, mlp)] == ["projection", "lattice", "lattice"]
     assert [o.loss for o in (separable, siren, mlp)] == ["l1", "l1", "l2"]
-    assert [o.learn_rate for o in (separable, siren, mlp)] == [1e-2, 1e-3, 3e-3]
+    assert [o.learn_rate for o in (separable, siren, mlp)] == [1e-2, 1e-3, 2e-2]
     assert [o.time_budget for o in (separable, siren, mlp)] == [60.0, 280.0, 280.0]
-    assert (siren.omega_0, mlp.pe, separable.pe) == (15.0, 6, -1)
+    assert [(o.split, o.num_layers) for o in (separable, siren, mlp)] == [(0, 2), (2, 3), (1, 2)]
+    assert (siren.omega_0, mlp.pe, separable.pe) == (30.0, 7, -1)
     assert resolve({"factor": "sine"}).learn_rate == 1e-4
-    assert resolve({"factor": "sine", "field": "mlp"}).learn_rate == 3e-3
+    assert resolve({"factor": "sine", "field": "mlp"}).learn_rate == 2e-2
     assert resolve({"factor": "sine", "learn_rate": 0.5}).learn_rate == 0.5
 
 
@@ -172,12 +178,13 @@ def test_options_that_do_not_fit_are_refused_by_name(asked, preset, words):
 @pytest.mark.parametrize(
     "asked, unread",
     [
-        ({}, {"batch", "loss", "omega_0", "knots", "schedule_step", "schedule_gamma"}),
-        ({"schedule": "step"}, {"batch", "loss", "omega_0", "knots", "warm_up"}),
-        ({"factor": "sine"}, {"batch", "loss", "pe", "norm_exp", "knots", "schedule_step", "schedule_gamma"}),
+        ({}, {"split", "batch", "loss", "omega_0", "knots", "schedule_step", "schedule_gamma"}),
+        ({"schedule": "step"}, {"split", "batch", "loss", "omega_0", "knots", "warm_up"}),
+        ({"factor": "sine"}, {"split", "batch", "loss", "pe", "norm_exp", "knots", "schedule_step", "schedule_gamma"}),
         ({"field": "mlp"}, {"factor", "knots", "omega_0", "core_size", "accuracy", "schedule_step", "schedule_gamma"}),
-        ({"factor": "spline"}, {"batch", "loss", "omega_0", "pe", "norm_exp", "num_channels", "num_layers", "optimizer",
-                                "learn_rate", "schedule", "warm_up", "schedule_step", "schedule_gamma", "precision"}),
+        ({"factor": "spline"}, {"split", "batch", "loss", "omega_0", "pe", "norm_exp", "num_channels", "num_layers",
+                                "optimizer", "learn_rate", "schedule", "warm_up", "schedule_step", "schedule_gamma",
+                                "precision"}),
     ],
 )  # fmt: skip
 def test_options_that_a_run_never_reads_are_known(asked, unread):

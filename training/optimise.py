@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules."""
 
 import math
+import re
 
 import torch
 
@@ -10,6 +11,9 @@ from training.options import Options
 
 # The cosine ends at this share of the learning rate: averaging out the last noise without stopping.
 FLOOR = 0.01
+# Layers that read coordinates, and all layers between them and the head.
+FIRST = re.compile(r"(network|axes\.\d+)\.layers\.0\.")
+LAYERS = re.compile(r"(layers|products)\.\d+\.")
 
 
 def build_optimisers(field: Field, options: Options) -> list[torch.optim.Optimizer]:
@@ -22,7 +26,7 @@ def build_optimisers(field: Field, options: Options) -> list[torch.optim.Optimiz
     for name, p in field.named_parameters():
         if options.supervision == "projection" and ".network." not in name:
             continue
-        between = p.ndim == 2 and "layers." in name and "layers.0." not in name
+        between = p.ndim == 2 and LAYERS.search(name) and not FIRST.search(name)
         (hidden if between and options.optimizer == "muon" else rest).append(p)
     optimisers: list[torch.optim.Optimizer] = [Muon(hidden, options.learn_rate)] if hidden else []
     return optimisers + ([torch.optim.Adam(rest, options.learn_rate, fused=True)] if rest else [])

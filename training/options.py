@@ -53,6 +53,7 @@ class Options:
     pe: int = number(-1, -1, 24, "Bands of the positional encoding; -1: from the training kernel.", SWISH)
     norm_exp: float = number(1.0, 0, 10, "Bands are divided by their frequency to this power.", SWISH)
     omega_0: float = number(0.0, 0, 1000, "Frequency of sine layers; 0: from the training kernel.", SINE)
+    split: int = number(0, 0, 63, "First layers that see one coordinate each; 0: all layers see all.", POINTWISE)
     factor: str = choice("swish", FACTORS, "Factors: networks of swish or sine layers, or splines.", SEPARABLE)
     knots: float = number(
         0.0,
@@ -131,18 +132,20 @@ def _checked(entry: dataclasses.Field, value: Any) -> Any:
 
 LATTICES = {"supervision": "lattice", "loss": "l2", "time_budget": 280.0}
 # Heads in closed form leave the networks gradients that allow larger steps; weights between sine layers are smaller
-# by omega_0, and so are their steps.
+# by omega_0, and so are their steps. Networks of all coordinates begin with layers that see one coordinate each.
 RECIPES: dict[str, dict[str, Any]] = {
     "separable": {"time_budget": 60.0, "learn_rate": 1e-2},
-    "siren": LATTICES | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 15.0},
-    "mlp": LATTICES | {"pe": 6},
-}
+    "siren": LATTICES | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 30.0, "split": 2, "num_layers": 3,
+                         "num_channels": 96},
+    "mlp": LATTICES | {"pe": 7, "learn_rate": 2e-2, "split": 1, "num_channels": 112},
+}  # fmt: skip
 SINE_FACTORS = {"learn_rate": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
-        "field": "mlp", "supervision": "points", "num_channels": 256, "num_layers": 4, "pe": 4, "norm_exp": 0.0,
-        "poly_degree": 0, "optimizer": "adam", "learn_rate": 1e-3, "schedule": "step", "schedule_step": 10_000,
-        "schedule_gamma": 0.5, "loss": "l1", "levels": 1, "batch": 16_384, "num_steps": 300_000, "time_budget": 0.0,
+        "field": "mlp", "supervision": "points", "num_channels": 256, "num_layers": 4, "split": 0, "pe": 4,
+        "norm_exp": 0.0, "omega_0": 15.0, "poly_degree": 0, "optimizer": "adam", "learn_rate": 1e-3,
+        "schedule": "step", "schedule_step": 10_000, "schedule_gamma": 0.5, "loss": "l1", "levels": 1,
+        "batch": 16_384, "num_steps": 300_000, "time_budget": 0.0,
     },
 }  # fmt: skip
 

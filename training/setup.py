@@ -91,7 +91,8 @@ def make_config(
     shape: dict[str, Any] = {
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
         "pe": bands_for(h) if options.pe < 0 else options.pe, "omega_0": options.omega_0 or frequency_for(h),
-        "factor": options.factor, "poly_degree": options.poly_degree,
+        "split": max(0, min(options.split, options.num_layers - 1)), "factor": options.factor,
+        "poly_degree": options.poly_degree,
     }  # fmt: skip
     if options.field == "separable":
         shape["tables"] = tuple(0 if axis in truth.axes else size for axis, size in enumerate(truth.shape))
