@@ -163,6 +163,12 @@ def test_the_ends_of_every_range_are_configurations():
         assert FieldConfig.from_dict(config.to_dict()) == config
 
 
+def test_in_networks_of_older_files_every_layer_sees_every_coordinate():
+    values = field_config("mlp").to_dict()
+    del values["split"]
+    assert FieldConfig.from_dict(values) == field_config("mlp", split=0)
+
+
 def test_networks_are_as_wide_as_asked_in_every_axis():
     config = replace(field_config("separable", 2), widths=(5, 9))
     assert [config.width(axis) for axis in range(2)] == [5, 9]
