@@ -112,12 +112,12 @@ def test_recipes_follow_from_the_field():
     assert resolve({}) == separable
     assert [o.supervision for o in (separable, siren, mlp)] == ["projection", "lattice", "lattice"]
     assert [o.loss for o in (separable, siren, mlp)] == ["l1", "l1", "l2"]
-    assert [o.learn_rate for o in (separable, siren, mlp)] == [1e-2, 1e-3, 2e-2]
+    assert [o.learn_rate for o in (separable, siren, mlp)] == [1e-2, 5e-4, 1e-2]
     assert [o.time_budget for o in (separable, siren, mlp)] == [60.0, 280.0, 280.0]
     assert [(o.split, o.num_layers) for o in (separable, siren, mlp)] == [(0, 2), (2, 3), (1, 2)]
     assert (siren.omega_0, mlp.pe, separable.pe) == (30.0, 7, -1)
     assert resolve({"factor": "sine"}).learn_rate == 1e-4
-    assert resolve({"factor": "sine", "field": "mlp"}).learn_rate == 2e-2
+    assert resolve({"factor": "sine", "field": "mlp"}).learn_rate == 1e-2
     assert resolve({"factor": "sine", "learn_rate": 0.5}).learn_rate == 0.5
 
 

@@ -135,9 +135,9 @@ LATTICES = {"supervision": "lattice", "loss": "l2", "time_budget": 280.0}
 # by omega_0, and so are their steps. Networks of all coordinates begin with layers that see one coordinate each.
 RECIPES: dict[str, dict[str, Any]] = {
     "separable": {"time_budget": 60.0, "learn_rate": 1e-2},
-    "siren": LATTICES | {"loss": "l1", "learn_rate": 1e-3, "omega_0": 30.0, "split": 2, "num_layers": 3,
+    "siren": LATTICES | {"loss": "l1", "learn_rate": 5e-4, "omega_0": 30.0, "split": 2, "num_layers": 3,
                          "num_channels": 96},
-    "mlp": LATTICES | {"pe": 7, "learn_rate": 2e-2, "split": 1, "num_channels": 112},
+    "mlp": LATTICES | {"pe": 7, "learn_rate": 1e-2, "split": 1, "num_channels": 112},
 }  # fmt: skip
 SINE_FACTORS = {"learn_rate": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
