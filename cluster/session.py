@@ -3,8 +3,12 @@
 import contextlib
 import logging
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -17,6 +21,8 @@ PATIENCE = 60
 KEPT_MEMORY = 1 << 28
 ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": KEPT_MEMORY, "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1,
                "OPENBLAS_NUM_THREADS": 1}  # fmt: skip
+# Ctrl-C goes to all processes of a terminal: the program ends its workers itself, and says what is left to do.
+DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 SETTINGS = {
     "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     "distributed.scheduler.allowed-failures": FAILURES,
@@ -67,8 +73,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def connected(workers: int | None, scheduler: str | None, say: Callable[[str], None] = click.echo
-              ) -> Iterator[Cluster | None]:  # fmt: skip
+def connected(
+    workers: int | None, scheduler: str | None, say: Callable[[str], None] = partial(click.echo, err=True)
+) -> Iterator[Cluster | None]:
     """`workers` processes of one thread on this machine, or those of the `scheduler` at an address; None for neither.
 
     Says where Dask's dashboard is. Raises ValueError for both, and ConnectionError where there is no scheduler or it
@@ -84,18 +91,32 @@ def connected(workers: int | None, scheduler: str | None, say: Callable[[str], N
 
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
         client = stack.enter_context(_remote(scheduler) if scheduler else _local(workers or 1, stack))
-        say(f"dashboard: {client.dashboard_link}")
+        say(f"dashboard: {client.dashboard_link}{'' if find_spec('bokeh') else ' (pip install bokeh to see it)'}")
         yield Cluster(client)
 
 
 def _local(workers: int, stack: contextlib.ExitStack) -> Any:
     from distributed import Client, LocalCluster
 
-    local = LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )  # fmt: skip
+    with _interrupts_ignored():
+        local = LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL, preload=[DEAF],
+        )  # fmt: skip
     return Client(stack.enter_context(local))
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """While processes start, which inherit it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _remote(address: str) -> Any:
