@@ -13,7 +13,7 @@ import numpy as np
 from cluster.session import Cluster
 from files import checksum
 from files.results import chunk_shape, new_zarr, resumable_folder
-from files.stored import Stored
+from files.stored import Array, Stored, kept
 from kernels import SparseKernel
 from models import Field
 from models.filtering import Settings, sparse_kernel
@@ -63,8 +63,9 @@ class Filtering:
 def filtered(
     cluster: Cluster, field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], path: Path, *,
     share: bool = False, progress: Callable[[float], None] | None = None, **settings: Any,
-) -> Iterator[Stored]:  # fmt: skip
-    """The filtered signal on the regular grid of `shape` in a file beside `path`, for as long as it is needed.
+) -> Iterator[Array]:  # fmt: skip
+    """The filtered signal on the regular grid of `shape`; a large one is in a file beside `path`, for as long as it is
+    needed.
 
     A run that was killed left its chunks there: the same one goes on with those that are missing. Raises ValueError for
     a field without tiles and for a kernel that varies.
@@ -94,7 +95,7 @@ def filtered(
                 progress(done / len(every))
         import zarr
 
-        yield Stored.of(zarr.open_array(out, mode="r"))
+        yield kept(Stored.of(zarr.open_array(out, mode="r")))
 
 
 def _chunks(field: TiledField, shape: Sequence[int], channels: int) -> tuple[int, ...]:

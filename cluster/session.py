@@ -7,20 +7,21 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-import click
 import cloudpickle
 
+from files.inputs import note
+
 # How often a tile's worker may be lost before the tile counts as what ends it; and seconds to wait for a first worker.
-FAILURES = 20
+FAILURES = ANNOUNCED = 20
 PATIENCE = 60
 # Memory that glibc keeps for the next tile: returned and asked for again it costs a third of the time.
 KEPT_MEMORY = 1 << 28
 ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": KEPT_MEMORY, "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1,
                "OPENBLAS_NUM_THREADS": 1}  # fmt: skip
+LOST = "the scheduler is lost: the same command goes on with what is missing"
 # Ctrl-C goes to all processes of a terminal: the program ends its workers itself, and says what is left to do.
 DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 SETTINGS = {
@@ -44,37 +45,58 @@ class Cluster:
         A task whose worker is lost is given to another. Raises what a task raises, and ConnectionError where the
         scheduler is lost.
         """
-        from distributed import CancelledError, KilledWorker
-
         from cluster.tasks import Job, call
 
         name = f"job-{secrets.token_hex(4)}"
-        self.client.register_plugin(Job(name, cloudpickle.dumps(function)), name=name)
         futures: list[Any] = []
         try:
+            self._announce(Job(name, cloudpickle.dumps(function)), name)
             tasks = list(arguments)
             keys = [f"{name}-{number}" for number in range(len(tasks))]
-            futures = self.client.map(call, [name] * len(tasks), tasks, key=keys, pure=False)[::-1]
-            while futures:
-                yield futures[-1].result()
-                futures.pop()
-        except KilledWorker:
-            raise ValueError(f"a tile ended its worker {FAILURES} times: it may lack memory; use a smaller --tile, or "
-                             "fewer workers on a machine") from None  # fmt: skip
-        except (CancelledError, TimeoutError, OSError) as error:
-            if futures and futures[-1].status == "error":
-                raise
-            raise ConnectionError(f"the scheduler is lost ({type(error).__name__}): the same command goes on with "
-                                  "what is missing") from None  # fmt: skip
+            futures = self.client.map(call, [name] * len(tasks), tasks, key=keys, pure=False)
+            yield from _in_order(futures)
         finally:
             with contextlib.suppress(Exception):
                 self.client.cancel(futures)
                 self.client.unregister_worker_plugin(name)
 
+    def _announce(self, job: Any, name: str) -> None:
+        """Tell all workers of a job, again where one is lost meanwhile; raises ConnectionError."""
+        for _ in range(ANNOUNCED):
+            try:
+                self.client.register_plugin(job, name=name)
+                return
+            except (TimeoutError, OSError):
+                if self.client.status != "running":
+                    break
+        raise ConnectionError(LOST)
+
+
+def _in_order(futures: list[Any]) -> Iterator[Any]:
+    """The results of tasks in their order, fetched in batches as they come; raises as `Cluster.each`."""
+    from distributed import KilledWorker, as_completed
+
+    place = {future.key: number for number, future in enumerate(futures)}
+    ready: dict[int, Any] = {}
+    following = 0
+    for batch in as_completed(futures, with_results=True, raise_errors=False).batches():
+        for future, result in batch:
+            if future.status == "error":
+                if isinstance(result[1], KilledWorker):
+                    raise ValueError(f"a tile ended its worker {FAILURES} times: it may lack memory; use a smaller "
+                                     "--tile, or fewer workers on a machine")  # fmt: skip
+                raise result[1]
+            if future.status != "finished":
+                raise ConnectionError(LOST)
+            ready[place[future.key]] = result
+        while following in ready:
+            yield ready.pop(following)
+            following += 1
+
 
 @contextlib.contextmanager
 def connected(
-    workers: int | None, scheduler: str | None, say: Callable[[str], None] = partial(click.echo, err=True)
+    workers: int | None, scheduler: str | None, say: Callable[[str], None] = note
 ) -> Iterator[Cluster | None]:
     """`workers` processes of one thread on this machine, or those of the `scheduler` at an address; None for neither.
 
@@ -90,6 +112,7 @@ def connected(
     import distributed  # noqa: F401  # its own settings, before ours are laid over them
 
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
         client = stack.enter_context(_remote(scheduler) if scheduler else _local(workers or 1, stack))
         say(f"dashboard: {client.dashboard_link}{'' if find_spec('bokeh') else ' (pip install bokeh to see it)'}")
         yield Cluster(client)
@@ -104,6 +127,20 @@ def _local(workers: int, stack: contextlib.ExitStack) -> Any:
             silence_logs=logging.CRITICAL, preload=[DEAF],
         )  # fmt: skip
     return Client(stack.enter_context(local))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Dask's own log, which would only repeat our messages."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager
