@@ -125,7 +125,7 @@ def warm() -> None:
 
 
 def traffic(address: str) -> int:
-    """Bytes that the scheduler at an address has sent and received over the connections it has, as the system counts."""
+    """Bytes that the scheduler at an address has sent and received over its connections, as the system counts."""
     port = address.rpartition(":")[2]
     found = subprocess.run(["ss", "-tinH", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
     return sum(int(number) for number in re.findall(r"bytes_(?:sent|received):(\d+)", found))

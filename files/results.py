@@ -142,8 +142,8 @@ def write_zarr(path: Path, values: Array) -> Path:
     """Write values [..., c] as they are to a Zarr array of float32 chunks, whole or not at all."""
     with new_folder(path) as inner:
         target = new_zarr(inner, values.shape)
-        rows = target.chunks[0] * max(1, (1 << 24) // max(1, target.chunks[0] * math.prod(values.shape[1:])))
-        for part in row_blocks(values.shape, rows * math.prod(values.shape[1:]), target.chunks[0]):
+        # Whole chunks, at least one row of them.
+        for part in row_blocks(values.shape, multiple=target.chunks[0]):
             target[part] = np.asarray(values[part], np.float32)
     return path
 

@@ -193,6 +193,18 @@ def test_what_a_task_raises_is_raised_here(tcp):
     assert list(tcp.each(int, [("12",), ("7",)])) == [12, 7]
 
 
+def test_a_worker_lost_while_it_is_told_of_a_job(tcp, monkeypatch):
+    register, lost = tcp.client.register_plugin, [OSError("the worker's connection is closed")] * 2
+
+    def shaken(*arguments, **options):
+        register(*arguments, **options)  # the scheduler knows it, and tells those that come later
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(tcp.client, "register_plugin", shaken)
+    assert list(tcp.each(int, [("3",), ("4",)])) == [3, 4] and not lost
+
+
 def test_what_cannot_be_shared_out_is_said(tmp_path, alone, tcp):
     field = nfconv.fit(np.random.default_rng(0).random((40, 40)), half_size=0.1, factor="spline", core_size=200)
     with (
