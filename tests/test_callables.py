@@ -113,6 +113,19 @@ def test_unsuitable_callables_are_refused_in_one_sentence(name):
         continuous(f, dim=2)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_differences_are_related_to_the_size_of_the_values(size):
+    rng = np.random.default_rng(0)
+    shaky = lambda share: lambda p: size * (p[:, :1] + share * rng.random((len(p), 1)))  # noqa: E731
+    assert continuous(shaky(1e-5), dim=2).channels == 1
+    with pytest.raises(ValueError, match="differently when asked twice"):
+        continuous(shaky(1e-3), dim=2)
+    batched = lambda share: lambda p: size * (p[:, :1] + share * len(p) / 256)  # noqa: E731
+    assert continuous(batched(1e-3), dim=2).channels == 1
+    with pytest.raises(ValueError, match="differently in another batch"):
+        continuous(batched(1), dim=2)
+
+
 def test_later_answers_are_checked_too():
     found = continuous(lambda p: np.where(p[:, :1] > 0.99, np.nan, 1.0), dim=2)
     with pytest.raises(ValueError, match=r"not finite at y = 0.995, x = 0.1"):

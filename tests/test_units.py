@@ -107,3 +107,16 @@ def test_what_signals_measure_by():
         assert ruler.units["s"] == pytest.approx(second) and ruler.units["u"] == pytest.approx(0.02)
         assert ruler.unstated == (column in ("t", "in"))
     assert Metadata().rulers((1, 3)) == (Ruler({"sample": 2.0}), Ruler({"sample": 1.0}))
+
+
+def test_names_of_units_follow_from_their_prefixes_and_each_other():
+    powers = {"M": 6, "G": 9, "k": 3, "c": -2, "m": -3, "u": -6, "µ": -6, "n": -9}
+    for unit, prefixes in (("m", "kcmuµn"), ("s", "muµn"), ("Hz", "kmMG")):
+        for prefix in prefixes:
+            assert find_unit(prefix + unit) == (unit, pytest.approx(10.0 ** powers[prefix], rel=1e-14))
+    size = lambda name: find_unit(name)[1]  # noqa: E731
+    for larger, count, smaller in (("min", 60, "s"), ("h", 60, "min"), ("d", 24, "h"), ("ft", 12, "in"),
+                                   ("in", 25.4, "mm"), ("m", 1000, "mm"), ("s", 1000, "ms")):  # fmt: skip
+        assert size(larger) == pytest.approx(count * size(smaller), rel=1e-14)
+    for names in ("min minute minutes", "h hour hours", "d day days", "in inch inches", "ft foot feet", "px pixels"):
+        assert len({find_unit(name) for name in names.split()}) == 1
