@@ -84,7 +84,7 @@ class SplineBasis:
         t = self.knots
         # The antiderivative of N_m is its integral times the sum of all B-splines one degree higher from m on.
         beyond = np.append(t, t[-1] + (t[-1] - t[0]) * np.arange(1, self.n + 1))
-        rising = _design(beyond, self.order + 1, np.minimum(edges, t[-1]))[:, : self.size + self.n - 1]
+        rising = _design(beyond, self.order + 1, np.minimum(edges, t[-1]))
         running = np.cumsum(rising[:, ::-1], axis=1)[:, ::-1][:, : self.size]
         means = np.diff(running * self.integrals, axis=0) / np.diff(edges)[:, None]
         apart = (edges[1:, None] <= t[: self.size]) | (edges[:-1, None] >= t[self.n :])
