@@ -46,6 +46,7 @@ def test_figure_shows_the_kernel_its_diracs_and_what_is_beyond():
         np.testing.assert_allclose(y, np.maximum(0, 1 - np.abs(x) / radius) / radius, atol=1e-9)
         np.testing.assert_allclose(x[[0, -1]], [-1.3 * 0.12, 1.3 * 0.12])
     np.testing.assert_allclose(error.lines[0].get_ydata(), fit[1] - wanted[1])
+    assert [list(axes.lines[-1].get_ydata()) for axes in (stems, error)] == [[0, 0]] * 2
     dots = stems.collections[-1].get_offsets()
     np.testing.assert_allclose(dots, np.column_stack([kernel.positions[:, 0], kernel.weights]))
     assert figure.get_suptitle() == "order 1, 3 Diracs, mass 1"
