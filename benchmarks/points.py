@@ -117,7 +117,7 @@ def points(settings: Settings) -> str:
         "outputs, that of maps of sizes with every point filtered by itself.",
         table(["what", "CPU", "per output", "agreement"], grids),
         "A Gaussian along the edges of the photograph (`make_map.py --kind flow`), 0.06 along and 0.02 across, against "
-        "dense quadrature of untruncated Gaussians; kernels that are blended are cut at 3 sigma.",
+        "dense quadrature of untruncated Gaussians; those of `--angles` are cut at 3 sigma.",
         table(["way", "CPU", "dB"], turned),
     ])  # fmt: skip
 
@@ -236,7 +236,7 @@ def by_angle(field: Field, signal: Signal, settings: Settings) -> list[list[Any]
     ways: dict[str, Filter | CovarianceFilter] = {"a covariance per pixel": turning}
     for count in settings.choose((12, 24), (2,)):
         kernels = [nfconv.anisotropic(sigma=0.06, sigma_across=0.02, angle=180.0 * k / count) for k in range(count)]
-        ways[f"{count} kernels blended"] = Filter(tuple(k.sparse(1, 2) for k in kernels), angles=angles)
+        ways[f"{count} kernels interpolated"] = Filter(tuple(k.sparse(1, 2) for k in kernels), angles=angles)
     rows = []
     truth, at = turning.exact(signal, "clamp")
     for name, way in ways.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import callables, filtering, gallery, networks, peers, points, training
+from benchmarks import angles, callables, filtering, gallery, networks, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
 
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Settings], str]] = {
     "variants": training.variants,
     "throughput": training.throughput,
     "points": points.points,
+    "angles": angles.angles,
     "peers": peers.peers,
     "callables": callables.callables,
     "kernels": gallery.kernels,

@@ -2,8 +2,8 @@
 
 A scaled kernel has scaled Diracs, so size varies from point to point at no cost: K queries a point, as always
 (Nsampi et al. 2023, section 4.3). Orientation does not: rotating Diracs does not rotate the kernel, so kernels
-of a few angles are filtered with and blended, at the cost of as many filters. Gaussians need no blending: they have a
-covariance per point.
+of a few angles are filtered with and interpolated between, at the cost of as many filters. Gaussians need none of that:
+they have a covariance per point.
 """
 
 from collections.abc import Callable, Sequence
@@ -184,11 +184,15 @@ def turned_covariances(angles: np.ndarray, along: float, across: float, stretch:
 def blend_weights(angles: np.ndarray, count: int) -> np.ndarray:
     """Weights [count, ...] of `count` kernels at angles 180 k / count degrees, for a map [...] of angles / 180 degrees.
 
-    Between neighbouring angles the kernels are blended linearly; 180 degrees are the same as 0.
+    Trigonometric interpolation (Dirichlet kernels): a kernel is a smooth function of its angle, with a period of 180
+    degrees, so that errors fall faster with `count` than by any power.
     """
-    place = (np.asarray(angles) % 1.0) * count
-    distance = np.abs(place[None] - np.arange(count).reshape(-1, *[1] * place.ndim))
-    return np.clip(1.0 - np.minimum(distance, count - distance), 0.0, None)
+    place = np.asarray(angles)[None] - np.arange(count).reshape(-1, *[1] * np.ndim(angles)) / count
+    sine, cosine = np.sin(np.pi * place), np.cos(np.pi * place)
+    near = np.abs(sine) < 1e-12
+    weights = np.sin(np.pi * count * place) / (count * np.where(near, 1.0, sine))
+    # An even number has a highest wave that only its cosine is known of.
+    return np.where(near, 1.0, weights if count % 2 else weights * cosine)
 
 
 def resampled(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -81,9 +81,12 @@ def test_points_are_measured_as_shares_of_the_yardstick(page):
             assert float(share) == pytest.approx(float(each.split()[0]) / float(base[1].split()[0]), rel=0.02, abs=0.01)
             assert float(decibels) > 55
     assert all(float(rows[name][3].split()[0]) > 120 for name in ("disk, 2,348 Diracs", "ring", "motion"))
-    assert float(rows["a covariance per pixel"][2]) > float(rows["2 kernels blended"][2]) + 20
+    assert float(rows["a covariance per pixel"][2]) > float(rows["2 kernels interpolated"][2]) + 20
     widths = [row[1] for row in rows_of(page[0], "The protocols of peers")]
     assert widths[:2] == ["variance 0", "variance 0.0001"] and "tent of half size 0.3" in widths
+
+    linear, waves = [float(row[2]) for row in rows_of(page[0], "Angles") if row[0].startswith("Gabor, 0.5")]
+    assert waves > linear + 5
 
 
 @pytest.mark.parametrize("dim", [2, 3])

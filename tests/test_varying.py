@@ -1,10 +1,12 @@
 """Kernels that vary over the signal, against the slow and obvious answer at every point."""
 
+import math
+
 import numpy as np
 import pytest
 from builders import field_config, noise_signal, random_field
-from field_cases import close
 
+import nfconv
 from kernels import minimal_kernel
 from models import varying
 from models.exact import ExactField, exact_at
@@ -75,7 +77,8 @@ def test_blends_are_blends_of_what_their_kernels_give():
     truth, rows = chosen.exact(signal, "clamp")
     exact = [kernel_convolution(signal, kernel) for kernel in (TENT, LONG)]
     assert rows is None
-    np.testing.assert_allclose(truth, 0.75 * exact[0] + 0.25 * exact[1], atol=1e-12)
+    share = math.cos(math.radians(22.5)) ** 2
+    np.testing.assert_allclose(truth, share * exact[0] + (1 - share) * exact[1], atol=1e-12)
     result = chosen.apply(ExactField(signal, 1, 0.3), (9, 8), shares.append)
     assert result.dtype == np.float32 and shares == [0.5, 1.0]
     np.testing.assert_allclose(result, truth, atol=1e-6)
@@ -98,9 +101,29 @@ def test_blends_are_partitions_of_unity_that_wrap_around(count):
     values = np.random.default_rng(2).random((7, 3))
     weights = blend_weights(values, count)
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, atol=1e-12)
-    assert (weights >= 0).all()
-    close(blend_weights(values + 1.0, count), weights)
+    np.testing.assert_allclose(blend_weights(values + 1.0, count), weights, atol=1e-12)
     np.testing.assert_allclose(blend_weights(np.arange(count) / count, count), np.eye(count), atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_blends_hold_every_wave_of_the_angle_that_so_many_kernels_resolve(count):
+    turn, values = 2 * np.pi * np.arange(count) / count, np.random.default_rng(3).random(9)
+    for wave in range((count + 1) // 2):
+        for f in (np.cos, np.sin):
+            np.testing.assert_allclose(
+                f(wave * turn) @ blend_weights(values, count), f(2 * np.pi * wave * values), atol=1e-12
+            )
+
+
+def test_a_dozen_gabors_are_all_of_them():
+    """Their blend is the kernel at an angle between theirs, to 50 dB."""
+    points = np.random.default_rng(4).uniform(-0.3, 0.3, (500, 2))
+
+    def density(angle):
+        return nfconv.gabor(sigma=0.08, frequency=6, angle=angle).target(2).density(points)
+
+    found = np.stack([density(15.0 * k) for k in range(12)]).T @ blend_weights(np.array(67.0 / 180), 12)
+    assert np.linalg.norm(found - density(67.0)) < 10 ** (-50 / 20) * np.linalg.norm(density(67.0))
 
 
 def test_grids_of_points_run_over_the_last_axis_first():
