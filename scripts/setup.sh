@@ -91,8 +91,9 @@ wanted=$(cat "$root/requirements.txt" "$root/requirements-dev.txt" | cksum)
 if is_ready; then
     exit 0
 fi
-# An interrupted set-up leaves a word in the lock file; any other unmarked environment belongs to the user.
-if [ -e "$venv" ] && [ ! -e "$ready" ] && [ ! -s "$lock" ]; then
+# An interrupted set-up leaves a word in the lock file; any other unmarked environment, and one that is linked from
+# elsewhere, belongs to the user.
+if [ -L "$venv" ] || { [ -e "$venv" ] && [ ! -e "$ready" ] && [ ! -s "$lock" ]; }; then
     fail "$venv is an environment that this script did not make: remove it, or use it with NFC_PYTHON=.venv/bin/python"
 fi
 build=$torch

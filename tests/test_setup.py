@@ -132,6 +132,16 @@ def test_somebody_elses_environment_is_left_alone(checkout):
     assert precious.exists()
 
 
+def test_a_linked_environment_is_never_cleared(checkout):
+    theirs = checkout.root / "theirs"
+    theirs.mkdir()
+    (theirs / "requirements.installed").write_text("of other requirements\n")
+    (checkout.root / ".venv").symlink_to(theirs)
+    code, _, errors = checkout.run("setup.sh")
+    assert code == 1 and "did not make" in errors
+    assert [path.name for path in theirs.iterdir()] == ["requirements.installed"]
+
+
 def test_no_python_is_one_clear_sentence(checkout):
     old = "#!/bin/sh\nexit 1\n"
     for name in ("python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"):
