@@ -158,6 +158,7 @@ def test_a_python_of_ones_own(checkout):
     assert code == 1 and "NFC_PYTHON=/bin/false" in errors
     own = checkout.stand_in(checkout.root / "own python")
     assert checkout.run("test.sh", "-k", "one two", cwd=None, NFC_PYTHON=str(own))[0] == 0
-    assert checkout.asked() == ["-m pytest -k one two"]
+    (asked,) = checkout.asked()
+    assert asked.startswith("-m pytest ") and asked.endswith(" -k one two")
     assert checkout.run("scripts/test.sh", cwd=checkout.root, NFC_PYTHON="./own python")[0] == 0
     assert not (checkout.root / ".venv").exists()
