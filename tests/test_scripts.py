@@ -17,7 +17,7 @@ DRIVERS = {
     "varying2d.sh": "varying",
     "view.sh": "view",
 }
-for _name in set(MODALITIES) - {"image", "geometry"}:
+for _name in sorted(set(MODALITIES) - {"image", "geometry"}):
     DRIVERS |= {f"train_{_name}.sh": f"train {_name}", f"generate_gt_{_name}.sh": f"generate {_name}"}
 
 
