@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import angles, callables, filtering, gallery, networks, peers, points, training
+from benchmarks import angles, callables, filtering, gallery, large, networks, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
 
@@ -27,6 +27,9 @@ SECTIONS: dict[str, Callable[[Settings], str]] = {
     "angles": angles.angles,
     "peers": peers.peers,
     "callables": callables.callables,
+    "pictures": large.pictures,
+    "wide_kernels": large.wide_kernels,
+    "signals": large.other_signals,
     "kernels": gallery.kernels,
     "models": gallery.models,
 }

@@ -129,6 +129,12 @@ class TiledField(Field):
                               "are too coarse for it: use a larger --tile, or a rounder kernel")  # fmt: skip
         return level
 
+    def level_for(self, kernel: Kernel | SparseKernel) -> int:
+        """The level that answers a kernel; raises KernelError where none does."""
+        from models.filtering import sparse_kernel
+
+        return int(self.level_of(torch.as_tensor(sparse_kernel(self, kernel).radius[None].copy())))
+
     @full_float32()
     def filter(
         self, kernel: Kernel | SparseKernel, shape: Sequence[int] | None = None, *, at: Any = None, scale: Any = None,

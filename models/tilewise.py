@@ -1,6 +1,7 @@
 """Filtering with a field in tiles: which tiles of which level an output asks, and what of it in their coordinates."""
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from signals.masks import own_channels
 # Outputs of a block along every axis: one tile's of an enlarged grid are more.
 LARGEST_BLOCK = 1024
 Block = tuple[slice, ...]
+QUIET = Settings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,7 @@ def filter_grid_tiles(
 ) -> Any:  # fmt: skip
     """The filtered signal on the regular grid of `shape`, block by block; written to `out` where there is one."""
     known = field.origin.metadata.known
-    kernel = kernel if covariance is not None else sparse_kernel(field, kernel)
-    wanted = Wanted(field, kernel, _grid_scale(scale, shape, field), _grid_sigma(covariance, shape, field))
+    wanted = wanted_on_grid(field, kernel, shape, scale, covariance)
     warn(wanted, settings)
     if out is None:
         channels = own_channels(field.config.channels, known) + bool(share and known)
@@ -102,10 +103,31 @@ def filter_grid_tiles(
     blocks = blocks_of(field, shape)
     settings, progress = replace(settings, progress=None, notify=silent), settings.progress
     for done, block in enumerate(blocks, 1):
-        out[block] = filter_block(wanted, shape, block, share, settings)
+        filter_tile(wanted, shape, block, out, share, settings)
         if progress:
             progress(done / len(blocks))
     return out
+
+
+def wanted_on_grid(
+    field: TiledField, kernel: Kernel | SparseKernel, shape: Sequence[int], scale: Any = None, covariance: Any = None
+) -> Wanted:
+    """What `Field.filter` is asked for on the regular grid of `shape`; raises ValueError."""
+    kernel = kernel if covariance is not None else sparse_kernel(field, kernel)
+    return Wanted(field, kernel, _grid_scale(scale, shape, field), _grid_sigma(covariance, shape, field))
+
+
+def filter_tile(
+    wanted: Wanted, shape: Sequence[int], block: Block, out: Any, share: bool = False, settings: Settings = QUIET
+) -> dict[str, float]:
+    """One block of `blocks_of`, assigned to the same place of `out`; what that took, in seconds and outputs.
+
+    Blocks have nothing to do with each other: any process may make any of them, in any order.
+    """
+    start, cpu = time.monotonic(), time.process_time()
+    values = filter_block(wanted, shape, block, share, settings)
+    out[block] = values
+    return {"outputs": values.size, "seconds": time.monotonic() - start, "cpu": time.process_time() - cpu}
 
 
 def filter_block(wanted: Wanted, shape: Sequence[int], block: Block, share: bool, settings: Settings) -> np.ndarray:

@@ -18,6 +18,8 @@ from training.source import Source, Tile, tile_sizes
 # A tile's margin, in half sizes of the training kernel. It answers kernels of one more, and those that are wider find
 # a tent at most half as wide as they are on the next level.
 MARGIN = 3.0
+# A margin that is asked for is covered without coarse levels where it is at most this many times the usual one.
+ENOUGH = 1.5
 # How much larger tiles of coarse levels may be: these have a sample more than half of the level before.
 COARSE_TILE = 1.1
 # Of the settings' digest: tiles of other versions are made again.
@@ -129,7 +131,8 @@ def _level(
         if not steps[axis]:
             asked = 0
         elif n > size:
-            asked = min(asked, math.ceil(MARGIN * half[axis])) + 1
+            usual = math.ceil(MARGIN * half[axis])
+            asked = (asked if asked <= ENOUGH * usual else usual) + 1
         pads.append(asked if not steps[axis] else _even_pads(size, asked, steps[axis]))
         sizes.append(size)
     return Level(Tiling(found, tuple(sizes)), tuple(pads), half)

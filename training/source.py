@@ -102,7 +102,9 @@ def tile_sizes(source: Source, tile: Tile | None = None) -> list[int]:
 
 def _usual(source: Source, axes: Sequence[int]) -> list[int]:
     """Tiles of the usual size, cut until one of them is small enough to be solved at once."""
-    signal, usual = source.signal, TILE.get(len(axes), min(TILE.values()))
+    signal = source.signal
+    # Pieces are rows of a matrix, with their samples as columns.
+    usual = TILE[2] if set(axes) & set(source.counted) else TILE.get(len(axes), min(TILE.values()))
     widths = [source.spacing.get(axis, 0.0) * (source.order + 1) for axis in range(signal.dim)]
     least = [max(SHORTEST, math.ceil(LEAST_TILE * width)) for width in widths]
     found = [min(n, max(usual, least[axis])) if axis in axes else n for axis, n in enumerate(signal.shape)]

@@ -147,8 +147,10 @@ def solved(plan: TilePlan, truth: GroundTruth, level: int, index: Index) -> tupl
 def options_of(plan: TilePlan, level: int) -> Options:
     """The options of a level's tiles: coarse ones are few, and what they answer is smooth, so they may be better."""
     options = Options(**plan.options)
-    coarse = level and options.field == "separable" and options.accuracy < 0
-    return replace(options, accuracy=COARSE_ACCURACY) if coarse else options
+    if not level or options.field != "separable" or options.accuracy >= 0:
+        return options
+    share = math.prod(plan.factor(axis) for axis in plan.config.axes)
+    return replace(options, accuracy=COARSE_ACCURACY, core_size=max(options.core_size // share, 1))
 
 
 def stored_numbers(path: Path, digest: str) -> Numbers | None:

@@ -1,0 +1,169 @@
+"""Signals in tiles: what they cost and how good they are, from pictures of some megapixels to an hour of sound."""
+
+import math
+import resource
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import correlate1d
+
+import nfconv
+from benchmarks.collage import collage
+from benchmarks.common import Settings, cost_of, duration, table
+from benchmarks.made import distances, eight_bits, sound, video
+from modalities.image import ImageMetadata
+from models.tiled import TiledField
+from signals import Signal
+from signals.exact import kernel_convolution
+from signals.measures import psnr, snr
+
+# Half size of the training kernel in pixels, and sigmas of wide Gaussians.
+PIXELS = 13
+WIDE = (50, 150, 300, 600)
+
+
+def pictures(settings: Settings) -> str:
+    """A table of pictures of several sizes."""
+    canvas, half = collage(settings.choose(8192, 160), settings.seed), settings.choose(PIXELS, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [picture_row(canvas[-size:, -size:], half, Path(folder) / str(size), settings)
+                for size in settings.choose((2048, 4096, 8192), (96, 160))]  # fmt: skip
+    head = ["picture", "tiles", "fitting, CPU s a megapixel", "bytes a sample", "training kernel, dB", "4 times it, dB",
+            "169-Dirac Gaussian, CPU s a megapixel", "largest memory so far, GiB"]  # fmt: skip
+    return "\n".join([
+        "## Large pictures", "",
+        f"Parts of a collage of photographs (`benchmarks/collage.py`), training kernel {PIXELS} pixels, default "
+        "options; results go to a file block by block.", "", table(head, rows),
+    ])  # fmt: skip
+
+
+def wide_kernels(settings: Settings) -> str:
+    """A table of Gaussians of many pixels."""
+    size, half = settings.choose((4096, PIXELS), (160, 3))
+    with tempfile.TemporaryDirectory() as folder:
+        rows = wide_rows(collage(size, settings.seed), half, Path(folder), settings)
+    return "\n".join([
+        "## Wide kernels on large pictures", "",
+        f"Gaussians cut at 3 sigma on one channel of a collage of {size} x {size} pixels, from coarse levels, against "
+        "SciPy's `correlate1d` in float64 on samples that are read linearly.", "",
+        table(["sigma, pixels", "level", "Diracs", "dB", "CPU s"], rows),
+    ])  # fmt: skip
+
+
+def other_signals(settings: Settings) -> str:
+    """A table of other signals."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [other_row(name, make(settings), Path(folder) / name, settings) for name, make in OTHERS.items()]
+    head = ["signal", "tiles", "fitting, CPU", "bytes a sample", "training kernel, dB", "largest memory so far, GiB"]
+    return "\n".join([
+        "## Other large signals", "", "Made by programs (`benchmarks/made.py`).", "", table(head, rows)
+    ])  # fmt: skip
+
+
+def memory() -> str:
+    """The largest memory that the process has had, in GiB."""
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}"
+
+
+def fitted(signal: Signal, half: float, folder: Path, settings: Settings, **options: Any) -> tuple[TiledField, Any]:
+    """A field in tiles whose training kernel has `half` samples, and what it took."""
+    sizes = [2 * half / (signal.shape[axis] - 1) for axis in signal.axes]
+    tile = settings.choose({}, {"tile": 40})
+    return cost_of(lambda: nfconv.fit(signal, sizes, folder=folder, device="cpu", **(tile | options)))
+
+
+def stored_bytes(field: TiledField) -> int:
+    """Of all tiles."""
+    return sum(file.stat().st_size for file in field.folder.glob("level_*/*.pth"))
+
+
+def tiles_of(field: TiledField) -> str:
+    """How many there are on every level."""
+    return " + ".join(str(int(np.prod(level.tiling.counts))) for level in field.levels)
+
+
+def picture_row(pixels: np.ndarray, half: float, folder: Path, settings: Settings) -> list[Any]:
+    """Fit a picture, filter it into a file, and say what that took."""
+    signal = Signal(eight_bits(pixels), (0, 1), "image", "collage", ImageMetadata())
+    field, fitting = fitted(signal, half, folder, settings)
+    out = np.lib.format.open_memmap(folder / "result.npy", "w+", np.float32, pixels.shape)
+    kernel = nfconv.gaussian(sigma=2 * half / (len(pixels) - 1))
+    _, filtering = cost_of(lambda: field.filter(kernel, out=out))
+    megapixels = pixels[..., 0].size / 1e6
+    return [f"{len(pixels)} x {len(pixels)}", tiles_of(field), f"{fitting.cpu / megapixels:.2f}",
+            f"{stored_bytes(field) / pixels.size:.2f}", f"{field.origin.psnr[1.0]:.1f}",
+            f"{field.origin.psnr[4.0]:.1f}", f"{filtering.cpu / megapixels:.3f}", memory()]  # fmt: skip
+
+
+def wide_rows(pixels: np.ndarray, half: float, folder: Path, settings: Settings) -> list[list[Any]]:
+    """Gaussians of one channel that are up to half the picture wide, against SciPy in float64."""
+    values = pixels[..., :1].astype(np.float32) / np.float32(255)
+    signal = Signal(values, (0, 1), "image", "collage", ImageMetadata())
+    field, _ = fitted(signal, half, folder, settings, margin=0.95)
+    rows = []
+    for sigma in settings.choose(WIDE, (6, 12)):
+        sparse = field.sparse(nfconv.gaussian(sigma=2 * sigma / (len(pixels) - 1)))
+        found, cost = cost_of(partial(field.filter, sparse))
+        taps, wanted = gaussian_taps(sigma), values.astype(np.float64)
+        for axis in (0, 1):
+            wanted = correlate1d(wanted, taps, axis=axis, mode="nearest")
+        quality = f"{psnr(found, wanted):.1f}"
+        rows.append([sigma, field.level_for(sparse), f"{len(sparse):,}", quality, f"{cost.cpu:.1f}"])
+    return rows
+
+
+def gaussian_taps(sigma: float) -> np.ndarray:
+    """A Gaussian cut at 3 sigma (samples) on samples that are read linearly."""
+    places = np.linspace(-3 * sigma, 3 * sigma, 400 * math.ceil(sigma) + 1)
+    reach, left = math.ceil(3 * sigma) + 1, np.floor(places).astype(int)
+    weights = np.exp(-((places / sigma) ** 2) / 2)
+    taps = np.bincount(left + reach, weights * (left + 1 - places), 2 * reach + 1)
+    taps += np.bincount(left + 1 + reach, weights * (places - left), 2 * reach + 1)
+    return taps / taps.sum()
+
+
+def other_row(name: str, made: tuple[Signal, float, dict[str, Any]], folder: Path, settings: Settings) -> list[Any]:
+    """Fit a signal of another kind and say what that took."""
+    signal, half, options = made
+    field, cost = fitted(signal, half, folder, settings, **options)
+    samples = float(np.prod(signal.shape)) * signal.channels
+    quality = f"{field.origin.psnr[1.0]:.1f}"
+    if signal.modality == "audio":
+        quality += f" (SNR {sound_snr(field, signal):.1f})"
+    shape = " x ".join(map(str, signal.shape))
+    return [
+        f"{name}, {shape}",
+        tiles_of(field),
+        duration(cost.cpu),
+        f"{stored_bytes(field) / samples:.3f}",
+        quality,
+        memory(),
+    ]
+
+
+def sound_snr(field: TiledField, signal: Signal) -> float:
+    """SNR in dB at the training kernel of some windows in the middle of a recording."""
+    tile = field.levels[0].tiling
+    first = tile.start((tile.counts[0] // 2, 0))[0]
+    part = Signal(np.asarray(signal.values[first : first + tile.tile[0]]), signal.axes, halo=signal.halo)
+    wanted = kernel_convolution(part, field.kernel)
+    out: dict[str, np.ndarray] = {}
+
+    class Middle:
+        """Keeps what is asked for of a result."""
+
+        def __setitem__(self, block: Any, values: np.ndarray) -> None:
+            if block[0].start == first:
+                out[str(block)] = values
+
+    field.filter(field.kernel, out=Middle())
+    return snr(np.concatenate(list(out.values()), axis=1), wanted)
+
+
+OTHERS: dict[str, Callable[[Settings], tuple[Signal, float, dict[str, Any]]]] = {
+    "video": video, "shape": distances, "sound": sound,
+}  # fmt: skip
