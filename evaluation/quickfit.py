@@ -21,6 +21,7 @@ from models.config import FieldConfig, Origin
 from models.filtering import sparse_kernel
 from signals import Signal, spacing
 from signals.ground_truth import LARGEST_MARGIN
+from training.source import Source, too_large
 
 ORDER = 1
 # Fewest and most entries of a core that is not kept: those of the signal, as far as they are solved in a minute.
@@ -83,6 +84,8 @@ def fit_for(
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))
     click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
                err=True)  # fmt: skip
+    if too_large(Source(signal, ORDER, tuple(sizes), margin, "clamp")):
+        return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline")
     core_size = min(max(CORE_SIZES[0], 2 * math.prod(signal.shape)), CORE_SIZES[1])
     return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline",
                       core_size=core_size, accuracy=0.0)  # fmt: skip

@@ -1,7 +1,6 @@
 """Filtering with a field in tiles: which tiles of which level an output asks, and what of it in their coordinates."""
 
 import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +21,6 @@ from signals.masks import own_channels
 # Outputs of a block along every axis: one tile's of an enlarged grid are more.
 LARGEST_BLOCK = 1024
 Block = tuple[slice, ...]
-QUIET = Settings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +101,7 @@ def filter_grid_tiles(
     blocks = blocks_of(field, shape)
     settings, progress = replace(settings, progress=None, notify=silent), settings.progress
     for done, block in enumerate(blocks, 1):
-        filter_tile(wanted, shape, block, out, share, settings)
+        out[block] = filter_block(wanted, shape, block, share, settings)
         if progress:
             progress(done / len(blocks))
     return out
@@ -117,21 +115,9 @@ def wanted_on_grid(
     return Wanted(field, kernel, _grid_scale(scale, shape, field), _grid_sigma(covariance, shape, field))
 
 
-def filter_tile(
-    wanted: Wanted, shape: Sequence[int], block: Block, out: Any, share: bool = False, settings: Settings = QUIET
-) -> dict[str, float]:
-    """One block of `blocks_of`, assigned to the same place of `out`; what that took, in seconds and outputs.
-
-    Blocks have nothing to do with each other: any process may make any of them, in any order.
-    """
-    start, cpu = time.monotonic(), time.process_time()
-    values = filter_block(wanted, shape, block, share, settings)
-    out[block] = values
-    return {"outputs": values.size, "seconds": time.monotonic() - start, "cpu": time.process_time() - cpu}
-
-
 def filter_block(wanted: Wanted, shape: Sequence[int], block: Block, share: bool, settings: Settings) -> np.ndarray:
-    """One block [M_1, ..., M_d, c] of the result on the regular grid of `shape`, whatever the other blocks are."""
+    """One block [M_1, ..., M_d, c] of the result on the regular grid of `shape`. Blocks have nothing to do with each
+    other: any process may make any of them."""
     field, wanted = wanted.field, wanted.part(block)
     grid = [x[rows] for x, rows in zip(regular_grid(shape, field.config.dim), block, strict=True)]
     levels = field.level_of(wanted.radius()).unique().tolist()

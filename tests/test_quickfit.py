@@ -145,3 +145,13 @@ def test_sizes_in_units_of_a_model_are_those_in_domain_units(tmp_path, model):
     results = [np.load(next((tmp_path / folder).rglob("output.npy"))) for folder in "abcd"]
     for found in results[:3]:
         np.testing.assert_allclose(found, results[3], atol=1e-5)
+
+
+def test_a_picture_that_is_too_large_for_one_field_is_fitted_in_tiles(photo, monkeypatch):
+    from training import source
+
+    monkeypatch.setattr(source, "LARGEST_WHOLE", 5000)
+    monkeypatch.setitem(source.TILE, 2, 48)
+    folder = photo.with_name("out")
+    run(signal=photo, kernel="gaussian", sigma="4px", save_path=folder)
+    assert json.loads((folder / "metrics.json").read_text())["field"]["psnr"] > 70

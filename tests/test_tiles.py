@@ -80,7 +80,7 @@ def test_no_seam_shows_and_every_level_is_exact(picture):
         kernel = nfconv.minimal_kernel(1, samples(PICTURE, size), 2)
         levels.add(picture.level_for(kernel))
         off = np.abs(picture.filter(kernel) - kernel_convolution(PICTURE, kernel)).max(axis=-1)
-        assert np.sqrt(np.mean(off**2)) < 3e-4
+        assert np.sqrt(np.mean(off**2)) < 6e-4
         seam = np.concatenate([off[edges[0] + side].ravel() for side in (-1, 0)] +
                               [off[:, edges[1] + side].ravel() for side in (-1, 0)])  # fmt: skip
         assert np.sqrt(np.mean(seam**2)) < 2 * np.sqrt(np.mean(off**2)) + 1e-6
