@@ -15,6 +15,7 @@ import nfconv
 from benchmarks.collage import collage
 from benchmarks.common import Settings, cost_of, duration, table
 from benchmarks.made import distances, eight_bits, sound, video
+from files.results import Scratch
 from modalities.image import ImageMetadata
 from models.tiled import TiledField
 from signals import Signal
@@ -37,7 +38,7 @@ def pictures(settings: Settings) -> str:
     return "\n".join([
         "## Large pictures", "",
         f"Parts of a collage of photographs (`benchmarks/collage.py`), training kernel {PIXELS} pixels, default "
-        "options; results go to a file block by block, and memory includes the whole collage of 0.19 GiB.", "", table(head, rows),
+        "options; results go to a file block by block. Memory includes the whole collage, 0.19 GiB.", "", table(head, rows),
     ])  # fmt: skip
 
 
@@ -68,8 +69,8 @@ def memory(since: bool = False) -> str:
     """The largest memory that this process has had, in GiB; `since`: from now on it counts anew (Linux)."""
     if since:
         Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return f"{int(re.findall(r'VmHWM:\s+(\d+)', status)[0]) / 2**20:.2f}"
+    kibibytes = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]
+    return f"{int(kibibytes) / 2**20:.2f}"
 
 
 def fitted(signal: Signal, half: float, folder: Path, settings: Settings, **options: Any) -> tuple[TiledField, Any]:
@@ -94,7 +95,7 @@ def picture_row(pixels: np.ndarray, half: float, folder: Path, settings: Setting
     signal = Signal(eight_bits(pixels), (0, 1), "image", "collage", ImageMetadata())
     memory(since=True)
     field, fitting = fitted(signal, half, folder, settings)
-    out = np.lib.format.open_memmap(folder / "result.npy", "w+", np.float32, pixels.shape)
+    out = Scratch(pixels.shape, folder=folder)
     kernel = nfconv.gaussian(sigma=2 * half / (len(pixels) - 1))
     _, filtering = cost_of(lambda: field.filter(kernel, out=out))
     megapixels = pixels[..., 0].size / 1e6
