@@ -38,7 +38,8 @@ def pictures(settings: Settings) -> str:
     return "\n".join([
         "## Large pictures", "",
         f"Parts of a collage of photographs (`benchmarks/collage.py`), training kernel {PIXELS} pixels, default "
-        "options; results go to a file block by block. Memory includes the whole collage, 0.19 GiB.", "", table(head, rows),
+        "options; results go to a file block by block. Memory includes the whole collage, 0.19 GiB.",
+        "", table(head, rows),
     ])  # fmt: skip
 
 
