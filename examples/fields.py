@@ -102,7 +102,9 @@ def spheres(points: np.ndarray) -> np.ndarray:
     """The distance to a union of balls in space, negative inside."""
     centres = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25], [-0.2, -0.45, -0.4]])
     radii = np.array([0.42, 0.3, 0.33, 0.25])
-    return np.min(np.linalg.norm(points[:, None, :3] - centres, axis=-1) - radii, axis=1)[:, None]
+    x, y, z = points.T
+    places = np.stack([x, y, z], axis=-1)[:, None]
+    return np.min(np.linalg.norm(places - centres, axis=-1) - radii, axis=1)[:, None]
 
 
 def checker(points: np.ndarray) -> np.ndarray:
