@@ -107,7 +107,7 @@ def test_the_accuracy_is_of_the_range_where_values_leave_the_unit_interval():
     assert ranks == {1.0: (2, 2), 10.0: (1, 1)}
 
 
-def test_finer_knots_are_only_used_where_those_that_are_usual_hold_too_little():
+def test_finer_knots_are_only_used_where_those_that_are_usual_hold_too_little(monkeypatch):
     rough, smooth = rough_truth(), exact_truth(smooth_signal((60, 50), 3), 1, 0.15, 0.3)
     usual, finer = (
         make_trainer(rough, resolve({"factor": "spline", "knots": k, "accuracy": 80}), CPU) for k in (4.0, 0.0)
@@ -121,6 +121,12 @@ def test_finer_knots_are_only_used_where_those_that_are_usual_hold_too_little():
         make_trainer(rough, resolve({"factor": "spline", "knots": k, "core_size": 300}), CPU) for k in (0.0, 4.0)
     )
     assert bound.field.config == same.field.config
+    # Nor are there any beyond the most that are solved for at once.
+    most = max(usual.field.config.knots)
+    for limit, able in ((most, False), (1.4 * most, False), (1.6 * most, True)):
+        monkeypatch.setattr(setup, "LARGEST_SPLINE", limit)
+        tried = make_trainer(rough, resolve({"factor": "spline", "accuracy": 80}), CPU)
+        assert tried.field.config == (finer if able else usual).field.config
 
 
 def silent():
