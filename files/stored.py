@@ -122,13 +122,14 @@ class Stored:
 
 
 class MappedFile(Stored):
-    """The array of an .npy file, which another process opens by its path; `whole` as in `Stored`."""
+    """The array of an .npy file, which another process opens by its path; `whole` as in `Stored`. It is mapped into
+    memory for as long as a read takes: pages that stay mapped count as the process's own."""
 
     def __init__(self, path: Path, whole: bool = False) -> None:
         from files.archive import load_array
 
         array = load_array(path, mapped=True)
-        super().__init__(array.shape, array.dtype, lambda part: np.array(array[part]), whole)
+        super().__init__(array.shape, array.dtype, lambda part: np.array(load_array(path, mapped=True)[part]), whole)
         self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from files import load_array
 from files.inputs import LARGEST_STORED, existing_file
-from files.stored import Stored
+from files.stored import MappedFile, Stored
 from files.zarrs import Grid, open_zarr
 
 ARRAY_EXTENSIONS = (".npy", ".zarr")
@@ -20,7 +19,7 @@ def read_array(path: Path, letters: str, what: str) -> Stored:
         found = open_zarr(path)
     else:
         existing_file(path, what, f"give {what}", LARGEST_STORED)
-        found = Grid(Stored.of(load_array(path, mapped=True)))
+        found = Grid(MappedFile(path))
     values, axes = found
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{path} holds {values.dtype}; give {what}")
