@@ -1,6 +1,7 @@
 """The folder of a run: one run at a time, nothing overwritten, nothing left behind; and what a run writes to it."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -138,6 +139,25 @@ def test_pictures_of_a_run_compare_with_the_ground_truth(tmp_path, monkeypatch):
     # One at once, one at the end, and in between only as often as a tenth of the time allows.
     assert drawn[0] == 1 and drawn[-1] == 8 and len(drawn) < 8
     assert "prediction, truth, error" in scalars(tmp_path / "run")["images"]
+
+
+def test_drawing_takes_no_more_than_a_tenth_of_the_time(tmp_path, monkeypatch):
+    """Drawing takes 2 seconds and validating 7 by this clock: 20 pass from one beginning to the next."""
+    now, drawn, validate = [0.0], [], record.Record.validate
+
+    def slow(self, *args, **last):
+        now[0] += 7
+        return validate(self, *args, **last)
+
+    def draw(self, modality, prediction, truth, step):
+        now[0] += 2
+        drawn.append(step)
+
+    monkeypatch.setattr(record, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(record.Record, "validate", slow)
+    monkeypatch.setattr(record.Record, "_draw", draw)
+    train(exact_truth(noise_signal((14, 12)), margin=0.2), folder=tmp_path / "run", num_steps=8, **TINY)
+    assert drawn == [1, 4, 7, 8]
 
 
 def test_a_signal_that_cannot_be_drawn_is_trained_all_the_same(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from signals.ground_truth import GroundTruth
 from signals.measures import peak
 from signals.probing import continuous
 from signals.quadrature import dense_convolution
-from signals.sampling import corrected, refined, sample
+from signals.sampling import corrected, refined, sample, storing_grid
 from signals.signal import boundary_rules, coordinates, spacing
 
 CENTRES = np.array([[0.1, -0.2, 0.05], [-0.35, 0.25, 0.3], [0.4, 0.3, -0.25], [-0.2, -0.45, -0.4]])
@@ -194,6 +194,7 @@ def test_refinement_keeps_the_function():
     coarse = sample(source, request).signal
     fine = refined(coarse, request)
     assert fine.shape == (11 * 4 + 1, 8 * 4 + 1)
+    assert storing_grid(continuous(waves, dim=2), request).shape == (41, 33)
     assert all(4 * spacing(n) <= s + 1e-9 for n, s in zip(fine.shape, request.half_size, strict=True))
     step = [(m - 1) // (n - 1) for m, n in zip(fine.shape, coarse.shape, strict=True)]
     np.testing.assert_allclose(fine.values[:: step[0], :: step[1]], coarse.values, atol=1e-14)
