@@ -10,7 +10,7 @@ from builders import exact_truth, field_config, random_field, smooth_signal
 import nfconv
 from kernels.correlated import correlated_gaussians
 from kernels.correlated3 import correlated_gaussians_3d
-from models.compression import compressed
+from models.compression import compressed, truncation
 from models.convolution import reach_of
 from models.covariance import Covariances, SharedKernels, convolve_covariances
 from models.field import MOST_KEPT
@@ -70,6 +70,22 @@ def test_ranks_and_channels_of_every_number_of_axes(dim, channels):
         assert core.shape == (*[len(table.coefficients[0]) for table in tables], channels)
         sizes.append(core.numel())
     assert sizes[0] < sizes[1] < sizes[2] <= field.core.numel()
+
+
+@pytest.mark.parametrize("decibels", [20.0, 40.0])
+def test_copies_of_a_channel_change_no_rank_and_the_error_is_what_is_allowed(decibels):
+    rng, core = np.random.default_rng(0), torch.diag(30 * 0.8 ** torch.arange(40, dtype=torch.float64))[..., None]
+    seen = [torch.tensor(np.linalg.qr(rng.standard_normal((50, 40)))[0]) for _ in range(2)]
+    ranks = []
+    for channels in (1, 9):
+        whole = core.expand(-1, -1, channels)
+        maps, kept = truncation(seen, whole, decibels)
+        ranks.append(kept.shape[:2])
+        found = torch.einsum("xi,yj,ijc->xyc", seen[0] @ maps[0], seen[1] @ maps[1], kept)
+        wanted = torch.einsum("xi,yj,ijc->xyc", *seen, whole)
+        error = -20 * float((found - wanted).square().mean().sqrt().log10())
+        assert decibels <= error < decibels + 4
+    assert ranks[0] == ranks[1]
 
 
 def test_deviations_that_change_from_call_to_call_do_not_fill_the_memory(noise):

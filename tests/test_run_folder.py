@@ -8,11 +8,12 @@ import pytest
 import torch
 from builders import exact_truth, noise_signal, undrawn_truth
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_cases import SILENT
+from training_cases import CPU, SILENT
 
 from models.checkpoint import load_checkpoint
-from training import kept, record, train
+from training import kept, record, resolve, train
 from training.folder import RunError, RunFolder
+from training.setup import make_trainer
 
 TINY = {"field": "mlp", "num_channels": 6, "batch": 64, "levels": 2, "display": SILENT}
 
@@ -158,6 +159,19 @@ def test_drawing_takes_no_more_than_a_tenth_of_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(record.Record, "_draw", draw)
     train(exact_truth(noise_signal((14, 12)), margin=0.2), folder=tmp_path / "run", num_steps=8, **TINY)
     assert drawn == [1, 4, 7, 8]
+
+
+def test_a_run_that_goes_on_is_validated_when_it_would_have_been(tmp_path):
+    seen, run = [], SimpleNamespace(current=tmp_path / "current.pth")
+    told = SimpleNamespace(step=lambda *_: None, validate=lambda step, field: seen.append(step))
+    silent = SimpleNamespace(step=lambda *_: None, validated=lambda quality: None)
+    for start, steps in ((0, [2, 4, 6, 8, 10, 12, 14]), (8, [10, 12, 14])):
+        seen.clear()
+        asked = {name: value for name, value in TINY.items() if name != "display"}
+        trainer = make_trainer(undrawn_truth(), resolve(asked | {"num_steps": 16}), CPU)
+        trainer.step = start
+        kept.keep_training(run, trainer, told, silent, 0, 1e9)
+        assert seen == steps
 
 
 def test_a_signal_that_cannot_be_drawn_is_trained_all_the_same(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from models.convolution import convolve_grid
 from models.exact import ExactField
 from signals import Signal, coordinates, make_ground_truth, spacing
 from signals.exact import kernel_convolution
+from signals.masks import masked
+from signals.metadata import Metadata
 from signals.signal import boundary_rules, crop
 
 
@@ -127,6 +129,14 @@ def test_a_closed_loop_that_is_read_as_a_period_is_told_of_once(count, boundary,
     make_ground_truth(Signal(values, (0, 1), name="turn"), 1, 0.5, 0.1, boundary)
     words = "turn: the last of 13 samples along axis 1 repeats the first, but 13 samples are one period: drop the last"
     assert capsys.readouterr().err.count(words) == said
+
+
+@pytest.mark.parametrize("hidden, said", [(4, 1), (8, 0)])
+def test_a_loop_that_closes_at_zero_is_seen_unless_its_last_sample_is_unknown(hidden, said, capsys):
+    wave = np.array([0.0, 1, 2, 1, 0, -1, -2, -1, 0])[:, None]
+    signal = masked(Signal(wave, (0,), name="wave", metadata=Metadata()), np.arange(9) != hidden)
+    make_ground_truth(signal, 1, 0.5, 0.1, "periodic")
+    assert capsys.readouterr().err.count("wave: the last of 9 samples along axis 1 repeats the first") == said
 
 
 def test_black_borders_are_no_loop(capsys):

@@ -5,9 +5,10 @@ import copy
 import pytest
 import torch
 from builders import exact_truth, smooth_signal
-from training_cases import generator, trainer_of
+from training_cases import CPU, generator, trainer_of
 
 from training import precision
+from training.lattice import LatticeTargets
 from training.precision import PrecisionError, check_precision, check_precision_early, rounding_noise
 
 
@@ -25,6 +26,25 @@ def test_noise_is_the_error_of_float32_relative_to_the_signal():
         error = field.grid(stencils).double() - copy.deepcopy(field).double().grid(stencils)
     measured = float(error.square().mean().sqrt() / targets.values.double().std())
     assert measured / 3 < rounding_noise(field, targets) < 3 * measured
+
+
+class Inexact:
+    """A field that is wrong by 0.01 in every channel unless it is asked in float64."""
+
+    device, error = torch.device("cpu"), 0.01
+
+    def double(self):
+        self.error = 0.0
+        return self
+
+    def grid(self, stencils):
+        return torch.full((len(stencils[0].nodes), len(stencils[1].nodes), 5), self.error)
+
+
+def test_noise_and_signal_are_lengths_over_all_channels():
+    targets = LatticeTargets(exact_truth(smooth_signal((30, 20), 5), 1, 0.2, 0.1), CPU)
+    wanted = 0.01 * 5**0.5 / float(targets.values.flatten(0, -2).double().std(dim=0).square().sum().sqrt())
+    assert rounding_noise(Inexact(), targets) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_three_dimensions_of_order_one_are_refused_in_float32():
