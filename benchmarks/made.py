@@ -37,7 +37,7 @@ def video(settings: Settings) -> tuple[Signal, float, dict[str, Any]]:
         result.append(shot(clip if shot is played else canvas, count, height, width, draw))
         first += count
     values = np.concatenate(result, axis=2)
-    options = {"margin": 40 / (frames - 1), "core_size": settings.choose(55_000, 20_000)}
+    options = {"margin": 40 / (frames - 1), "core_size": settings.choose(52_000, 20_000)}
     signal = Signal(eight_bits(values), (2,), "video", "made", VideoMetadata(25.0, frames))
     return signal, FRAMES, options | settings.choose({"tile": (45, 80, 100)}, {"tile": (0, 0, 40)})
 
