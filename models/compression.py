@@ -19,6 +19,8 @@ from models.tables import FactorTable, Table
 HEADROOM = 30.0
 # Singular values below this share of the largest are rounding.
 ROUNDING = 1e-10
+# Common knots make Gaussians nearly: what is left of high frequencies must be among the ranks, or it is read as others.
+SAFE = 0.6
 # Deviations within a factor of 2^(1 / LEVELS) share a truncation.
 LEVELS = 4
 
@@ -28,7 +30,7 @@ def compressed(
 ) -> tuple[list[Table], Tensor]:
     """Tables of `dtype` over [-reach_j, reach_j] and a core for Gaussians whose deviation is at least `sigma` in every
     direction (domain units), to `accuracy` dB of a signal of peak 1; kept."""
-    level = 2.0 ** (math.floor(LEVELS * math.log2(sigma)) / LEVELS)
+    level = 2.0 ** (math.floor(LEVELS * math.log2(SAFE * sigma)) / LEVELS)
     place = (tuple(reach), level, accuracy)
     maps, core = field.kept(("compression", *place), lambda: _truncation(field, reach, level, accuracy + HEADROOM))
 
