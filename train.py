@@ -144,8 +144,8 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= reading | {"tile": tile, "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
     given |= {"workers": workers, "scheduler": scheduler}
-    truth = None if monte_carlo is None else ground_truth(monte_carlo, order, reading)
     with joined(device) as (processes, place), connected(workers, scheduler) as cluster, tile_mapper(cluster) as mapper:
+        truth = None if monte_carlo is None else ground_truth(monte_carlo, order, reading)
         init = nfconv.load(init_ckpt) if init_ckpt else None
         if processes.leads:
             several = f"{processes.count} processes, " if processes.count > 1 else ""

@@ -126,12 +126,13 @@ def test_maps_of_sizes_stretch_the_kernel_from_point_to_point(tmp_path, model, p
 def test_maps_of_angles_blend_turned_kernels(tmp_path, model, picture):
     iio.imwrite(tmp_path / "map.png", np.full((4, 4), 51, np.uint8))
     flags = {"kernel": "anisotropic", "sigma": 0.08, "sigma_across": 0.05}
-    printed = run(model, tmp_path / "out", angle_map=tmp_path / "map.png", angles=2, signal=picture, **flags)
-    # 51 of 255 is 36 degrees: 0.6 of the kernel at 0 and 0.4 of that at 90.
+    printed = run(model, tmp_path / "out", angle_map=tmp_path / "map.png", angles=2, signal=picture, precision="64", **flags)
+    # 51 of 255 is 36 degrees; two kernels hold the constant and the cosine of twice the angle.
+    share = np.cos(np.radians(36)) ** 2
     kernels = [nfconv.anisotropic(sigma=0.08, sigma_across=0.05, angle=angle) for angle in (0.0, 90.0)]
     parts = [nfconv.load(model).filter(kernel, precision="64") for kernel in kernels]
     found = np.load(tmp_path / "out" / "output.npy")
-    np.testing.assert_allclose(found, 0.6 * parts[0] + 0.4 * parts[1], atol=1e-3)
+    np.testing.assert_allclose(found, share * parts[0] + (1 - share) * parts[1], atol=1e-4)
     assert printed.count("2 kernels of") == 1 and report_of(tmp_path / "out")["kernels"] == 2
 
 

@@ -20,6 +20,8 @@ from torch.utils.cpp_extension import include_paths
 HERE = Path(__file__).resolve().parent
 SUPERVISIONS = ["projection", "projection, Adam", "projection, sine layers", "splines", "lattice", "lattice, Adam",
                 "lattice, float64", "points", "points, Adam", "autodiff", "shared"]  # fmt: skip
+# Cases of filtering.
+FILTERED = 25
 # Faults on purpose, and the words that tell of them.
 FAULTS = {
     "constants on the CPU": ("error", "Expected all tensors to be on the same device"),
@@ -98,7 +100,7 @@ def test_what_only_preparing_requires_is_not_kept(reports):
 def test_every_kind_of_filtering_answers_as_on_a_cpu(reports):
     kinds = ("grid: ", "points: ", "varying", "covariances: ", "tiles", "eval.py")
     found = [name for name in reports if name.startswith(kinds)]
-    assert len(found) == 23
+    assert len(found) == FILTERED
     for name in found:
         events = events_of(reports[name])
         # A few for each axis and kernel: see `gpu_cases.at_points` for those that grow with nothing.
@@ -107,7 +109,7 @@ def test_every_kind_of_filtering_answers_as_on_a_cpu(reports):
 
 def test_every_case_is_looked_at(reports):
     named = {f"steps: {name}" for name in SUPERVISIONS} | {"the loss", "a run in a folder", "memory", *FAULTS}
-    assert len(reports) == len(named) + 23 and named <= set(reports)
+    assert len(reports) == len(named) + FILTERED and named <= set(reports)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
