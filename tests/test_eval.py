@@ -126,7 +126,9 @@ def test_maps_of_sizes_stretch_the_kernel_from_point_to_point(tmp_path, model, p
 def test_maps_of_angles_blend_turned_kernels(tmp_path, model, picture):
     iio.imwrite(tmp_path / "map.png", np.full((4, 4), 51, np.uint8))
     flags = {"kernel": "anisotropic", "sigma": 0.08, "sigma_across": 0.05}
-    printed = run(model, tmp_path / "out", angle_map=tmp_path / "map.png", angles=2, signal=picture, precision="64", **flags)
+    printed = run(
+        model, tmp_path / "out", angle_map=tmp_path / "map.png", angles=2, signal=picture, precision="64", **flags
+    )
     # 51 of 255 is 36 degrees; two kernels hold the constant and the cosine of twice the angle.
     share = np.cos(np.radians(36)) ** 2
     kernels = [nfconv.anisotropic(sigma=0.08, sigma_across=0.05, angle=angle) for angle in (0.0, 90.0)]
