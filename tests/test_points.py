@@ -202,6 +202,18 @@ def test_filters_by_covariances_know_how_far_they_reach():
         CovarianceFilter(np.array([[[[1, 0.995], [0.995, 1]]]]), 1)
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+def test_maps_of_covariances_are_linear_between_their_samples(dim):
+    signal = smooth_signal((9, 8, 7)[:dim], 1)
+    ends = np.stack([np.diag([0.01, 0.02, 0.03][:dim]), np.diag([0.05, 0.04, 0.03][:dim])])
+    exact, rows = CovarianceFilter(ends.reshape(2, *[1] * (dim - 1), dim, dim), 1).exact(signal, "clamp")
+    points = np.stack(np.unravel_index(rows, signal.shape), axis=-1)
+    share = points[:, 0, None, None] / 8
+    at = 2 * points / (np.array(signal.shape) - 1) - 1
+    wanted = gaussian_convolution(signal, at, (1 - share) * ends[0] + share * ends[1], "clamp")
+    np.testing.assert_allclose(exact, wanted, atol=1e-9)
+
+
 # Without the size that all others are called with.
 FREE = {"kernel_scale": None}
 MISTAKES = {

@@ -153,6 +153,8 @@ def test_drawing_takes_no_more_than_a_tenth_of_the_time(tmp_path, monkeypatch):
     def draw(self, modality, prediction, truth, step):
         now[0] += 2
         drawn.append(step)
+        # What is shown is seen through the training kernel, not through a larger one.
+        assert truth is self.validation.levels[0].truth
 
     monkeypatch.setattr(record, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(record.Record, "validate", slow)

@@ -39,6 +39,7 @@ def test_a_signal_is_trained_in_tiles_and_filtered_like_any_other(tmp_path):
     folder = tmp_path / "runs" / "a"
     field, metrics = nfconv.load(folder), json.loads((folder / "metrics.json").read_text())
     assert isinstance(field, TiledField)
+    assert metrics["steps"] == 0 and metrics["seconds"] == 0
     assert metrics["tiles"] == sum(np.prod(level.tiling.counts) for level in field.levels)
     assert f"half size {3 * 2 / 95:g} x {3 * 2 / 89:g}: {field.psnr:.1f} dB on the whole signal" in result.output
     signal = nfconv.read(flags["signal"])
