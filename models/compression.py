@@ -16,7 +16,7 @@ from models.separable import SeparableField
 from models.tables import FactorTable, Table
 
 # Decibels below the accuracy asked for that the truncation may leave.
-HEADROOM = 30.0
+HEADROOM = 10.0
 # Singular values below this share of the largest are rounding.
 ROUNDING = 1e-10
 # Common knots make Gaussians nearly: what is left of high frequencies must be among the ranks, or it is read as others.

@@ -187,13 +187,13 @@ def _covariance_answer(
     check_radius(field, extent.tolist(), settings.notify)
     check_outside(field, points, extent.tolist(), settings)
     thinnest, trained = 3 * covariances.thinnest, min(field.origin.half_size)
-    if thin := thinnest < trained * (1 - 1e-6):
+    if thinnest < trained * (1 - 1e-6):
         settings.notify(f"warning: a Gaussian of 3 sigma = {thinnest:.3g} is thinner than the training kernel's "
                         f"{trained:.3g}: the field does not hold details that fine")  # fmt: skip
     field = in_precision(field, minimal_kernel(field.config.order, [covariances.thinnest] * axes, axes), settings)
     shared, traced = SharedKernels(kernels, field.device), points.requires_grad or sigma.requires_grad
     # Where ranks are cut, values jump by as much as is cut: not under a derivative. Thin Gaussians show all of them.
-    accuracy = None if traced or thin else settings.accuracy
+    accuracy = None if traced or thinnest < trained / 2 else settings.accuracy
 
     def ask(rows: slice | Tensor, dtype: torch.dtype, block: int, progress: Progress | None) -> Tensor:
         return convolve_covariances(field, points[rows], covariances[rows], shared, dtype, block, progress, accuracy)

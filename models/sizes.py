@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.bundles import LARGEST_PRODUCT, Bundle, couple, seen_through
-from models.compression import HEADROOM, truncation
+from models.compression import truncation
 from models.convolution import reach_of
 from models.field import Progress
 from models.interpolation import bspline
@@ -25,6 +25,8 @@ from models.tables import spline_coefficients
 SIZES, FEWEST = 12, 4
 # Places for each distance between the training kernel's Diracs, where the kernel is no wider than that one.
 NODES = 12
+# Decibels below the accuracy asked for that fewer ranks may leave: tables are compared with what they stand for.
+HEADROOM = 30.0
 # Numbers of a table, at most: those of all sizes, places, kernels and ranks.
 LARGEST_TABLE = 1 << 24
 TAPS = torch.arange(4)
