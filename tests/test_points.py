@@ -67,8 +67,8 @@ def test_gaussians_of_a_covariance_each_at_the_points_of_a_file(files, fitted, m
     printed = run(folder, points="pts.npy", covariance=name, signal=folder / "a.png", save_path="out")
     values, report = np.load("out/values.npy"), report_of("out")
     assert values.dtype == np.float32 and values.shape == (30, 3)
-    # Every chunk keeps the ranks that its own thinnest Gaussian shows.
-    np.testing.assert_allclose(values, field.filter(nfconv.gaussian(), at=at, covariance=sigmas), atol=1e-4)
+    # Every chunk keeps the ranks that its own thinnest Gaussian shows, to 60 dB.
+    np.testing.assert_allclose(values, field.filter(nfconv.gaussian(), at=at, covariance=sigmas), atol=1e-3)
     error = values - quadrature(signal, at, sigmas)
     assert report["whole"] == pytest.approx({
         "mse": np.mean(error**2), "psnr": -10 * np.log10(np.mean(error**2)), "points": 30,
