@@ -1,6 +1,7 @@
 """Training, from ground truth to finished field; a folder is optional and wrapped around it."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,8 @@ def train(
         raise ValueError("resuming requires the folder of the run")
     keeping = RunFolder(folder, resume) if folder is not None and processes.leads else contextlib.nullcontext()
     with full_float32(), keeping as run:
-        tiled = isinstance(truth, Source) or tile is not None or bool(run and (run.path / INDEX).is_file())
-        if tiled and processes.count > 1:
-            raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
-        if run and tiled:
-            return tile_in_folder(run, source_of(truth), tile, asked, preset, str(device), display or Display(),
-                                  mapper)  # fmt: skip
-        if isinstance(truth, Source) or tile is not None:
-            return fit_in_tiles(source_of(truth), tile, None, device, **asked)
+        if isinstance(truth, Source) or tile is not None or (run and (run.path / INDEX).is_file()):
+            return train_tiles(run, source_of(truth), tile, asked, preset, device, display, mapper, processes)
         begun = resumable(Path(folder)) if folder is not None and resume else None
         options, state = resume_state(begun, truth, asked) if begun else (resolve(asked, preset), None)
         processes.check(options)
@@ -81,28 +76,44 @@ def train(
             for text in options.without_effect(asked):
                 display.warn(text)
             trainer = make_trainer(truth, options, device, signal, processes)
-            too_few = rank_warning(trainer)
-            if strict and too_few:
+            if (too_few := rank_warning(trainer)) and strict:
                 raise RanksError(too_few)
             if too_few and run and preset is None and not init and tiles_help(source_of(truth), asked):
                 display.warn(f"{too_few.partition(': use')[0]}: it is cut into tiles")
                 del trainer
-                return tile_in_folder(run, source_of(truth), None, asked, None, str(device), display, mapper)
+                return train_tiles(run, source_of(truth), None, asked, None, device, display, mapper, processes)
             if mapper is not None:
                 raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers "
                                  "and --scheduler out")  # fmt: skip
             for warning in filter(None, (check_precision_early(trainer), too_few)):
                 display.warn(warning)
-            if init is not None:
-                initialise(trainer.field, init)
-            if state is not None:
-                trainer.restore(*state)
-            processes.align(trainer.field, trainer.step, truth.digest)
+            begin(trainer, truth, init, state)
             if not processes.leads:
                 return followed(trainer)
             if run is not None:
                 return train_in_folder(run, trainer, truth, display, checkpoint_steps, save_seconds)
             return train_alone(trainer, truth, display)
+
+
+def train_tiles(
+    run: RunFolder | None, source: Source, tile: Tile | None, asked: Mapping[str, Any], preset: str | None,
+    device: str | torch.device, display: Display | None, mapper: Mapper | None, processes: OneProcess,
+) -> Field:  # fmt: skip
+    """A field in tiles, in the folder of its run where there is one."""
+    if processes.count > 1:
+        raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
+    if run is None:
+        return fit_in_tiles(source, tile, None, device, **asked)
+    return tile_in_folder(run, source, tile, asked, preset, str(device), display or Display(), mapper)
+
+
+def begin(trainer: Trainer, truth: GroundTruth, init: Field | None, state: tuple[Field, dict[str, Any]] | None) -> None:
+    """Start from the weights of another field, or go on from a run's `state`; the same in all processes."""
+    if init is not None:
+        initialise(trainer.field, init)
+    if state is not None:
+        trainer.restore(*state)
+    trainer.processes.align(trainer.field, trainer.step, truth.digest)
 
 
 def train_alone(trainer: Trainer, truth: GroundTruth, display: Display) -> Field:
