@@ -88,8 +88,9 @@ class GroundTruth:
     @property
     def bounds(self) -> np.ndarray:
         """[d, 2], the box the values cover, in domain units."""
-        reach = [1.0 + p * spacing(n) for p, n in zip(self.pads, self.shape, strict=True)]
-        return np.array([[-r, r] for r in reach])
+        ends = [(-1 - p * spacing(n), -1 + (n - 1 + p) * spacing(n))
+                for p, n in zip(self.pads, self.shape, strict=True)]  # fmt: skip
+        return np.array(ends)
 
     @property
     def margin(self) -> float:
@@ -199,7 +200,8 @@ def sampled(signal: Signal, request: Request) -> Signal:
 
 def pads_for(margin: float, shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
     """Samples per axis that cover `margin` domain units beyond [-1, 1] in the filtered axes."""
-    count = {axis: math.ceil(margin / spacing(shape[axis]) - 1e-9) for axis in axes}
+    # A single sample lies at -1: it takes one more to cover the other end.
+    count = {axis: math.ceil(margin / spacing(shape[axis]) - 1e-9) + (shape[axis] == 1 and margin > 0) for axis in axes}
     return tuple(count.get(axis, 0) for axis in range(len(shape)))
 
 

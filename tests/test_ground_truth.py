@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
+import nfconv
 from files import ArchiveError, load_archive, save_archive
 from modalities.image import ImageMetadata
 from modalities.video import VideoMetadata
 from signals import Signal, make_ground_truth
 from signals.ground_truth import GroundTruth, pads_for
-from signals.signal import spacing
+from signals.signal import coordinates, spacing
+from training import train
 from utils import load_montecarlo_gt
 
 
@@ -99,7 +101,8 @@ def test_pads_just_cover_the_margin_in_filtered_axes(margin, shape, data):
     axes = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
     for axis, (pad, count) in enumerate(zip(pads_for(margin, tuple(shape), tuple(sorted(axes))), shape, strict=True)):
         if axis in axes:
-            assert (pad - 1) * spacing(count) < margin <= pad * spacing(count) + 1e-8
+            last = coordinates(count, pad)[-1] - 1
+            assert last - spacing(count) < margin <= last + 1e-8 or pad == margin == 0
         else:
             assert pad == 0
 
@@ -188,6 +191,10 @@ def test_a_missing_file_and_another_kind_of_file_are_told_apart(tmp_path):
 
 def test_one_sample_of_one_channel_has_ground_truth(tmp_path):
     truth = make_ground_truth(Signal(np.full((1, 1), 0.7), (0,)), margin=2.0)
-    # A single sample stands for 2 domain units.
-    assert truth.pads == (1,) and truth.margin == 2.0 and truth.shape == (1,)
-    np.testing.assert_allclose(GroundTruth.load(truth.save(tmp_path / "truth.npz")).values, np.full((3, 1), 0.7))
+    # A single sample lies at -1, the ones beyond it are 2 domain units apart.
+    np.testing.assert_array_equal(truth.coordinates(0), [-5, -3, -1, 1, 3])
+    np.testing.assert_array_equal(truth.bounds, [[-5, 3]])
+    assert truth.pads == (2,) and truth.margin == 2.0 and truth.shape == (1,)
+    np.testing.assert_allclose(GroundTruth.load(truth.save(tmp_path / "truth.npz")).values, np.full((5, 1), 0.7))
+    field = train(truth, factor="spline")
+    np.testing.assert_allclose(field.filter(nfconv.gaussian(sigma=0.3)), [[0.7]], atol=1e-4)
