@@ -34,10 +34,11 @@ SMALLEST_FEATURE = 1e-6
 # others in every step, give as good a gradient as all of them at a third of the cost.
 ROWS_PER_FEATURE = 2
 # The training kernel does not see frequencies near the zeros of its spectrum, where F could hold anything, but kernels
-# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. It is no multiple
-# of the usual knots per Dirac distance (up to 6): a lattice as coarse as the knots leaves splines loose at the borders.
+# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. For splines that is
+# no multiple of the usual knots per Dirac distance (up to 6): a lattice as coarse as the knots leaves them loose at the
+# borders.
 PRIOR = 2e-5
-FINER = 7
+FINER, FINER_OF_SPLINES = 4, 7
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class ProjectionObjective:
         stencil = direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
-        narrow = narrow_stencil(stencil)
+        narrow = narrow_stencil(stencil, FINER_OF_SPLINES if field.config.layers == "spline" else FINER)
         fine = narrow.combine(factor.features(narrow.nodes), 0).double()
         prior = prior_weight(field.config) / len(fine)
         with torch.no_grad():
@@ -178,11 +179,11 @@ def prior_weight(config: FieldConfig) -> float:
     return 10 * PRIOR if config.layers == "spline" and config.order == 0 else PRIOR
 
 
-def narrow_stencil(stencil: Differences) -> Differences:
-    """One lattice over the same stretch at 1 / FINER of the spacing: F seen through a kernel as much narrower."""
-    spacing = stencil.spacing / FINER
+def narrow_stencil(stencil: Differences, finer: int) -> Differences:
+    """One lattice over the same stretch at 1 / `finer` of the spacing: F seen through a kernel as much narrower."""
+    spacing = stencil.spacing / finer
     shift = spacing * (stencil.n / 2) - stencil.spacing * (stencil.n / 2)
-    return Differences(stencil.first[:1] + shift, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
+    return Differences(stencil.first[:1] + shift, stencil.n, spacing, finer * (stencil.count + stencil.n) - stencil.n)
 
 
 def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
