@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from signals.callables import Continuous, Request, Settings
-from signals.estimate import Checks, evaluations
+from signals.estimate import Checks, Lines, evaluations
 from signals.metadata import LARGEST_SAMPLES
 from signals.signal import Signal, boundary_rules, coordinates, spacing
 
@@ -29,6 +29,8 @@ LEAST_ORDER, FIRST_ORDER, MOST_ORDER = 0.75, 1.5, 4.0
 SMALLEST_GROWTH = 1.12
 # Decibels by which a step aims beyond the accuracy.
 SURPLUS = 1.5
+# Of a budget's rest: checks take another share of other grids. And how much finer a last grid must be to be worth it.
+ALLOWANCE, LEAST_GROWTH = 0.95, 1.08
 # Samples per half size at which results are stored.
 FINE = 4
 # Finest samples of a half size: what they still miss lies below rounding, or is a jump.
@@ -63,12 +65,15 @@ def sample(f: Continuous, request: Request, notify: Callable[[str], None] | None
     estimate, total = math.nan, 0
     best: Signal | None = None
     while (shape := grids.next(estimate)) is not None:
-        halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
-        samples = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
-        plan = checks.plan(shape, samples)
-        cost = samples + sum(evaluations(lines) for lines in plan)
-        if best is not None and total + cost > request.settings.evaluations:
-            break
+        halo, plan, cost = _asking(f, request, rules, checks, shape)
+        room = request.settings.evaluations - total
+        if best is not None and cost > room:
+            # What is left of the budget pays for a coarser grid than would be next.
+            if (shape := grids.coarser(room / cost)) is None:
+                break
+            halo, plan, cost = _asking(f, request, rules, checks, shape)
+            if cost > room:
+                break
         best = _sampled(f, request, rules, shape, halo)
         total += cost
         estimate = checks.psnr(best, plan)
@@ -78,6 +83,16 @@ def sample(f: Continuous, request: Request, notify: Callable[[str], None] | None
             break
     assert best is not None
     return Sampling(best, total, estimate, estimate >= request.settings.accuracy)
+
+
+def _asking(
+    f: Continuous, request: Request, rules: Sequence[str], checks: Checks, shape: Sequence[int]
+) -> tuple[list[int], list[Lines], int]:
+    """Samples beyond either end, checks, and how often f is asked for a grid of `shape` and its checks."""
+    halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
+    samples = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
+    plan = checks.plan(shape, samples)
+    return halo, plan, samples + sum(evaluations(lines) for lines in plan)
 
 
 class _Grids:
@@ -99,6 +114,7 @@ class _Grids:
             within = request.settings.evaluations / math.prod(max(n, 1) for n in self.asked) / 2
             share = min(1.0, (within / math.prod(self.cells.values())) ** (1 / len(sizes)))
             self.cells = {axis: max(3.0, share * count) for axis, count in self.cells.items()}
+        self.before: dict[int, int] = {}
         self.last: dict[int, int] = {}
         self.known: list[tuple[float, float]] = []
 
@@ -114,7 +130,20 @@ class _Grids:
             return None
         # Odd numbers of cells share their ends alone.
         cells = {axis: math.ceil(count - 1e-9) | 1 for axis, count in self.cells.items()}
-        self.last = {axis: max(count, self.last.get(axis, 0) + 2) for axis, count in cells.items()}
+        self.before, self.last = self.last, {a: max(n, self.last.get(a, 0) + 2) for a, n in cells.items()}
+        return self._shape()
+
+    def coarser(self, share: float) -> tuple[int, ...] | None:
+        """In place of the next shape one of about `share` of its samples; None where the last one is about as fine."""
+        factor = (ALLOWANCE * share) ** (1 / len(self.cells))
+        cells = {axis: math.floor(factor * count) - 1 | 1 for axis, count in self.last.items()}
+        if any(count < LEAST_GROWTH * self.before[axis] for axis, count in cells.items()):
+            return None
+        self.last = cells
+        self.cells = {axis: float(count) for axis, count in cells.items()}
+        return self._shape()
+
+    def _shape(self) -> tuple[int, ...]:
         return tuple(n or self.last[axis] + 1 for axis, n in enumerate(self.asked))
 
     def _step(self, estimate: float) -> float:

@@ -88,6 +88,14 @@ def test_accuracy_is_met_with_few_evaluations_and_known(f, dim, half_size, accur
     assert measured >= accuracy - 2 and abs(measured - found.estimate) <= 6
 
 
+@pytest.mark.parametrize("budget", [3000, 4500, 7000, 10_000, 20_000])
+def test_what_is_left_of_a_budget_is_used(budget):
+    """The last grid is as large as the rest of the budget pays for, where that is finer than the one before."""
+    source = replace(continuous(waves, dim=2), settings=Settings((0,), 300.0, budget))
+    found = sample(source, Request((0, 1), 1, (0.1, 0.1), 0.2, "clamp"))
+    assert not found.met and budget * 2 / 3 < found.evaluations <= budget
+
+
 @pytest.mark.parametrize("evaluations", [1100, 1500, 2000, 3000, 5000, 10_000, 30_000, 100_000])
 def test_a_wave_that_aliases_is_not_taken_for_a_smooth_one(evaluations):
     """cos(160 pi x) in the plane with a slow wave: never more than 6 dB too optimistic, whatever the budget."""
