@@ -25,7 +25,7 @@ def tile_mapper(cluster: Cluster | None) -> Iterator[Mapper | None]:
     written: list[Path] = []
 
     def mapper(function: Any, arguments: list[Any]) -> Iterator[Any]:
-        # `solve_tile` of a plan and a source.
+        # `solve_tiles` of a plan and a source.
         plan, source = function.args
         folder = Path(plan.folder).resolve()
         if not written:

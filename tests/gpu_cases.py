@@ -23,7 +23,7 @@ from kernels import minimal_kernel
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.field import Field
 from models.varying import CovarianceFilter, Filter
-from training import resolve, train
+from training import directions, resolve, train
 from training.processes import ManyProcesses
 from training.setup import make_trainer
 from training.trainer import Trainer
@@ -204,14 +204,35 @@ def covariances(name: str) -> dict[str, int]:
     return both(field, lambda f: f.filter(kernel, at=points, covariance=sigma))
 
 
+def counted(counts: list[int]) -> Callable[..., Any]:
+    """`singular_directions`, which notes how many matrices it is asked for at once."""
+    whole = directions.singular_directions
+
+    def found(many: Any, axis: int) -> Any:
+        counts.append(len(many))
+        return whole(many, axis)
+
+    return found
+
+
 def in_tiles() -> dict[str, int]:
     """Tiles solved on the GPU, filtered on a grid, at points and with a covariance each, as on the CPU."""
     signal, rng = smooth_signal((34, 29), 1), np.random.default_rng(0)
     points, kernel = rng.uniform(-1, 1, (50, 2)), nfconv.gaussian(sigma=0.1)
     sigma = np.tile(np.diag([0.02, 0.01]), (50, 1, 1))
     options: dict[str, Any] = {"tile": 16, "factor": "spline", "core_size": 500, "accuracy": 0}
-    found, wanted = (nfconv.fit(signal, 0.2, 1, 0.5, device=device, **options) for device in ("cuda", "cpu"))
-    assert found.device == CUDA and len(list(found.folder.glob("level_0/*.pth"))) > 1
+    together: dict[str, list[int]] = {"cuda": [], "cpu": []}
+    fields: dict[str, Any] = {}
+    for device, asked_at_once in together.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(directions, "singular_directions", counted(asked_at_once))
+            fields[device] = nfconv.fit(signal, 0.2, 1, 0.5, device=device, **options)
+    found, wanted = fields["cuda"], fields["cpu"]
+    counts = [int(np.prod(level.tiling.counts)) for level in found.levels]
+    # All tiles of a level at once along either axis, and one after the other.
+    assert found.device == CUDA and counts[0] > 1, counts
+    assert together["cuda"] == [count for count in counts for _ in range(2)], together
+    assert together["cpu"] == [1] * 2 * sum(counts), together
     torch.set_float32_matmul_precision("high")
     gpu.events.clear()
     for ask in (

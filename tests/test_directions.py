@@ -11,28 +11,41 @@ from training.directions import choose_ranks, decompose, singular_directions
 
 
 @pytest.mark.parametrize("shape", [(6, 9, 2), (60, 3)])
-def test_singular_directions_are_those_of_the_unfolded_array(shape):
-    values = torch.randn(shape, dtype=torch.float64, generator=generator())
+def test_singular_directions_are_those_of_the_unfolded_arrays(shape):
+    many = list(torch.randn(3, *shape, dtype=torch.float64, generator=generator()))
     for axis in range(len(shape) - 1):
-        vectors, sizes = singular_directions(values, axis)
-        unfolded = values.movedim(axis, 0).flatten(1)
-        kept = min(unfolded.shape)
-        assert vectors.shape == (shape[axis], kept)
-        torch.testing.assert_close(sizes, torch.linalg.svdvals(unfolded), rtol=1e-7, atol=1e-9)
-        torch.testing.assert_close(vectors.T @ vectors, torch.eye(kept, dtype=torch.float64))
-        # Each vector spans as much of the array as its singular value says.
-        torch.testing.assert_close((vectors.T @ unfolded).norm(dim=1), sizes, rtol=1e-7, atol=1e-9)
+        for values, vectors, sizes in zip(many, *singular_directions(many, axis), strict=True):
+            unfolded = values.movedim(axis, 0).flatten(1)
+            kept = min(unfolded.shape)
+            assert vectors.shape == (shape[axis], kept)
+            torch.testing.assert_close(sizes, torch.linalg.svdvals(unfolded), rtol=1e-7, atol=1e-9)
+            torch.testing.assert_close(vectors.T @ vectors, torch.eye(kept, dtype=torch.float64))
+            # Each vector spans as much of the array as its singular value says.
+            torch.testing.assert_close((vectors.T @ unfolded).norm(dim=1), sizes, rtol=1e-7, atol=1e-9)
 
 
 def test_a_signal_of_zeros_has_singular_values_to_divide_by():
     for shape in ((5, 7), (9, 2)):
-        _, sizes = singular_directions(torch.zeros(shape, dtype=torch.float64), 0)
+        _, sizes = singular_directions([torch.zeros(shape, dtype=torch.float64)], 0)
         assert (sizes > 0).all() and (sizes < 1e-100).all()
+
+
+def test_ground_truths_that_are_decomposed_together_have_the_directions_of_each(truth):
+    many = [targets_of(truth), targets_of(truth)]
+    many[1].values = many[1].values.flip(0) + 0.3 * many[1].values
+    for targets, found in zip(many, decompose(many, 2), strict=True):
+        (alone,) = decompose([targets], 2)
+        torch.testing.assert_close(found.rest, alone.rest, rtol=0, atol=0)
+        for axis, sizes in enumerate(alone.sizes):
+            torch.testing.assert_close(found.sizes[axis], sizes, rtol=1e-6, atol=1e-6 * float(sizes[0]))
+            # Vectors of equal values may be turned; what all of them make of the array may not.
+            seen, wanted = (part.vectors[axis] * part.sizes[axis] for part in (found, alone))
+            torch.testing.assert_close(seen @ seen.T, wanted @ wanted.T)
 
 
 def test_a_decomposition_adds_up_to_the_ground_truth(truth):
     targets = targets_of(truth)
-    found = decompose(targets, 2)
+    (found,) = decompose([targets], 2)
     total = found.rest + found.polynomial.grid(targets.stencils()).detach()
     torch.testing.assert_close(total, targets.values, atol=1e-12, rtol=1e-12)
     # The rest has no part in any of the polynomials.
@@ -47,7 +60,7 @@ def test_a_decomposition_adds_up_to_the_ground_truth(truth):
 @pytest.mark.parametrize("size", [10, 200, 5000])
 def test_ranks_fit_the_core_they_are_given(truth, size):
     targets = targets_of(truth)
-    spectra = decompose(targets, 2).sizes
+    spectra = decompose([targets], 2)[0].sizes
     ranks = choose_ranks(targets, spectra, (12,) * truth.dim, size=size)
     assert len(ranks) == truth.dim and min(ranks) >= 1
     assert ranks == (1,) * truth.dim or np.prod(ranks) * truth.channels <= size
@@ -76,7 +89,7 @@ def test_axes_of_few_rows_get_networks_of_sixteen_features():
 
 def test_a_core_is_filled_as_far_as_its_axes_go():
     targets = targets_of(exact_truth(noise_signal((40, 33), 2), 1, 0.1, 0.3))
-    spectra = decompose(targets, 0).sizes
+    spectra = decompose([targets], 0)[0].sizes
     sizes = [np.prod(choose_ranks(targets, spectra, (30, 20), n)) * targets.channels for n in (50, 200, 800, 1 << 20)]
     assert all(0.6 * size < found <= size for size, found in zip((50, 200, 800), sizes, strict=False))
     assert sizes[-1] == 30 * 20 * targets.channels
@@ -93,7 +106,7 @@ def test_directions_that_are_rounding_are_not_kept():
 
 def test_fewer_directions_keep_the_accuracy_that_is_asked_for():
     targets = targets_of(exact_truth(noise_signal((40, 33), 2), 1, 0.1, 0.3))
-    found = decompose(targets, 0)
+    (found,) = decompose([targets], 0)
     inside = [axis.positions(torch.arange(axis.count)).abs() <= 1 for axis in targets.axes]
     sizes = []
     for accuracy in (30.0, 45.0, 60.0):

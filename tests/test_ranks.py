@@ -41,7 +41,7 @@ def test_the_estimate_of_networks_is_what_their_ranks_leave():
     truth = rough_truth()
     objective = make_trainer(truth, resolve({"num_steps": 1, "core_size": 1200}), CPU).objective
     targets = targets_of(truth)
-    found = decompose(targets, 2)
+    (found,) = decompose([targets], 2)
     left = found.rest
     for axis, basis in enumerate(objective.bases):
         left = torch.tensordot(basis @ basis.T, left, dims=([1], [axis])).movedim(0, axis)

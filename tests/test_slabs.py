@@ -59,12 +59,12 @@ def test_projections_in_slabs_are_those_of_the_whole(monkeypatch):
 @pytest.mark.parametrize("axes", [(0, 1), (1,)])
 def test_directions_in_slabs_are_those_of_the_whole(monkeypatch, axes):
     targets = targets_of(exact_truth(noise_signal((30, 25), 2, axes=axes), 1, 0.21, 0.3))
-    whole = decompose(targets, 2)
+    (whole,) = decompose([targets], 2)
     monkeypatch.setattr("signals.exact.SLAB", 500)
-    parts = decompose(targets, 2)
+    (parts,) = decompose([targets], 2)
     torch.testing.assert_close(parts.rest, whole.rest, rtol=0, atol=1e-12)
     for axis in range(2):
-        for sizes in (parts.sizes[axis], singular_directions(whole.rest, axis)[1]):
+        for sizes in (parts.sizes[axis], singular_directions([whole.rest], axis)[1][0]):
             torch.testing.assert_close(sizes, whole.sizes[axis], rtol=1e-6, atol=1e-7)
 
 

@@ -17,7 +17,7 @@ from models.tiled import TiledField
 from signals import Signal, make_ground_truth
 from signals.exact import kernel_convolution
 from signals.measures import psnr
-from training import source, tiles, train
+from training import source, tile, train
 
 
 def picture_file(folder, shape=(96, 90)):
@@ -57,7 +57,7 @@ def test_a_signal_is_trained_in_tiles_and_filtered_like_any_other(tmp_path):
 
 
 def test_a_run_that_was_interrupted_says_how_it_goes_on(tmp_path, monkeypatch):
-    flags, count, whole = flags_of(tmp_path, tile=40, experiment_name="a"), [], tiles.solved
+    flags, count, whole = flags_of(tmp_path, tile=40, experiment_name="a"), [], tile.save_tile
 
     def interrupted(*args):
         count.append(args)
@@ -65,7 +65,7 @@ def test_a_run_that_was_interrupted_says_how_it_goes_on(tmp_path, monkeypatch):
             signals_.raise_signal(signals_.SIGTERM)
         return whole(*args)
 
-    monkeypatch.setattr(tiles, "solved", interrupted)
+    monkeypatch.setattr(tile, "save_tile", interrupted)
     result = call(program, **flags)
     assert result.exit_code == 1
     words = ("interrupted after 3 of", "nothing lost; resume with:", "--half_size 3px", "--tile 40", "--resume")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from builders import noise_signal, smooth_signal
+from builders import noise_signal
 from scipy.ndimage import correlate1d
+from tile_cases import PICTURE, rough_signal, samples, tiled
 
 import nfconv
 from files import ArchiveError
@@ -15,33 +16,12 @@ from signals import Signal
 from signals.exact import kernel_convolution
 from signals.gaussians import gaussian_convolution
 from signals.tiling import Tiling, balanced, stretch_of
-from training import source, tiles
-
-
-def rough_signal(shape, channels=2, axes=None, modality=""):
-    """Waves with noise, a little smoothed, so that neither of them hides an error of the other."""
-    axes = tuple(range(len(shape))) if axes is None else axes
-    values = smooth_signal(shape, channels, axes).values + 0.2 * noise_signal(shape, channels, axes).values
-    return Signal(values.astype(np.float32), axes, modality)
-
-
-def samples(signal, count):
-    """`count` samples along every filtered axis, in domain units."""
-    return [2 * count / (signal.shape[axis] - 1) for axis in signal.axes]
-
-
-def tiled(signal, tile, half=3, margin=0.5, order=1, boundary="clamp", **options):
-    """A field in tiles."""
-    return nfconv.fit(signal, samples(signal, half), order, margin, boundary, tile=tile, core_size=100_000, accuracy=0,
-                      **options)  # fmt: skip
+from training import source
 
 
 def error(found, wanted):
     """rms difference."""
     return float(np.sqrt(np.mean((np.asarray(found, float) - np.asarray(wanted, float)) ** 2)))
-
-
-PICTURE = rough_signal((110, 101))
 
 
 @pytest.fixture(scope="module")
@@ -160,44 +140,6 @@ def test_any_axes_of_any_signal(shape, axes, order, tile, sizes):
     for size in sizes:
         kernel = nfconv.minimal_kernel(order, samples(signal, size), len(shape), axes)
         assert error(field.filter(kernel), kernel_convolution(signal, kernel)) < 2e-3
-
-
-def test_a_run_that_was_cut_goes_on_with_the_tiles_that_are_there(tmp_path, monkeypatch):
-    solved, whole, most = [], tiles.solved, 3
-
-    def counting(plan, truth, level, index):
-        if len(solved) == most:
-            raise KeyboardInterrupt
-        solved.append((level, index))
-        return whole(plan, truth, level, index)
-
-    monkeypatch.setattr(tiles, "solved", counting)
-    with pytest.raises(KeyboardInterrupt):
-        tiled(PICTURE, 56, folder=tmp_path)
-    with pytest.raises(ArchiveError, match="not all tiles are trained"):
-        nfconv.load(tmp_path)
-    # A torn file is no tile.
-    file = sorted(tmp_path.glob("level_0/*.pth"))[1]
-    file.write_bytes(file.read_bytes()[:-100])
-    most = 1000
-    field = tiled(PICTURE, 56, folder=tmp_path)
-    assert len(solved) == len(set(solved)) + 1
-    assert not list(tmp_path.glob("**/*.npy"))
-    monkeypatch.setattr(tiles, "solved", whole)
-    again = tiled(PICTURE, 56)
-    for number, level in enumerate(field.levels):
-        for index in level.tiling.indices:
-            assert field.tile_file(number, index).stat().st_size == again.tile_file(number, index).stat().st_size
-    np.testing.assert_array_equal(field.filter(nfconv.tent(half_size=0.1)), again.filter(nfconv.tent(half_size=0.1)))
-    with pytest.raises(ValueError, match="another signal or with other options"):
-        tiled(PICTURE, 56, half=4, folder=tmp_path)
-    # Samples that have changed are seen in the tiles that they are in.
-    values = PICTURE.values.copy()
-    values[:10, :10] += 0.5
-    solved.clear()
-    monkeypatch.setattr(tiles, "solved", counting)
-    tiled(Signal(values, (0, 1)), 56, folder=tmp_path)
-    assert [index for level, index in solved if not level] == [(0, 0)]
 
 
 def test_saved_and_loaded_it_is_the_same(picture, tmp_path):

@@ -41,8 +41,18 @@ class Decomposition:
 
 
 @torch.no_grad()
-def decompose(targets: LatticeTargets, degree: int) -> Decomposition:
-    """The least-squares polynomial of `degree` in every axis, and the singular directions of what it leaves."""
+def decompose(many: Sequence[LatticeTargets], degree: int) -> list[Decomposition]:
+    """The least-squares polynomial of `degree` in every axis, and the singular directions of what it leaves, of each of
+    `many` ground truths of one shape: a GPU decomposes all their matrices of an axis at once."""
+    parts = [without_polynomial(targets, degree) for targets in many]
+    rests = [rest for _, rest in parts]
+    pairs = [singular_directions(rests, axis) for axis in range(rests[0].ndim - 1)]
+    return [Decomposition(*part, [vectors[place] for vectors, _ in pairs], [sizes[place] for _, sizes in pairs])
+            for place, part in enumerate(parts)]  # fmt: skip
+
+
+def without_polynomial(targets: LatticeTargets, degree: int) -> tuple[PolynomialPart, Tensor]:
+    """The least-squares polynomial of `degree` in every axis, and the rest [M_1, ..., M_d, c]."""
     values = targets.values
     polynomial = PolynomialPart([axis.n for axis in targets.axes], degree, targets.channels).to(values.device).double()
     fit_polynomial(targets, polynomial)
@@ -50,26 +60,32 @@ def decompose(targets: LatticeTargets, degree: int) -> Decomposition:
     rest = torch.empty_like(values)
     for part in slabs(values.shape, 0):
         rest[part] = values[part].double() - expand(polynomial.coefficients, [first[part], *others])
-    pairs = [singular_directions(rest, axis) for axis in range(rest.ndim - 1)]
-    return Decomposition(polynomial, rest, [vectors for vectors, _ in pairs], [sizes for _, sizes in pairs])
+    return polynomial, rest
 
 
-def singular_directions(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Left singular vectors [M, K] and singular values [K] of `values` [M_1, ..., c] unfolded along `axis`.
+def singular_directions(many: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor]:
+    """Left singular vectors [B, M, K] and singular values [B, K] of `many` arrays [M_1, ..., c] of one shape, unfolded
+    along `axis`.
 
     K is M, or the number of columns of the unfolding where there are fewer (a long signal of few channels).
     """
-    rows = values.shape[axis]
-    if values.numel() // rows < rows:
-        vectors, sizes, _ = torch.linalg.svd(values.movedim(axis, 0).flatten(1).double(), full_matrices=False)
-        return vectors, sizes.clamp_min(sizes[0] * EPSILON + SMALLEST)
-    gram = torch.zeros(rows, rows, dtype=torch.float64, device=values.device)
+    rows = many[0].shape[axis]
+    if many[0].numel() // rows < rows:
+        unfolded = torch.stack([values.movedim(axis, 0).flatten(1).double() for values in many])
+        vectors, sizes, _ = torch.linalg.svd(unfolded, full_matrices=False)
+        return vectors, sizes.clamp_min(sizes[:, :1] * EPSILON + SMALLEST)
+    squares, vectors = torch.linalg.eigh(torch.stack([gram(values, axis) for values in many]))
+    return vectors.flip(2), squares.flip(1).clamp_min(squares[:, -1:] * EPSILON).sqrt() + SMALLEST
+
+
+def gram(values: Tensor, axis: int) -> Tensor:
+    """Inner products [M, M] of the rows of `values` [M_1, ..., c] unfolded along `axis`, summed in float64 slabs."""
+    total = torch.zeros((values.shape[axis],) * 2, dtype=torch.float64, device=values.device)
     across = max((other for other in range(values.ndim) if other != axis), key=lambda other: values.shape[other])
     for part in slabs(values.shape, across):
         slab = values.narrow(across, part.start, part.stop - part.start).movedim(axis, 0).flatten(1).double()
-        gram.addmm_(slab, slab.T)
-    squares, vectors = torch.linalg.eigh(gram)
-    return vectors.flip(1), squares.flip(0).clamp_min(squares[-1] * EPSILON).sqrt() + SMALLEST
+        total.addmm_(slab, slab.T)
+    return total
 
 
 def choose_ranks(

@@ -10,6 +10,7 @@ import numpy as np
 
 from files import checksum
 from models.config import FieldConfig, Origin
+from models.device import pick_device
 from models.tiled import MOST_LEVELS, Level
 from signals.signal import boundary_rules, spacing
 from signals.tiling import ROUNDING, Index, Tiling, balanced
@@ -22,6 +23,8 @@ MARGIN = 3.0
 ENOUGH = 1.5
 # How much larger tiles of coarse levels may be: these have a sample more than half of the level before.
 COARSE_TILE = 1.1
+# Tiles that a GPU solves at once, and values of their ground truths together.
+TOGETHER, LARGEST_TOGETHER = 16, 1 << 26
 # Of the settings' digest: tiles of other versions are made again.
 VERSION = 1
 # Samples to either side that one between samples is read from, where the training kernel is no whole number of them.
@@ -51,9 +54,21 @@ class TilePlan:
         object.__setattr__(self, "digest", checksum(facts))
 
     @property
-    def tasks(self) -> list[list[tuple[int, Index]]]:
-        """(level, index) of every tile, level by level: those of one require what those before it leave."""
-        return [[(number, index) for index in level.tiling.indices] for number, level in enumerate(self.levels)]
+    def tasks(self) -> list[list[tuple[int, tuple[Index, ...]]]]:
+        """(level, indices) of every task, level by level: those of one require what those before it leave. A GPU solves
+        several tiles at once, which share what it does beside the arithmetic."""
+        tasks = []
+        for number, level in enumerate(self.levels):
+            every, count = tuple(level.tiling.indices), self._at_once(level)
+            tasks.append([(number, every[first : first + count]) for first in range(0, len(every), count)])
+        return tasks
+
+    def _at_once(self, level: Level) -> int:
+        """How many tiles of a level a task solves."""
+        if pick_device(self.device).type == "cpu":
+            return 1
+        sizes = [t + 2 * pad for t, pad in zip(level.tiling.tile, level.pads, strict=True)]
+        return max(1, min(TOGETHER, LARGEST_TOGETHER // (math.prod(sizes) * self.config.channels)))
 
     def factor(self, axis: int) -> int:
         """How many samples of a level there are along an axis for one of the next: 2, or 1 where it is not cut."""

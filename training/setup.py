@@ -15,7 +15,7 @@ from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.autodiff import AutodiffObjective
-from training.directions import ACCURACY, FREE_SIZE, choose_ranks, decompose
+from training.directions import ACCURACY, FREE_SIZE, Decomposition, choose_ranks, decompose
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, PointObjective
 from training.options import Options
@@ -48,20 +48,33 @@ def make_trainer(
     `processes`; autodiff requires `signal`."""
     start = time.monotonic()
     device = pick_device(device) if isinstance(device, str) else device
-    targets = LatticeTargets(truth, device)
-    origin = Origin.of(truth, targets.margin)
     if options.field == "separable":
-        trainer = separable_trainer(truth, targets, origin, options)
-    else:
-        field = make_field(make_config(truth, targets, options), origin, options, device)
-        trainer = Trainer(field, network_objective(targets, options, truth, signal), options, processes)
+        return make_trainers([truth], options, device)[0]
+    targets = LatticeTargets(truth, device)
+    field = make_field(make_config(truth, targets, options), Origin.of(truth, targets.margin), options, device)
+    trainer = Trainer(field, network_objective(targets, options, truth, signal), options, processes)
     trainer.prepared = time.monotonic() - start
     return trainer
 
 
-def separable_trainer(truth: GroundTruth, targets: LatticeTargets, origin: Origin, options: Options) -> Trainer:
+def make_trainers(truths: Sequence[GroundTruth], options: Options, device: torch.device) -> list[Trainer]:
+    """Trainers of ground truths of one shape, ready for their first steps."""
+    if options.field != "separable":
+        return [make_trainer(truth, options, device) for truth in truths]
+    start = time.monotonic()
+    targets = [LatticeTargets(truth, device) for truth in truths]
+    parts = decompose(targets, options.poly_degree)
+    trainers = [separable_trainer(*own, options) for own in zip(truths, targets, parts, strict=True)]
+    for trainer in trainers:
+        trainer.prepared = (time.monotonic() - start) / len(trainers)
+    return trainers
+
+
+def separable_trainer(
+    truth: GroundTruth, targets: LatticeTargets, decomposition: Decomposition, options: Options
+) -> Trainer:
     """A separable field and its projection; of splines, with finer knots where those that are usual hold too little."""
-    decomposition = decompose(targets, options.poly_degree)
+    origin = Origin.of(truth, targets.margin)
 
     def made(knots: float) -> tuple[Trainer, float]:
         config = make_config(truth, targets, replace(options, knots=knots), decomposition.sizes)
