@@ -79,9 +79,9 @@ def processes(workers: int, folder: Path, nanny: bool = False) -> Iterator[tuple
         try:
             yield address, [psutil.Process(process.pid) for process in started]
         finally:
+            # Asked to end, a worker whose scheduler goes at the same moment may wait for it for ever.
             for process in reversed(started):
-                process.terminate()
-            for process in started:
+                process.kill()
                 process.wait()
 
 
