@@ -59,11 +59,13 @@ class Stored:
         index = (*index, *[slice(None)] * (self.ndim - len(index)))
         if len(index) > self.ndim or not all(isinstance(one, int | np.integer | slice) for one in index):
             raise IndexError("stored arrays are read by whole numbers and slices")
-        rows = [np.arange(n)[one] for one, n in zip(index, self.shape, strict=True)]
-        shape = tuple(row.size for row in rows if row.ndim)
+        # Of what is asked for alone: places of all samples of a long recording would be larger than they are.
+        places = [range(n)[one] for one, n in zip(index, self.shape, strict=True)]
+        shape = tuple(len(place) for place in places if isinstance(place, range))
+        rows = [np.arange(p.start, p.stop, p.step) if isinstance(p, range) else np.array([p]) for p in places]
         if any(row.size == 0 for row in rows):
             return np.empty(shape, self.dtype)
-        return np.asarray(self.picked([np.atleast_1d(row) for row in rows])).reshape(shape)
+        return np.asarray(self.picked(rows)).reshape(shape)
 
     def picked(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """The elements at `rows` of every axis; where those leave most out, read in blocks, so that little is held."""

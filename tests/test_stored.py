@@ -65,6 +65,13 @@ def test_only_what_is_asked_for_is_read(monkeypatch):
     assert all_finite(stored) and not has_nan(stored) and ends(stored) == (0, 9999) and max(asked) <= 500
 
 
+def test_reading_a_little_of_an_array_holds_little():
+    # Places of all its elements would fill any memory.
+    array = Stored((10**15, 2), np.float32, lambda part: np.full([s.stop - s.start for s in part], part[0].start))
+    assert array[10**14 : 10**14 + 5].shape == (5, 2) and array[-1, 0] == 10**15 - 1
+    np.testing.assert_array_equal(array[10**9 : 10**9 - 3 : -1, 1], [10**9 - 2] * 3)
+
+
 def test_a_signal_reads_around_a_boundary_what_it_needs():
     array = np.random.default_rng(0).random((30, 20, 1))
     stored, asked = counting(array)
