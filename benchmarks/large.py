@@ -85,9 +85,9 @@ def fitted(signal: Signal, half: float, folder: Path, settings: Settings, **opti
     return cost_of(lambda: nfconv.fit(signal, sizes, folder=folder, device="cpu", **(tile | options)))
 
 
-def stored_bytes(field: TiledField) -> int:
-    """Of all tiles."""
-    return sum(file.stat().st_size for file in field.folder.glob("level_*/*.pth"))
+def stored_bytes(tiles: Path) -> int:
+    """Of all tiles in a folder."""
+    return sum(file.stat().st_size for file in tiles.glob("level_*/*.pth"))
 
 
 def tiles_of(field: TiledField) -> str:
@@ -105,7 +105,7 @@ def picture_row(pixels: np.ndarray, half: float, folder: Path, settings: Setting
     _, filtering = cost_of(lambda: field.filter(kernel, out=out))
     megapixels = pixels[..., 0].size / 1e6
     return [f"{len(pixels)} x {len(pixels)}", tiles_of(field), f"{fitting.cpu / megapixels:.2f}",
-            f"{stored_bytes(field) / pixels.size:.2f}", f"{field.origin.psnr[1.0]:.1f}",
+            f"{stored_bytes(field.folder) / pixels.size:.2f}", f"{field.origin.psnr[1.0]:.1f}",
             f"{field.origin.psnr[4.0]:.1f}", f"{filtering.cpu / megapixels:.3f}", memory()]  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def other_row(name: str, made: tuple[Signal, float, dict[str, Any]], folder: Pat
         f"{name}, {shape}",
         tiles_of(field),
         duration(cost.cpu),
-        f"{stored_bytes(field) / samples:.3f}",
+        f"{stored_bytes(field.folder) / samples:.3f}",
         quality,
         memory(),
     ]
@@ -169,8 +169,9 @@ def clip_rows(folder: Path, settings: Settings) -> list[list[Any]]:
             size = field.save(folder / "clip.pth").stat().st_size
         else:
             tile = (math.ceil(180 / cuts), math.ceil(320 / cuts), 0)
-            field = nfconv.fit(signal, 0.1, tile=tile, folder=folder / f"clip{cuts}_{core}", **options)
-            size = stored_bytes(field)
+            tiles = folder / f"clip{cuts}_{core}"
+            field = nfconv.fit(signal, 0.1, tile=tile, folder=tiles, **options)
+            size = stored_bytes(tiles)
         found = [f"{field.origin.psnr.get(factor, math.nan):.1f}" for factor in (1.0, 2.0, 4.0)]
         rows.append([f"{cuts} x {cuts}", f"{size / 1e6:.2f}", *found])
     return rows

@@ -11,11 +11,11 @@ from files import load_array
 from files.inputs import warn
 from modalities.audio import Audio
 from modalities.field import Continuum
-from modalities.figures import figure_pixels, write_figure
+from modalities.figures import CAPTIONS, figure_pixels, write_figure
 from modalities.formats.programs import is_program, refuse_model
 from modalities.geometry import Geometry
 from modalities.image import Image
-from modalities.modality import CAPTIONS, LoadOption, Modality, Sample
+from modalities.modality import LoadOption, Modality, Sample
 from modalities.motion import Motion
 from modalities.series import Series
 from modalities.video import Video

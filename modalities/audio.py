@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from files.stored import Array, Stored, as_array, with_channel
-from modalities.figures import Figure, new_figure
+from modalities.figures import Comparison, Figure, new_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, in_file
 from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
-from modalities.modality import Comparison, LoadOption, Modality, Sample
+from modalities.modality import LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.masks import masked

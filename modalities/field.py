@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from modalities.display import is_signed, picture, signed_size
-from modalities.figures import Figure, curves_figure, new_figure, show_error, show_picture
+from modalities.figures import Comparison, Figure, curves_figure, new_figure, show_error, show_picture
 from modalities.formats.grids import write_values
 from modalities.formats.pixels import write_png
 from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
-from modalities.modality import Comparison, LoadOption, Modality
+from modalities.modality import LoadOption, Modality
 from modalities.sdf import has_surface
 from signals import Signal
 from signals.callables import FieldMetadata, Settings, parse_sizes

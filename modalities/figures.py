@@ -1,12 +1,14 @@
 """Figures drawn without a display and without pyplot's global state."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from files import atomic_write
+from files.stored import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +18,47 @@ else:  # slow to import, and only drawing needs it
 
 DPI = 150
 LONGEST_TITLE = 60
+# What figures call the signal and the result, unless a caller names them otherwise.
+CAPTIONS = ("signal", "filtered by the field")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a figure shows: signal and result, titled by `captions`, and the truth where it is known; `signed`: whether
+    the result holds differences about zero (None: as its values look)."""
+
+    before: np.ndarray
+    after: np.ndarray
+    truth: np.ndarray | None = None
+    captions: tuple[str, str] = CAPTIONS
+    signed: bool | None = None
+
+    @property
+    def panels(self) -> list[tuple[str, np.ndarray]]:
+        """Titles and values."""
+        known = [] if self.truth is None else [("truth", self.truth)]
+        return [(self.captions[0], self.before), (self.captions[1], self.after), *known]
+
+    def thinned(self, most: int) -> "Comparison":
+        """With every k-th value, so that no axis has more than `most`."""
+        before, after = thinned(self.before, most), thinned(self.after, most)
+        truth = None if self.truth is None else thinned(self.truth, most)
+        return replace(self, before=before, after=after, truth=truth)
+
+    @property
+    def columns(self) -> int:
+        """The number of panels, and with a truth one more for the error."""
+        return 2 if self.truth is None else 4
+
+    @property
+    def best(self) -> np.ndarray:
+        """The truth, or the result where there is none."""
+        return self.after if self.truth is None else self.truth
+
+    @property
+    def aspect(self) -> float:
+        """Height over width of a panel with the result's rows and columns, kept within reason."""
+        return min(max(self.after.shape[0] / self.after.shape[1], 0.3), 3.0)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -17,12 +17,12 @@ from files.folders import refuse_existing
 from files.pictures import open_picture
 from files.stored import Array, Stored, as_array, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
-from modalities.figures import Figure, new_figure, show_error, show_picture
+from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import in_file, warn
 from modalities.formats.pixels import write_encoded, write_exr, write_png
-from modalities.modality import Comparison, Modality, Sample
+from modalities.modality import Modality, Sample
 from signals import Signal, spacing
 from signals.measures import mse, peak, psnr, snr, ssim
 from signals.metadata import Metadata, check, check_flag, check_numbers, metadata_of

@@ -10,14 +10,11 @@ import numpy as np
 
 from files.folders import refuse_existing
 from files.results import ARRAYS, write_array, write_tiff, write_zarr
-from files.stored import Array, Stored, has_nan, thinned
-from modalities.figures import Figure, write_figure
+from files.stored import Array, Stored, has_nan
+from modalities.figures import CAPTIONS, Comparison, Figure, write_figure
 from signals import Signal
 from signals.masks import masked, pack
 from signals.metadata import Metadata
-
-# What figures call the signal and the result, unless a caller names them otherwise.
-CAPTIONS = ("signal", "filtered by the field")
 
 # Which option sizes which axis; depth is time in a video, as in the authors' program.
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
@@ -51,45 +48,6 @@ class Sample:
     training: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1000
     order: int = 1
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a figure shows: signal and result, titled by `captions`, and the truth where it is known; `signed`: whether
-    the result holds differences about zero (None: as its values look)."""
-
-    before: np.ndarray
-    after: np.ndarray
-    truth: np.ndarray | None = None
-    captions: tuple[str, str] = CAPTIONS
-    signed: bool | None = None
-
-    @property
-    def panels(self) -> list[tuple[str, np.ndarray]]:
-        """Titles and values."""
-        known = [] if self.truth is None else [("truth", self.truth)]
-        return [(self.captions[0], self.before), (self.captions[1], self.after), *known]
-
-    def thinned(self, most: int) -> "Comparison":
-        """With every k-th value, so that no axis has more than `most`."""
-        before, after = thinned(self.before, most), thinned(self.after, most)
-        truth = None if self.truth is None else thinned(self.truth, most)
-        return replace(self, before=before, after=after, truth=truth)
-
-    @property
-    def columns(self) -> int:
-        """The number of panels, and with a truth one more for the error."""
-        return 2 if self.truth is None else 4
-
-    @property
-    def best(self) -> np.ndarray:
-        """The truth, or the result where there is none."""
-        return self.after if self.truth is None else self.truth
-
-    @property
-    def aspect(self) -> float:
-        """Height over width of a panel with the result's rows and columns, kept within reason."""
-        return min(max(self.after.shape[0] / self.after.shape[1], 0.3), 3.0)
 
 
 class Modality:

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from files import load_array
-from modalities.figures import Figure, curves_figure
+from modalities.figures import Comparison, Figure, curves_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, existing_file, in_file, warn
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
-from modalities.modality import Comparison, LoadOption, Modality, Sample
+from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
 from signals.measures import mse, psnr, snr
 from signals.metadata import Metadata, check, check_number, check_numbers, check_whole_number, metadata_of

@@ -13,7 +13,7 @@ import numpy as np
 
 from files.stored import Array, thinned
 from modalities.display import SHOWN, is_signed, picture, signed_size
-from modalities.figures import Figure, new_figure, show_error, show_picture
+from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
 from modalities.formats.frames import UNSTATED
@@ -22,7 +22,7 @@ from modalities.formats.inputs import in_file
 from modalities.formats.pixels import write_png
 from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled
-from modalities.modality import Comparison, LoadOption, Modality, Sample
+from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
 from signals.masks import masked
 from signals.measures import mse, peak, psnr, snr, ssim

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from files.pictures.picture import Picture
-from files.pictures.tiff import (
-    ORIENTATION,
-    READING_ERRORS,
-    check_layout,
-    choose,
-    coloured,
-    damaged,
-    mask_of,
-    obstacle,
-    quiet,
-    tag,
-)
+from files.pictures.tiff import ORIENTATION, coloured
+from files.pictures.tiffpages import READING_ERRORS, check_layout, choose, damaged, mask_of, obstacle, quiet, tag
 from files.stored import LARGE, Stored
 
 if TYPE_CHECKING:
