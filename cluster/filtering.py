@@ -12,13 +12,14 @@ import numpy as np
 
 from cluster.session import Cluster
 from files import checksum
-from files.results import chunk_shape, new_zarr, resumable_folder
-from files.stored import Array, Stored, kept
+from files.results import chunk_shape, new_zarr, resumable_folder, write_array
+from files.stored import Array, MappedFile, Stored, kept
 from kernels import SparseKernel
+from kernels.library import Kernel
 from models import Field
-from models.filtering import Settings, sparse_kernel
+from models.filtering import Settings
 from models.tiled import INDEX, TiledField, load_tiled
-from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, warn
+from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid, warn
 from models.varying import CovarianceFilter, Filter
 from signals.masks import own_channels
 
@@ -27,11 +28,13 @@ Chunk = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Filtering:
-    """A job: one kernel on the regular grid of `shape`, of the field in tiles whose index is `field`; a chunk of the
-    result goes to the Zarr array `out`. Numbers of `settings` as in `Field.filter`."""
+    """A job: a kernel on the regular grid of `shape`, of the field in tiles whose index is `field`, and the files of
+    its `maps` ("scale" or "covariance"); a chunk of the result goes to the Zarr array `out`. Numbers of `settings` as
+    in `Field.filter`."""
 
     field: Path
-    kernel: SparseKernel
+    kernel: Kernel | SparseKernel
+    maps: dict[str, Array]
     shape: tuple[int, ...]
     share: bool
     settings: Settings
@@ -39,7 +42,7 @@ class Filtering:
 
     @cached_property
     def _wanted(self) -> Wanted:
-        return Wanted(load_tiled(self.field), self.kernel)
+        return Wanted(load_tiled(self.field), self.kernel, **self.maps)
 
     @cached_property
     def _array(self) -> Any:
@@ -68,26 +71,32 @@ def filtered(
     needed.
 
     A run that was killed left its chunks there: the same one goes on with those that are missing. Raises ValueError for
-    a field without tiles and for a kernel that varies.
+    a field without tiles and for blended kernels.
     """
     if not isinstance(field, TiledField) or field.holder is not None:
         raise ValueError("a cluster shares out the tiles of a field that is kept in tiles, and this one is not: leave "
                          "--workers and --scheduler out, or train with --tile first")  # fmt: skip
-    if not (isinstance(chosen, Filter) and chosen.fixed):
-        raise ValueError("maps are filtered in one process: leave --workers and --scheduler out")
-    kernel = sparse_kernel(field, chosen.kernels[0])
-    warn(Wanted(field, kernel), Settings(**settings))
+    if isinstance(chosen, Filter) and chosen.angles is not None:
+        raise ValueError("kernels turned by --angle_map are filtered with in one process: leave --workers and "
+                         "--scheduler out, or use --kernel gaussian")  # fmt: skip
+    kernel, maps = chosen.request(shape)
+    wanted = wanted_on_grid(field, kernel, shape, **maps)
+    warn(wanted, Settings(**settings))
     quiet = Settings(**{name: value for name, value in settings.items() if name != "notify"})
     channels = own_channels(field.config.channels, field.origin.metadata.known) + share
     chunks = _chunks(field, shape, channels)
     index = field.folder.resolve() / INDEX
     numbers = quiet.precision, quiet.accuracy, quiet.tolerance
-    facts = [str(index), index.read_text(), kernel.positions, kernel.weights, shape, chunks, share, numbers]
+    facts = [str(index), index.read_text(), *_facts(wanted.kernel), maps, shape, chunks, share, numbers]
     with resumable_folder(path, checksum(facts)) as folder:
+        files = {name: folder.resolve() / f"{name}.npy" for name in maps}
+        for name, file in files.items():
+            write_array(file, maps[name], maps[name].dtype)
         out = folder / "values.zarr"
         if not (out / "zarr.json").is_file():
             new_zarr(out, (*shape, channels), chunks)
-        job = Filtering(index, kernel, tuple(shape), share, quiet, out.resolve())
+        stored: dict[str, Array] = {name: MappedFile(file, whole=True) for name, file in files.items()}
+        job = Filtering(index, wanted.kernel, stored, tuple(shape), share, quiet, out.resolve())
         every = list(itertools.product(*[range(-(-n // c)) for n, c in zip(shape, chunks, strict=False)]))
         missing = [chunk for chunk in every if not _file(out, chunk).is_file()]
         for done, _ in enumerate(cluster.each(job, [(chunk,) for chunk in missing]), len(every) - len(missing) + 1):
@@ -96,6 +105,11 @@ def filtered(
         import zarr
 
         yield kept(Stored.of(zarr.open_array(out, mode="r")))
+
+
+def _facts(kernel: Kernel | SparseKernel) -> list[np.ndarray]:
+    """What tells kernels apart; where covariances are given there is only one."""
+    return [kernel.positions, kernel.weights] if isinstance(kernel, SparseKernel) else []
 
 
 def _chunks(field: TiledField, shape: Sequence[int], channels: int) -> tuple[int, ...]:

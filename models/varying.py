@@ -18,7 +18,7 @@ from scipy.ndimage import map_coordinates
 from files.results import room_if_large
 from kernels import SparseKernel
 from kernels.correlated import LEVELS, Level, choose_level
-from kernels.library import gaussian, is_signed
+from kernels.library import Kernel, gaussian, is_signed
 from models.covariance import Covariances
 from models.exact import exact_at
 from models.field import Field, Progress
@@ -82,8 +82,8 @@ class Filter:
         """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; `out` and options as
         Field.filter."""
         if self.angles is None:
-            scale = None if self.factors is None else resampled(self.factors, shape)
-            return field.filter(self.kernels[0], shape, scale=scale, progress=progress, out=out, **options)
+            kernel, given = self.request(shape)
+            return field.filter(kernel, shape, **given, progress=progress, out=out, **options)
         done = iter(range(1, len(self.kernels) + 1))
 
         def filtered(kernel: SparseKernel) -> np.ndarray:
@@ -93,6 +93,15 @@ class Filter:
             return values
 
         return self._blend(shape, filtered).astype(np.float32)
+
+    def request(self, shape: Sequence[int]) -> tuple[SparseKernel, dict[str, np.ndarray]]:
+        """The kernel of one call of `Field.filter` on the grid of `shape`, and what varies it; raises ValueError where
+        several are blended."""
+        if self.angles is not None:
+            raise ValueError(
+                "kernels that are turned by a map are several filters that are blended: one call is not all"
+            )
+        return self.kernels[0], {} if self.factors is None else {"scale": resampled(self.factors, shape)}
 
     def exact(self, signal: Signal, boundary: str) -> tuple[np.ndarray, np.ndarray | None]:
         """What the result on the signal's own grid should be: all of it, and None; or, where size varies, values [P, c]
@@ -154,7 +163,12 @@ class CovarianceFilter:
 
     def apply(self, field: Field, shape: Sequence[int], **options: Any) -> np.ndarray:
         """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; options as Field.filter."""
-        return field.filter(gaussian(), shape, covariance=self._on(shape), **options)
+        kernel, given = self.request(shape)
+        return field.filter(kernel, shape, **given, **options)
+
+    def request(self, shape: Sequence[int]) -> tuple[Kernel, dict[str, np.ndarray]]:
+        """As `Filter.request`."""
+        return gaussian(), {"covariance": self._on(shape)}
 
     def exact(self, signal: Signal, boundary: str) -> tuple[np.ndarray, np.ndarray]:
         """Values [P, c] of the untruncated Gaussians at P random outputs on the signal's own grid, and their flat

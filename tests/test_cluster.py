@@ -20,7 +20,7 @@ from cluster.fitting import SAMPLES, tile_mapper
 from models.checkpoint import load_checkpoint
 from models.filtering import sparse_kernel
 from models.tiled import TiledField
-from models.varying import Filter
+from models.varying import CovarianceFilter, Filter
 from signals import Signal
 from training import Source, resolve
 from training.display import Display
@@ -115,6 +115,15 @@ def test_another_grid_is_filtered_in_chunks(tmp_path, alone, tcp, monkeypatch):
     shape = (210, 111)
     with filtered(tcp, alone, chosen(alone), shape, tmp_path / "out.zarr") as result:
         np.testing.assert_allclose(np.asarray(result), chosen(alone).apply(alone, shape), rtol=0, atol=1e-6)
+
+
+def test_maps_of_sizes_and_covariances_are_shared_out_too(tmp_path, alone, tcp):
+    sizes = np.linspace(0.8, 2.5, 35).reshape(5, 7, 1)
+    sigma = np.linspace(0.02, 0.05, 6).reshape(2, 3, 1, 1) ** 2 * np.array([[1.0, 0.3], [0.3, 0.8]])
+    for number, varying in enumerate((Filter(chosen(alone).kernels, sizes), CovarianceFilter(sigma, 1))):
+        with filtered(tcp, alone, varying, SHAPE, tmp_path / f"{number}.zarr") as result:
+            np.testing.assert_array_equal(np.asarray(result), varying.apply(alone, SHAPE))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_worker_loses_nothing(tmp_path, scheduler, alone, tcp):
@@ -212,8 +221,8 @@ def test_what_cannot_be_shared_out_is_said(tmp_path, alone, tcp):
         filtered(tcp, field, chosen(field), (40, 40), tmp_path / "a"),
     ):
         pass
-    sizes = Filter(chosen(alone).kernels, np.ones((2, 2, 1)))
-    with pytest.raises(ValueError, match="in one process"), filtered(tcp, alone, sizes, SHAPE, tmp_path / "a"):
+    turned = Filter(chosen(alone).kernels * 2, angles=np.zeros((2, 2, 1)))
+    with pytest.raises(ValueError, match="in one process"), filtered(tcp, alone, turned, SHAPE, tmp_path / "a"):
         pass
     with pytest.raises(ValueError, match="leave one out"), connected(1, "tcp://127.0.0.1:1"):
         pass
