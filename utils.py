@@ -81,7 +81,7 @@ def kernel_options(units: bool = False) -> Callable[[Command], Command]:
 
 
 def cluster_options(command: Command) -> Command:
-    """--workers and --scheduler, which say where the tiles of a large signal are worked at."""
+    """--workers and --scheduler, which choose the processes that work on the tiles of a large signal."""
     command = click.option("--scheduler", default=None, help="Address of a Dask scheduler that is there: "
                            "tcp://host:8786 (docs/cluster.md).")(command)  # fmt: skip
     return click.option("--workers", type=click.IntRange(1, 1024), default=None,

@@ -1,4 +1,4 @@
-"""A cluster for the length of a program: worker processes of this machine, or a scheduler that is there."""
+"""A cluster for the length of a program: worker processes of this machine, or a running scheduler."""
 
 import contextlib
 import logging

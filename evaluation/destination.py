@@ -28,8 +28,8 @@ class Destination:
         return self.path.suffix.lower() == ".zarr" or (self.path.suffix.lower() in known and not self.path.is_dir())
 
     def check(self, suffixes: Sequence[str], what: str) -> None:
-        """Raise ValueError where anything is there already, and for a file without one of the `suffixes` that results
-        have, which a message begins with as `what`."""
+        """Raise ValueError where something exists already, and for a file without one of the `suffixes` of results; the
+        message begins with `what`."""
         if self.alone:
             refuse_existing(self.path)
             if self.path.suffix.lower() not in suffixes:

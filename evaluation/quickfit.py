@@ -33,7 +33,7 @@ FEWEST_SAMPLES, LARGEST = 2.0, 1.0
 
 
 def unfitted(signal: Signal) -> Field:
-    """The smallest field of the signal's kind, which answers nothing but what kernels must fit."""
+    """The smallest field of the signal's kind, used only to fit kernels to its axes, order and units."""
     config = FieldConfig("mlp", signal.dim, signal.channels, signal.axes, ORDER, num_channels=1, num_layers=1)
     facts = (signal.shape, signal.modality, signal.name, "", signal.metadata)
     return build_field(config, Origin((LARGEST,) * len(signal.axes), LARGEST_MARGIN, "clamp", *facts))

@@ -36,7 +36,7 @@ class Scratch(Stored):
         super().__init__(shape, dtype, self._read)
         with tempfile.TemporaryFile(dir=folder) as stream:
             size = max(1, self.size * self.dtype.itemsize)
-            # A full disk is said now: later it would end the process.
+            # A full disk raises an error here; later it would kill the process.
             os.posix_fallocate(stream.fileno(), 0, size)
             self._map = mmap.mmap(stream.fileno(), size)
         self._array = np.frombuffer(self._map, self.dtype, self.size).reshape(self.shape)
@@ -120,7 +120,7 @@ def resumable_folder(path: Path, digest: str) -> Iterator[Path]:
 
 
 def locked(stream: IO[bytes]) -> bool:
-    """Whether nobody else holds the lock of a file, which is held from now on; on file systems without locks nobody."""
+    """Lock a file and return whether that worked: nobody else holds it, or the file system has no locks."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -1,6 +1,6 @@
 """Arrays that stay in their files: slices of them are read, and become numbers, where they are used.
 
-Everything that asks an array for its shape and for slices of it takes one; `np.asarray` reads it whole.
+They replace arrays in any code that uses only their shape and slices; `np.asarray` reads one whole.
 """
 
 import math
@@ -59,7 +59,7 @@ class Stored:
         index = (*index, *[slice(None)] * (self.ndim - len(index)))
         if len(index) > self.ndim or not all(isinstance(one, int | np.integer | slice) for one in index):
             raise IndexError("stored arrays are read by whole numbers and slices")
-        # Of what is asked for alone: places of all samples of a long recording would be larger than they are.
+        # Only the requested indices are built: those of a whole long recording would need more memory than its samples.
         places = [range(n)[one] for one, n in zip(index, self.shape, strict=True)]
         shape = tuple(len(place) for place in places if isinstance(place, range))
         rows = [np.arange(p.start, p.stop, p.step) if isinstance(p, range) else np.array([p]) for p in places]
@@ -68,7 +68,7 @@ class Stored:
         return np.asarray(self.picked(rows)).reshape(shape)
 
     def picked(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """The elements at `rows` of every axis; where those leave most out, read in blocks, so that little is held."""
+        """The elements at `rows` of every axis; where they skip most elements, read in blocks to save memory."""
         hull = tuple(slice(int(row.min()), int(row.max()) + 1) for row in rows)
         if all((np.diff(row) == 1).all() for row in rows):
             return self.read(hull)

@@ -19,7 +19,7 @@ from kernels.target import Target
 
 # Beyond this many per axis a kernel is too fine for any field; its fit is then coarser than asked.
 MOST_DIRACS = 193
-# Of the half size: how steep the edge of a box is made. Each order differentiates it once more, and float64 ends.
+# Width of a box's edges, as a share of its half size, by order: each order differentiates once more, within float64.
 STEEP = (0.01, 0.01, 0.03, 0.06)
 # What parameters of a kind may be: far beyond all use, and near enough that powers of them stay numbers.
 RANGES = {"length": (1e-6, 1e6), "frequency": (1e-6, 1e6), "ratio": (1e-6, 1e3), "number": (-1e6, 1e6)}
@@ -62,11 +62,11 @@ class Parameter:
 class KernelType:
     """An entry of the library: the exact kernel `shape(dim, **parameters)` and what fitting it needs to know.
 
-    `parameters`: the first length is the kernel's size; a coordinate of the domain becomes, and its default is, a place
-    among the filtered axes; `diracs`: the usual
-    number per axis for orders 0, 1 and 2; `details(values)`: additional ones at order 1; `axes`: the fewest and
-    most filtered axes; `steep`: it has edges that need close Diracs; `degree`: that of the B-spline it is, if it
-    is one; `differentiates`: how many times, as a k-th derivative at size s is 1 / s^k stronger.
+    `parameters`: the first length is the kernel's size; a coordinate of the domain is replaced by its place among the
+    filtered axes, which its default already is; `diracs`: the usual number per axis for orders 0, 1 and 2;
+    `details(values)`: additional ones at order 1; `axes`: the fewest and most filtered axes; `steep`: it has edges that
+    need close Diracs; `degree`: that of the B-spline it is, if it is one; `differentiates`: how many times, as a k-th
+    derivative at size s is 1 / s^k stronger.
     """
 
     name: str

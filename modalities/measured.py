@@ -52,7 +52,7 @@ def load_measured(
     """The signal that `load` gives for a reach (see `Modality`), half sizes per filtered axis and the margin in domain
     units; raises ValueError as `load` does.
 
-    One in pieces, with halos as large as these sizes, is read again where only itself knows how large they are.
+    A signal in pieces, whose halos must hold these sizes, is read again if it alone defines their units.
     """
     size, beyond = as_text(half_size), as_text(margin)
     reach: tuple[float, ...] = ()

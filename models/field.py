@@ -26,7 +26,7 @@ Progress = Callable[[float], None]
 Notify = Callable[[str], None]
 # Kernels of less mass average nothing.
 LEAST_MASS = 0.1
-# Most things computed from the weights that are kept: a filter asks for ten, but another one for others, without end.
+# Most cached results computed from the weights: a filter needs ten, and other filters need others, without end.
 MOST_KEPT = 32
 Kept = TypeVar("Kept")
 
@@ -155,13 +155,13 @@ class Field(nn.Module):
         return save_checkpoint(path, self)
 
     def kept(self, key: Any, make: Callable[[], Kept]) -> Kept:
-        """What `make` computes from the weights, kept under `key` until they change or so many others are asked for."""
+        """What `make` computes from the weights, cached under `key` until they change or MOST_KEPT others are used."""
         weights = tuple((value.data_ptr(), value._version) for value in self.state_dict(keep_vars=True).values())
         if weights != self._kept_of:
             self._kept, self._kept_of = {}, weights
         if (found := self._kept.pop(key, None)) is None:
             found = make()
-        # The one asked for last is the last to go.
+        # The least recently used entry is dropped first.
         self._kept[key] = found
         if len(self._kept) > MOST_KEPT:
             self._kept.pop(next(iter(self._kept)), None)

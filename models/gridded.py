@@ -21,7 +21,7 @@ from models.scattered import filter_at, one_covariance
 # Output values that are held in float64 at once, and most slabs of a filtered axis.
 SLAB = 1 << 24
 MOST_SLABS = 4
-# Numbers of sizes that are tried for a map of sizes, and outputs that they are compared at with the kernel itself.
+# How many sizes are tried for a map of sizes, and at how many outputs they are compared with the kernel itself.
 SIZE_COUNTS = (8, 16, 32)
 CHECKED_SIZES = 512
 

@@ -7,8 +7,8 @@ import torch
 
 # Smaller blocks than this save nothing that could still matter.
 SMALLEST_BLOCK = 64
-# What torch's CPU allocator, the CUDA driver, cuBLAS and cuSOLVER write when they fail; they have no exception of their
-# own. Without memory for a handle, the libraries tell of other states: not initialised, or an internal error.
+# Messages of torch's CPU allocator, the CUDA driver, cuBLAS and cuSOLVER, which raise no exception type of their own.
+# Without memory for a handle, the libraries report another state: not initialised, or an internal error.
 WORDS = ("not enough memory", "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED",
          "cublasCreate", "cusolverDnCreate")  # fmt: skip
 

@@ -33,7 +33,7 @@ FORMAT = "neural-field-convolutions tiles 1"
 LARGEST_INDEX = 1 << 24
 MOST_LEVELS = 32
 KEPT_TILES = 8
-# Diracs per axis of Gaussians wider than level 0 answers: beside their tents the usual 13 would be what limits them.
+# Diracs per axis of Gaussians wider than level 0 answers: on coarse levels the usual 13 would limit the accuracy.
 WIDE_GAUSSIAN = 33
 
 

@@ -1,4 +1,4 @@
-"""Filtering with a field in tiles: which tiles of which level an output asks, and what of it in their coordinates."""
+"""Filtering with a field in tiles: which tiles of which level answer an output, with kernels in their coordinates."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ Block = tuple[slice, ...]
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What is asked of every output: one sparse kernel, stretched by a `scale` per output [..., a], or the Gaussian of
-    one covariance each, [..., a, a], in domain units of the whole signal."""
+    """The filter of every output: one sparse kernel, stretched by a `scale` per output [..., a], or a Gaussian with a
+    `covariance` per output [..., a, a]; in domain units of the whole signal."""
 
     field: TiledField
     kernel: Any

@@ -1,4 +1,4 @@
-"""A callable f, points [N, d] -> [N, c], as a signal: how it wants to be asked is found out by probing it.
+"""A callable f, points [N, d] -> [N, c], as a signal; `signals.probing` finds out how it is called.
 
 A trained network, a procedure or an analytic distance, in NumPy, PyTorch or anything that answers with arrays. Its own
 coordinates (their order, and the box of its domain) are translated to ours, [-1, 1]^d with rows first.
@@ -15,7 +15,7 @@ from signals.units import Ruler
 
 Function = Callable[[np.ndarray], np.ndarray]
 
-# Points that are asked at once: features of a wide network of so many fill some hundred megabytes.
+# Points per call: the features of a wide network at this many points fill a few hundred megabytes.
 BATCH = 1 << 16
 LARGEST_CALLABLE_DIM = 4
 
@@ -161,8 +161,8 @@ def parse_sizes(resolution: int | Sequence[int] | str | None, dim: int) -> tuple
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be sampled for: the kernel, how far beyond the box, the boundary rules, and when to stop (dB,
-    evaluations)."""
+    """The convolution that samples must serve: its kernel, the margin beyond the box, the boundary rules; and when
+    sampling stops (dB, evaluations)."""
 
     axes: tuple[int, ...]
     order: int

@@ -24,7 +24,7 @@ from kernels.target import Target
 from signals.signal import Signal, spacing
 
 Density = Callable[[np.ndarray], np.ndarray]
-# Values that are held in float64 at once, and fewest rows of a slab, of those that its filter reaches beyond it.
+# Float64 values in memory at once, and the fewest rows of a slab as a multiple of the reach of its filter.
 SLAB = 1 << 22
 LEAST_REACHES = 4
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.

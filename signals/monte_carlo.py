@@ -131,7 +131,7 @@ def callable_sampler(signal: Signal, boundary: str) -> Sample:
 
 
 def within(points: np.ndarray, rules: Sequence[str]) -> np.ndarray:
-    """Points [N, d] moved to where the rules of their axes find the value for them, in [-1, 1] but for 'extend'."""
+    """Points [N, d] mapped into [-1, 1] by the boundary rule of each axis ('extend' leaves them where they are)."""
     moved = points.copy()
     for axis, rule in enumerate(rules):
         x = moved[:, axis]

@@ -1,4 +1,4 @@
-"""How a callable wants to be asked, found out by asking it: its types and device, its channels, whether it answers."""
+"""Probes a callable: the input type and device that it accepts, its channels, and whether its answers are valid."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ MOST_CHANNELS = 256
 # Answers in batches of other sizes differ by the rounding of other matrix kernels, in half precision too.
 TOLERANCE = 2e-2
 REPEATED = 1e-4
-# The columns that points have where nothing else is said, by their number.
+# Default letters of the coordinates, by their number.
 COLUMNS = {1: "x", 2: "yx", 3: "xyz", 4: "vuyx"}
 
 

@@ -1,4 +1,4 @@
-"""Convolutions of a callable by dense quadrature: the truth that samples of it, and fields of those, are measured with.
+"""Convolutions of a callable by dense quadrature: the truth that its samples and fields are measured against.
 
 Gauss-Legendre nodes in panels whose ends lie on the kernel's knots and where a boundary rule bends the callable.
 """

@@ -29,7 +29,8 @@ LEAST_ORDER, FIRST_ORDER, MOST_ORDER = 0.75, 1.5, 4.0
 SMALLEST_GROWTH = 1.12
 # Decibels by which a step aims beyond the accuracy.
 SURPLUS = 1.5
-# Of a budget's rest: checks take another share of other grids. And how much finer a last grid must be to be worth it.
+# Share of the remaining budget that a last grid may use, as its checks cost another share; and how much finer it must
+# be than the grid before to be worth it.
 ALLOWANCE, LEAST_GROWTH = 0.95, 1.08
 # Samples per half size at which results are stored.
 FINE = 4

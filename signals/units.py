@@ -36,8 +36,8 @@ NAMES = {"px": "px", "sample": "samples", "frame": "frames", "vox": "vox", "u": 
 
 @dataclass(frozen=True)
 class Ruler:
-    """Domain units per unit along one axis, by the units of UNITS; lengths of a file whose unit is not stated (`own`)
-    are its own, times of one are seconds."""
+    """Domain units per unit along one axis, by the units of UNITS; if the file does not state its unit (`unstated`),
+    lengths are in the file's own unit and times in seconds."""
 
     units: Mapping[str, float]
     unstated: bool = False

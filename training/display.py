@@ -16,7 +16,7 @@ SHOW_STEPS = 10
 class Display:
     """A bar on standard error with rate, residual, PSNR and the time left, gone when the run ends.
 
-    Not `shown`, it leaves only warnings, as Python's.
+    If not `shown`, only warnings are left, as Python warnings.
     """
 
     def __init__(self, shown: bool = True) -> None:

@@ -29,7 +29,7 @@ def resumable(folder: Path) -> Path:
 class RunFolder:
     """Holds the folder's lock while the run lasts; nothing that a run has written is ever removed.
 
-    As a context manager it removes a folder again to which the run has written nothing.
+    As a context manager it removes the folder again if the run has written nothing to it.
     """
 
     def __init__(self, path: str | Path, resume: bool = False) -> None:

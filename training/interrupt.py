@@ -13,7 +13,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupt:
-    """While entered, the first Ctrl-C or SIGTERM only sets `asked`; a second one acts as it would without."""
+    """While entered, the first Ctrl-C or SIGTERM only sets `asked`; a second one has its usual effect."""
 
     def __init__(self) -> None:
         self.asked = False

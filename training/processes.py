@@ -155,7 +155,7 @@ def joined(device: str) -> Iterator[tuple[OneProcess, torch.device]]:
     """The processes of this run, joined until the end of the block, and the device of this one by its name. Several of
     them end with the block.
 
-    Of an error that stops them all, only the first that meets it speaks; the others exit with code 1.
+    If an error stops them all, only the first process that meets it reports it; the others exit with code 1.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) < 2:
         yield OneProcess(), pick_device(device)
@@ -178,7 +178,7 @@ def joined(device: str) -> Iterator[tuple[OneProcess, torch.device]]:
 
 
 def first_to_fail(store: "dist.Store", rank: int) -> bool:
-    """Whether no other process has failed before; the leading one is where nothing can be asked any more."""
+    """Whether this process is the first to fail; where the store no longer answers, whether it is the leading one."""
     try:
         return store.add("failed", 1) == 1
     except RuntimeError:

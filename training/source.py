@@ -46,8 +46,8 @@ class Source:
 
     @classmethod
     def of_truth(cls, truth: GroundTruth) -> "Source":
-        """A ground truth that is there. Beyond its margin a clamped axis goes on with its last value; others repeat
-        within the signal."""
+        """An existing ground truth as a source. A clamped axis continues with the last value of its margin; with other
+        rules the margin repeats samples of the signal and is dropped."""
         values, halo = truth.values, list(truth.pads)
         for axis, rule in enumerate(boundary_rules(truth.boundary, truth.axes, truth.dim)):
             if rule != "clamp" and halo[axis]:

@@ -161,7 +161,7 @@ def options_of(plan: TilePlan, level: int) -> Options:
 
 
 def stored_numbers(path: Path, digest: str) -> Numbers | None:
-    """What a task has found that made the valid file of a tile with this digest; None without one."""
+    """The numbers in the file of a tile, if that is valid and has this digest, else None."""
     if not path.is_file():
         return None
     try:

@@ -23,7 +23,7 @@ class DivergedError(RuntimeError):
 class Trainer:
     """A prepared field, its objective and its optimisers; `elapsed` and `prepared` in seconds.
 
-    While `interrupt` is entered, a request to end is met after a step: `stopped` in all `processes`.
+    While `interrupt` is entered, a request to stop takes effect after a step: `stopped` is then set in all `processes`.
     """
 
     def __init__(

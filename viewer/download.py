@@ -1,4 +1,4 @@
-"""What `eval.py` makes of a wish: its bytes, and the command that makes the same."""
+"""The file that `eval.py` writes for a request of the page, and the command that writes the same file."""
 
 import shlex
 import tempfile

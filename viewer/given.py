@@ -33,7 +33,7 @@ class Given:
         return [*self._shipped, *self._pictures]
 
     def picture(self, name: str) -> Path:
-        """The file of a picture; raises ValueError for names of none, and so for every path."""
+        """The file of a picture; raises ValueError for unknown names, and so for every path."""
         known = self._shipped | dict(self._pictures)
         if name not in known:
             raise ValueError(f"there is no picture {name!r}: drop one on the kernel, or choose {', '.join(known)}")
