@@ -1,4 +1,4 @@
-"""Convolution kernels as sparse sets of Diracs (NumPy and SciPy only; knows no fields)."""
+"""Convolution kernels as sparse sets of Diracs (knows no signals and no fields)."""
 
 from kernels.minimal import knot_spacing, minimal_kernel
 from kernels.sparse import SparseKernel, combine, outer

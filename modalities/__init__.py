@@ -1,4 +1,4 @@
-"""The kinds of signals: how each is loaded, written, measured and drawn (knows no fields and no kernels).
+"""The kinds of signals: how each is loaded, written, measured and drawn (knows no fields).
 
 A new modality is one file with one class, and one entry in MODALITIES.
 """

@@ -100,7 +100,8 @@ class Image(Modality):
     )  # fmt: skip
 
     def load(self, path: str | Path, reach: Sequence[float] = ()) -> Signal:
-        """The image at `path` as float32 [H, W, C] (float64 where the file is), alpha last.
+        """The image at `path` as float32 [H, W, C] (float64 where the file is), alpha last; pixels without a value are
+        missing samples, but in a file too large for memory, which raises ValueError.
 
         Prints a warning for what was left out or guessed; raises as every loader.
         """
@@ -110,9 +111,11 @@ class Image(Modality):
             with in_file(path):
                 return self.from_array(stored, name=path.name)
         picture = open_picture(path)
-        picture.check_complete(path)
         for note in picture.notes:
             warn(f"{path.name}: {note}")
+        if picture.missing is not None:
+            count = int(picture.missing.sum())
+            warn(f"{path.name}: {count} of {picture.missing.size} pixels are no-data, NaN, infinite or beyond 1e30")
         metadata = ImageMetadata(picture.alpha, picture.float, picture.linear, picture.windows)
         with in_file(path):
             return self.signal(picture.signal_values(), metadata, path.name)

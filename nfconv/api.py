@@ -33,6 +33,7 @@ def fit(
     boundary: str = "clamp",
     *,
     modality: str | None = None,
+    mask: Any = None,
     device: str = "auto",
     tile: Tile | None = None,
     folder: str | Path | None = None,
@@ -52,7 +53,7 @@ def fit(
     `options` are those of training, e.g. factor="spline" (solved in closed form) or time_budget=60. Shows its progress
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
-    asked: dict[str, Any] = {"mask": options.pop("mask", None)}
+    asked: dict[str, Any] = {"mask": mask}
     if is_callable(signal):
         names = ("dim", *(option.name for option in CALLABLES.options))
         asked |= {name: options.pop(name) for name in names if name in options}

@@ -164,7 +164,7 @@ def write_ome(path: Path, pixels: np.ndarray, names: str = "tczyx") -> Path:
 def test_a_missing_value_is_said_where_it_is_read(tmp_path, lazily):
     pixels = np.zeros((32, 32, 1), np.float32)
     pixels[20, 20] = np.nan
-    path = write_tiff(tmp_path / "a.tif", pixels, tile=(16, 16))
+    path = write_tiff(tmp_path / "a.tif", pixels)
     with pytest.raises(ValueError, match=r"1 of 1024 pixels of .*a.tif are no-data"):
         find("image").load(path)
 

@@ -45,7 +45,7 @@ class Picture:
         return 3 if self.pixels.shape[-1] - self.alpha >= 3 else 1
 
     def values(self, kind: type[np.floating] | None = None) -> np.ndarray:
-        """The pixels as floats of `kind`, integers in [0, 1], all but alpha multiplied by it.
+        """The pixels as floats of `kind`, integers in [0, 1], all but alpha multiplied by it, NaN where missing.
 
         None: float32, or float64 where the file is.
         """
@@ -55,12 +55,16 @@ class Picture:
             values = values / kind(self.largest)
         if self.alpha and not self.multiplied:
             values[..., :-1] *= values[..., -1:]
+        if self.missing is not None:
+            values[self.missing] = np.nan
         return values
 
     def signal_values(self) -> Array:
         """`values`, which become floats where they are used if there are many."""
-        if self.stored is not None or self.pixels.size < LARGE:
-            return self.values() if self.stored is None else self.stored
+        if self.stored is not None:
+            return self.stored
+        if self.pixels.size < LARGE or self.missing is not None:
+            return self.values()
         return Stored.of(self.pixels).mapped(lambda part: replace(self, pixels=part).values())
 
     def check_complete(self, path: Path) -> None:
