@@ -26,12 +26,11 @@ from modalities import find
 from models.device import describe_device
 from models.tiled import INDEX
 from signals import GroundTruth
-from training import PRESETS, Options, RanksError, train
+from training import PRESETS, Options, Source, train
 from training.display import Display, Silence
 from training.interrupt import Interrupted
 from training.processes import LostError, OneProcess, joined, launcher
 from training.run import SAVE_SECONDS
-from training.source import tiles_help, too_large
 from training.trainer import DivergedError
 from utils import clear_errors, cluster_options, load_options, loader_names
 
@@ -61,26 +60,12 @@ def ground_truth(path: Path, order: int | None, reading: Mapping[str, Any]) -> G
     return nfconv.load_ground_truth(path, order)
 
 
-def train_signal(
-    path: Path | None, order: int | None, reading: Mapping[str, Any], settings: Mapping[str, Any],
-    asked: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Train on the signal in a file, in tiles where they are asked for or one field holds too little of it."""
+def signal_source(path: Path | None, order: int | None, reading: Mapping[str, Any]) -> Source:
+    """The signal in a file and the kernel it is trained through; raises ValueError where either is not given."""
     given = {name: value for name, value in reading.items() if value is not None}
     if path is None or "half_size" not in given:
         raise ValueError("--monte_carlo is missing: ground truth made by mc_utils.py, or --signal with --half_size")
-    source = nfconv.api.measured(path, order=order or 1, **given)
-    asked = {name: value for name, value in asked.items() if value is not None}
-    able = settings["preset"] is None and tiles_help(source, asked)
-    tiled = settings["resume"] and (settings["folder"] / INDEX).is_file()
-    display = shown(settings["processes"])
-    if settings["tile"] is None and not tiled and not (able and too_large(source)):
-        try:
-            train(source.truth(), signal=source.signal, display=display, strict=able, **settings, **asked)
-            return
-        except RanksError as error:
-            click.echo(f"{str(error).partition(': use')[0]}: it is cut into tiles", err=True)
-    train(source, display=shown(settings["processes"]), **settings, **asked)
+    return nfconv.api.measured(path, order=order or 1, **given)
 
 
 @contextlib.contextmanager
@@ -156,11 +141,10 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
             "mapper": mapper,
         }  # fmt: skip
         with explain_resume(folder, given):
-            if truth is None:
-                train_signal(signal, order, reading, settings, asked)
-            else:
-                raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,)) if signal else None
-                train(truth, signal=raw, display=shown(processes), **settings, **asked)
+            made, raw = truth or signal_source(signal, order, reading), None
+            if truth and signal:
+                raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,))
+            train(made, signal=raw, display=shown(processes), **settings, **asked)
         if processes.leads:
             report(folder)
 

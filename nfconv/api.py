@@ -8,7 +8,6 @@ import numpy as np
 
 import released
 from files import ArchiveError
-from files.inputs import note
 from kernels import SparseKernel
 from modalities import CALLABLES, MODALITIES, find, kind_of, read_mask
 from modalities.measured import Size, load_measured
@@ -18,8 +17,8 @@ from models.device import pick_device
 from models.tiled import INDEX, load_tiled
 from signals import GroundTruth, Signal
 from signals.masks import masked
-from training import RanksError, Source, fit_in_tiles, train
-from training.source import Tile, tiles_help, too_large
+from training import Source, fit_in_tiles, train
+from training.source import Tile
 
 # What a folder given as a model stands for.
 MODEL_NAMES = ("model_final.pth", "model.pth", INDEX)
@@ -58,14 +57,9 @@ def fit(
         names = ("dim", *(option.name for option in CALLABLES.options))
         asked |= {name: options.pop(name) for name in names if name in options}
     source = measured(signal, half_size, order, margin, boundary, modality, **asked)
-    place, able = pick_device(device), tiles_help(source, options)
-    if tile is not None or folder is not None or (able and too_large(source)):
-        return fit_in_tiles(source, tile, folder, place, **options)
-    try:
-        return train(source.truth(), signal=source.signal, device=place, strict=able, **options)
-    except RanksError as error:
-        note(f"{source.signal.name} is fitted in tiles: {str(error).partition(': use')[0]}")
-    return fit_in_tiles(source, None, None, place, **options)
+    if folder is not None:
+        return fit_in_tiles(source, tile, folder, pick_device(device), **options)
+    return train(source, device=pick_device(device), tile=tile, **options)
 
 
 def measured(

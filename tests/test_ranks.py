@@ -12,7 +12,7 @@ from training_cases import CPU, targets_of
 from signals import Signal
 from training import directions, resolve, setup, train
 from training.directions import choose_ranks, decompose
-from training.setup import make_trainer, rank_warning
+from training.setup import make_trainer, rank_shortfall
 from training.validation import Validation
 
 
@@ -68,13 +68,13 @@ def test_where_the_bound_wins_one_warning_says_what_is_held_and_what_helps():
 def test_features_that_span_too_little_are_named():
     truth = rough_truth()
     spline = make_trainer(truth, resolve({"factor": "spline", "knots": 1.0}), CPU)
-    assert "use a larger --knots or a larger half size" in (rank_warning(spline) or "")
+    assert "use a larger --knots or a larger half size" in str(rank_shortfall(spline))
     fine = make_trainer(rough_truth(samples=3), resolve({"factor": "spline"}), CPU)
-    assert (rank_warning(fine) or "").endswith("not to 75: use a larger half size")
+    assert str(rank_shortfall(fine)).endswith("not to 75: use a larger half size")
     swish = make_trainer(truth, resolve({"num_steps": 1, "num_channels": 16}), CPU)
-    assert "use a larger --num_channels, --factor spline or" in (rank_warning(swish) or "")
+    assert "use a larger --num_channels, --factor spline or" in str(rank_shortfall(swish))
     network = make_trainer(truth, resolve({"field": "mlp", "num_steps": 1, "num_channels": 8}), CPU)
-    assert rank_warning(network) is None
+    assert rank_shortfall(network) is None
 
 
 def test_nothing_is_said_where_the_accuracy_is_held():

@@ -83,14 +83,14 @@ def test_a_small_signal_is_one_field_and_one_that_it_does_not_hold_is_cut(tmp_pa
     monkeypatch.setattr(source, "SHARED", {"factor", "core_size"})
     flags = flags_of(tmp_path, experiment_name="cut", factor="spline", core_size=3000)
     result = call(program, **flags)
-    assert result.exit_code == 0 and "it is cut into tiles" in result.output
+    assert result.exit_code == 0 and "is fitted in tiles" in result.output
     assert isinstance(nfconv.load(tmp_path / "runs" / "cut"), TiledField)
     # So is a ground truth, whose training kernel is no whole number of samples.
     signal = nfconv.read(flags["signal"])
     make_ground_truth(signal, 1, 0.08, 0.3).save(tmp_path / "truth.npz")
     result = call(program, monte_carlo=tmp_path / "truth.npz", summary=tmp_path / "runs", experiment_name="truth",
                   factor="spline", core_size=3000)  # fmt: skip
-    assert result.exit_code == 0 and "it is cut into tiles" in result.output
+    assert result.exit_code == 0 and "is fitted in tiles" in result.output
     assert isinstance(nfconv.load(tmp_path / "runs" / "truth"), TiledField)
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from files.inputs import note
 from models.checkpoint import load_checkpoint
 from models.device import full_float32
 from models.field import Field
@@ -19,17 +21,13 @@ from training.kept import tile_in_folder, train_in_folder
 from training.options import Options, resolve, resumed
 from training.precision import check_precision_early
 from training.processes import OneProcess
-from training.setup import make_trainer, rank_warning
-from training.source import Source, Tile, tiles_help
+from training.setup import make_trainer, rank_shortfall
+from training.source import Source, Tile, tiles_help, too_large
 from training.tiles import Mapper, fit_in_tiles
 from training.trainer import DivergedError, Trainer
 from training.validation import Validation, finished
 
 SAVE_SECONDS = 30.0
-
-
-class RanksError(ValueError):
-    """One field holds less of its ground truth than was asked for; the message says what helps."""
 
 
 def train(
@@ -44,49 +42,56 @@ def train(
     display: Display | None = None,
     checkpoint_steps: int = 0,
     save_seconds: float = SAVE_SECONDS,
-    strict: bool = False,
     processes: OneProcess | None = None,
     tile: Tile | None = None,
     mapper: Mapper | None = None,
     **asked: Any,
 ) -> Field:
-    """A field trained on ground truth, ready to answer: weights in float32, as a file stores them, PSNR at 1, 2, 4, ...
-    times the training kernel in `origin.psnr`. Raises ValueError, DivergedError and, in a folder, Interrupted; where it
-    is `strict`, RanksError instead of a warning that the field holds less than was asked for.
+    """A field trained on ground truth, or on a signal alone (a `Source`), ready to answer: weights in float32, as a
+    file stores them, PSNR at 1, 2, 4, ... times the training kernel in `origin.psnr`. Raises ValueError, DivergedError
+    and, in a folder, Interrupted.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
     continues, checkpoint_N.pth every `checkpoint_steps`, TensorBoard events, finally metrics.json and model_final.pth.
     Of several `processes` (`training.processes.joined`) the leading one alone keeps and measures anything.
-    With a `tile` (samples per axis), and where one field would hold too little, the folder gets tiles and their index
-    instead of these checkpoints; a signal alone, as a `Source`, is always cut into tiles. `mapper` shares them out.
+    With a `tile` (samples per axis), and where one field of a signal alone, or of a run with a folder, would hold too
+    little, there are tiles and their index instead of these checkpoints. `mapper` shares them out.
     """
     processes = processes or OneProcess()
     asked = {name: value for name, value in asked.items() if value is not None}
     if resume and folder is None:
         raise ValueError("resuming requires the folder of the run")
     keeping = RunFolder(folder, resume) if folder is not None and processes.leads else contextlib.nullcontext()
+    source = truth if isinstance(truth, Source) else Source.of_truth(truth)
     with full_float32(), keeping as run:
-        if isinstance(truth, Source) or tile is not None or (run and (run.path / INDEX).is_file()):
-            return train_tiles(run, source_of(truth), tile, asked, preset, device, display, mapper, processes)
+        cut = partial(train_tiles, run, source, asked, preset, device, display, mapper, processes)
+        if tile is not None or (run and (run.path / INDEX).is_file()):
+            return cut(tile)
         begun = resumable(Path(folder)) if folder is not None and resume else None
+        able = not (begun or preset or init) and (run or truth is source) and tiles_help(source, asked)
+        if isinstance(truth, Source):
+            if able and too_large(source):
+                return cut(None)
+            signal, truth = source.signal, source.truth()
         options, state = resume_state(begun, truth, asked) if begun else (resolve(asked, preset), None)
         processes.check(options)
-        with display or Display(shown=options.layers != "spline") as display:
+        display = display or Display(shown=options.layers != "spline")
+        with display:
             for text in options.without_effect(asked):
                 display.warn(text)
             trainer = make_trainer(truth, options, device, signal, processes)
-            if (too_few := rank_warning(trainer)) and strict:
-                raise RanksError(too_few)
-            if too_few and run and preset is None and not init and tiles_help(source_of(truth), asked):
-                display.warn(f"{too_few.partition(': use')[0]}: it is cut into tiles")
-                del trainer
-                return train_tiles(run, source_of(truth), None, asked, None, device, display, mapper, processes)
-            if mapper is not None:
-                raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers "
-                                 "and --scheduler out")  # fmt: skip
-            for warning in filter(None, (check_precision_early(trainer), too_few)):
-                display.warn(warning)
+        shortfall = rank_shortfall(trainer)
+        if shortfall and able:
+            note(f"{source.signal.name} is fitted in tiles: {shortfall.what}")
+            del trainer
+            return cut(None)
+        if mapper is not None:
+            raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers and "
+                             "--scheduler out")  # fmt: skip
+        for warning in filter(None, (check_precision_early(trainer), shortfall)):
+            display.warn(str(warning))
+        with display:
             begin(trainer, truth, init, state)
             if not processes.leads:
                 return followed(trainer)
@@ -96,8 +101,8 @@ def train(
 
 
 def train_tiles(
-    run: RunFolder | None, source: Source, tile: Tile | None, asked: Mapping[str, Any], preset: str | None,
-    device: str | torch.device, display: Display | None, mapper: Mapper | None, processes: OneProcess,
+    run: RunFolder | None, source: Source, asked: Mapping[str, Any], preset: str | None, device: str | torch.device,
+    display: Display | None, mapper: Mapper | None, processes: OneProcess, tile: Tile | None,
 ) -> Field:  # fmt: skip
     """A field in tiles, in the folder of its run where there is one."""
     if processes.count > 1:
@@ -130,11 +135,6 @@ def followed(trainer: Trainer) -> Field:
         for _ in trainer.steps():
             pass
     return finished(trainer.field, lambda field: {})
-
-
-def source_of(truth: GroundTruth | Source) -> Source:
-    """What tiles are made of."""
-    return truth if isinstance(truth, Source) else Source.of_truth(truth)
 
 
 def initialise(field: Field, init: Field) -> None:

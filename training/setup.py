@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -119,8 +119,19 @@ def make_config(
     return FieldConfig(options.field, truth.dim, truth.channels, truth.axes, truth.order, **shape)
 
 
-def rank_warning(trainer: Trainer) -> str | None:
-    """A sentence where the ranks of a separable field hold its truth to less than was asked for, with what helps."""
+@dataclass(frozen=True)
+class Shortfall:
+    """One field holds less than was asked for: `what` it holds, and what `helps`."""
+
+    what: str
+    helps: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: use {self.helps}"
+
+
+def rank_shortfall(trainer: Trainer) -> Shortfall | None:
+    """What the ranks of a separable field lack to hold its truth as well as was asked for; None where they do."""
     objective, config = trainer.objective, trainer.field.config
     if not isinstance(objective, ProjectionObjective):
         return None
@@ -139,10 +150,9 @@ def rank_warning(trainer: Trainer) -> str | None:
     elif max(axis.phases for axis in objective.targets.axes) > (trainer.options.knots or FINER_KNOTS):
         helps.insert(0, "a larger --knots")
     ranks_now = " x ".join(map(str, config.ranks))
-    return (
-        f"{ranks_now} functions of one coordinate hold the signal to about {objective.held:.1f} dB at the training "
-        f"kernel, not to {wanted:g}: use {' or '.join(helps)}"
-    )
+    what = (f"{ranks_now} functions of one coordinate hold the signal to about {objective.held:.1f} dB at the training "
+            f"kernel, not to {wanted:g}")  # fmt: skip
+    return Shortfall(what, " or ".join(helps))
 
 
 def widths_for(targets: LatticeTargets, width: int) -> tuple[int, ...]:
