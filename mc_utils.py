@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from files.folders import refuse_existing, writable_folder
+from files.inputs import warn
 from kernels.sparse import LARGEST_ORDER
 from modalities import kind_of, read_mask
 from modalities.measured import load_measured
@@ -59,8 +60,8 @@ def warn_of_coarse(signal: Signal, sizes: Sequence[float]) -> None:
     for axis, size in zip(signal.axes, sizes, strict=True):
         step = spacing(signal.shape[axis])
         if size < step < 2 and signal.function is None:
-            click.echo(f"warning: the samples are {step:.3g} apart, more than the half size {size:.3g}: between them "
-                       "a field cannot learn what such a kernel sees", err=True)  # fmt: skip
+            warn(f"the samples are {step:.3g} apart, more than the half size {size:.3g}: between them a field cannot "
+                 "learn what such a kernel sees")  # fmt: skip
             return
 
 

@@ -1,4 +1,4 @@
-"""What the programs share: one-sentence errors, options of kernels and loaders, progress.
+"""What the programs share: one-sentence errors, options of kernels and loaders.
 
 PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 """
@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kernels.library import parameters
 from modalities import CALLABLES, MODALITIES
@@ -104,18 +102,3 @@ def load_options(without: Sequence[str] = ()) -> Callable[[Command], Command]:
         return command
 
     return decorate
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar with a note (rate, loss, PSNR) and the time left; when it ends it leaves no trace."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        refresh_per_second=2,
-        transient=True,
-    )

@@ -12,7 +12,8 @@ from rich.console import Console
 from cluster.session import Cluster
 from evaluation.destination import Destination, print_report
 from evaluation.measuring import fit_error, measure, warn_of_fit
-from evaluation.references import Reference, warn
+from evaluation.references import Reference
+from files.inputs import note
 from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
@@ -22,7 +23,7 @@ from modalities.modality import Modality
 from models import Field
 from models.varying import CovarianceFilter, Filter
 from signals.masks import own_channels
-from utils import progress_bar
+from training.display import progress_bar
 
 LARGEST_OUTPUT = 1 << 31
 
@@ -53,7 +54,7 @@ def evaluate(
         stack.enter_context(target.writable())
         bar = stack.enter_context(progress_bar(Console(stderr=True)))
         task = bar.add_task("filtering", total=1.0, note="")
-        options |= {"progress": lambda share: bar.update(task, completed=share), "notify": warn}
+        options |= {"progress": lambda share: bar.update(task, completed=share), "notify": note}
         start = time.perf_counter()
         result = stack.enter_context(applied(chosen, field, shape, target.path, cluster, options))
         report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.references import Reference, warn
+from evaluation.references import Reference
+from files.inputs import note, warn
 from kernels.fit import fit_errors
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
@@ -67,8 +68,8 @@ def warn_of_fit(
     name = next((name for name in ("psnr", "snr") if name in fit), "")
     if (fit[name] < FIT_LIMITS[name]) if name else error > LARGE_ERROR:
         limit = f", which limits the result to {fit[name]:.0f} dB" if name else ""
-        warn(f"warning: the {report['diracs']} Diracs differ from the {kernel.name} that was asked for by {error:.0%} "
+        warn(f"the {report['diracs']} Diracs differ from the {kernel.name} that was asked for by {error:.0%} "
              f"(relative L2){limit}: ask for a kernel that is less thin for its length")  # fmt: skip
     # Diracs that miss a thin kernel are wider than it is, and not found thin themselves.
     if relative_width(chosen.kernels[0], field.config.order, field.origin.half_size) >= THINNEST:
-        warn_of_thin(field, kernel.target(field.config.dim, field.config.axes), warn)
+        warn_of_thin(field, kernel.target(field.config.dim, field.config.axes), note)

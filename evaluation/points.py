@@ -29,7 +29,7 @@ from models.varying import CHECKED_GAUSSIANS, CovarianceFilter, Filter
 from signals import Signal
 from signals.gaussians import gaussian_convolution
 from signals.masks import own_channels, quotient
-from utils import progress_bar
+from training.display import progress_bar
 
 
 def filter_places(

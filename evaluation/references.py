@@ -1,13 +1,12 @@
 """What results are measured against: the signal's exact convolution, a ground truth, or quadrature of a callable."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
+from files.inputs import note
 from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
@@ -19,8 +18,6 @@ from signals import Signal
 from signals.exact import target_convolution
 from signals.masks import own_channels, quotient
 from signals.quadrature import convolved_somewhere
-
-warn = partial(click.echo, err=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,5 +99,5 @@ def callable_reference(
     axes = field.config.axes
     asked = kernel.target(field.config.dim, axes) if isinstance(kernel, Kernel) else chosen.kernels[0]
     truth, rows, own = convolved_somewhere(signal, asked, axes, field.origin.boundary)
-    warn(f"measured against quadrature of {signal.name} itself at {len(rows)} points, itself good to {own:.0f} dB")
+    note(f"measured against quadrature of {signal.name} itself at {len(rows)} points, itself good to {own:.0f} dB")
     return Reference(signal.core, truth, rows)

@@ -40,3 +40,8 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning on the terminal: what of a file was ignored, repaired or guessed."""
     print(f"warning: {text}", file=sys.stderr)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from files import ArchiveError, load_torch, save_torch
+from files.inputs import first_line
 from models import build_field
 from models.config import FieldConfig, Origin
 from models.field import Field
@@ -46,8 +47,7 @@ def load_checkpoint(path: str | Path) -> tuple[Field, dict[str, Any]]:
         field = restored(shape_of, parse_origin(content["origin"], shape_of), state)
         return field, dict(content["training"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ArchiveError(f"{path} is damaged: {reason}; use another checkpoint") from None
+        raise ArchiveError(f"{path} is damaged: {first_line(error)}; use another checkpoint") from None
 
 
 def restored(config: FieldConfig, origin: Origin, state: Mapping[str, Tensor]) -> Field:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from files import ArchiveError, atomic_write
+from files.inputs import first_line
 from kernels import SparseKernel
 from kernels.library import Kernel
 from models.checkpoint import load_checkpoint, origin_entries, parse_origin
@@ -229,5 +230,4 @@ def load_tiled(path: Path) -> TiledField:
             raise ValueError("its tiles are not those of its signal")
         return TiledField(config, origin, levels, path.parent)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ArchiveError(f"{path} is damaged: {reason}; train the field again") from None
+        raise ArchiveError(f"{path} is damaged: {first_line(error)}; train the field again") from None

@@ -40,7 +40,7 @@ def pack(values: np.ndarray, mask: np.ndarray | None, name: str) -> tuple[np.nda
     weights = (~np.isnan(values).any(axis=-1)).astype(np.float64)
     weights = weights if mask is None else weights * mask
     if not weights.any():
-        raise ValueError(f"{name} has no known sample")
+        raise ValueError(f"{name} has no known sample: all are NaN, no-data or masked; use another file or mask")
     filled = np.where(weights[..., None] > 0, values, 0.0)
     seen = filled[weights > 0]
     # The mean of equal numbers differs from them by rounding.

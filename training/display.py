@@ -13,6 +13,13 @@ from training.trainer import Trainer
 SHOW_STEPS = 10
 
 
+def progress_bar(console: Console, shown: bool = True) -> Progress:
+    """A bar with a note (rate, loss, PSNR) and the time left; when it ends it leaves no trace."""
+    about, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+    columns = (SpinnerColumn(), about, BarColumn(), note, TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, refresh_per_second=2, transient=True, disable=not shown)
+
+
 class Display:
     """A bar on standard error with rate, residual, PSNR and the time left, gone when the run ends.
 
@@ -22,10 +29,7 @@ class Display:
     def __init__(self, shown: bool = True) -> None:
         self.shown = shown
         self.console = Console(stderr=True)
-        about, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
-        columns = (SpinnerColumn(), about, BarColumn(), note, TimeElapsedColumn(), TimeRemainingColumn())
-        hidden = not (shown and (self.console.is_terminal or self.console.is_jupyter))
-        self.bar = Progress(*columns, console=self.console, refresh_per_second=2, transient=True, disable=hidden)
+        self.bar = progress_bar(self.console, shown and (self.console.is_terminal or self.console.is_jupyter))
         self.task = self.bar.add_task("preparing", total=None, note="")
         self.quality = ""
 

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from models.checkpoint import save_checkpoint
+from models.config import Origin
 from models.field import Field
 from models.tiled import INDEX
 from signals.ground_truth import GroundTruth
 from training.display import Display
 from training.folder import RunFolder
 from training.interrupt import Interrupted
+from training.options import Options
 from training.plan import plan_tiles
 from training.record import Record, half_size_label, write_errors_raised_once
 from training.source import Source, Tile
@@ -40,14 +42,21 @@ def tile_in_folder(
         "options.json", options.to_dict() | {"ground_truth": source.signal.name, "tile": plan.levels[0].tiling.tile}
     )
     field, tiles = fit_tiles(plan, source, display, mapper)
-    quality = {half_size_label(plan.origin.half_size, factor): psnr for factor, psnr in field.origin.psnr.items()}
+    write_metrics(run, field.origin, options, steps=0, seconds=0.0, preparation=time.monotonic() - start,
+                  parameters=sum(t["parameters"] for t in tiles), bytes=sum(t["bytes"] for t in tiles),
+                  tiles=len(tiles), levels=len(plan.levels))  # fmt: skip
+    return field
+
+
+def write_metrics(run: RunFolder, origin: Origin, options: Options, **numbers: float) -> dict[str, float]:
+    """metrics.json of a run that has ended; PSNR in dB by half size."""
+    quality = {half_size_label(origin.half_size, factor): psnr for factor, psnr in origin.psnr.items()}
+    rounded = {name: round(value, 1) for name, value in numbers.items()}
     run.write_json("metrics.json", {
-        "psnr": {size: round(value, 2) for size, value in quality.items()}, "steps": 0, "seconds": 0.0,
-        "preparation": round(time.monotonic() - start, 1), "parameters": sum(t["parameters"] for t in tiles),
-        "bytes": sum(t["bytes"] for t in tiles), "tiles": len(tiles), "levels": len(plan.levels),
+        "psnr": {size: round(value, 2) for size, value in quality.items()}, **rounded,
         "threads": torch.get_num_threads(), "torch": torch.__version__, "options": options.to_dict(),
     })  # fmt: skip
-    return field
+    return quality
 
 
 def train_in_folder(
@@ -69,13 +78,16 @@ def train_in_folder(
             raise DivergedError(f"{error}; {kept}") from None
         field = finished(trainer.field, lambda field: record.validate(trainer.step, field, last=True))
         save_checkpoint(run.final, field)
-        quality = {half_size_label(truth.half_size, factor): psnr for factor, psnr in field.origin.psnr.items()}
-        run.write_json("metrics.json", {
-            "psnr": {size: round(value, 2) for size, value in quality.items()}, "steps": trainer.step,
-            "seconds": round(trainer.elapsed, 1), "preparation": round(trainer.prepared, 1), "parameters": parameters,
-            "bytes": run.final.stat().st_size, "threads": torch.get_num_threads(),
-            "torch": torch.__version__, "options": trainer.options.to_dict(),
-        })  # fmt: skip
+        quality = write_metrics(
+            run,
+            field.origin,
+            trainer.options,
+            steps=trainer.step,
+            seconds=trainer.elapsed,
+            preparation=trainer.prepared,
+            parameters=parameters,
+            bytes=run.final.stat().st_size,
+        )
         record.close(trainer.options, quality)
     return field
 

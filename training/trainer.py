@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from files.inputs import first_line
 from models.field import Field
 from training.interrupt import Interrupt
 from training.objective import Loss, Objective
@@ -127,5 +128,6 @@ class Trainer:
                 optimiser.load_state_dict(stored)
             self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"current.pth is not the state of this run ({reason}): start a new one") from None
+            raise ValueError(
+                f"current.pth is not the state of this run ({first_line(error)}): start a new one"
+            ) from None
