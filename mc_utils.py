@@ -14,6 +14,7 @@ from files.folders import refuse_existing, writable_folder
 from files.inputs import warn
 from kernels.sparse import LARGEST_ORDER
 from modalities import kind_of, read_mask
+from modalities.figures import Comparison
 from modalities.measured import load_measured
 from modalities.modality import Modality
 from signals import GroundTruth, Signal, make_ground_truth, spacing
@@ -80,7 +81,7 @@ def save_preview(file: Path, kind: Modality, signal: Signal, truth: GroundTruth)
     """Draw a signal beside its ground truth."""
     file.parent.mkdir(parents=True, exist_ok=True)
     before, after = (quotient(values, signal.metadata.known) for values in (signal.core, truth.core))
-    kind.save_figure(before, after, None, file, signal.metadata, ("signal", "ground truth"))
+    kind.save_figure(Comparison(before, after, captions=("signal", "ground truth")), file, signal.metadata)
     click.echo(f"{file}: the signal and its ground truth")
 
 

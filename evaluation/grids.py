@@ -18,6 +18,7 @@ from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
+from modalities.figures import Comparison
 from modalities.formats.grids import write_values
 from modalities.modality import Modality
 from models import Field
@@ -112,5 +113,5 @@ def write_comparison(
     if target.alone:
         return []
     truth = None if reference.rows is not None else reference.asked
-    kind, file = find(field.origin.modality), target.path / "comparison.png"
-    return kind.save_figure(reference.before, result, truth, file, field.origin.metadata, signed=signed)
+    shown = Comparison(reference.before, result, truth, signed=signed)
+    return find(field.origin.modality).save_figure(shown, target.path / "comparison.png", field.origin.metadata)

@@ -11,7 +11,7 @@ import numpy as np
 from files.folders import refuse_existing
 from files.results import ARRAYS, write_array, write_tiff, write_zarr
 from files.stored import Array, Stored, has_nan
-from modalities.figures import CAPTIONS, Comparison, Figure, write_figure
+from modalities.figures import Comparison, Figure, write_figure
 from signals import Signal
 from signals.masks import masked, pack
 from signals.metadata import Metadata
@@ -122,20 +122,8 @@ class Modality:
         """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`."""
         raise NotImplementedError
 
-    def figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> Figure:
-        """A matplotlib Figure of signal and result (titled `captions`) and, where given, truth and error."""
-        return self.draw(Comparison(before, after, truth, captions, signed), metadata)
-
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
-        """What `figure` returns."""
+        """A matplotlib Figure of signal and result and, where it is known, truth and error."""
         raise NotImplementedError
 
     def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
@@ -162,19 +150,9 @@ class Modality:
         stored = {option.name: getattr(metadata, option.name, None) for option in self.options}
         return self.load(path, reach, **{name: value for name, value in stored.items() if value is not None})
 
-    def save_figure(
-        self,
-        before: np.ndarray,
-        after: np.ndarray,
-        truth: np.ndarray | None,
-        path: Path,
-        metadata: Metadata,
-        captions: tuple[str, str] = CAPTIONS,
-        signed: bool | None = None,
-    ) -> list[Path]:
-        """Write `figure` to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
-        shown = Comparison(before, after, truth, captions, signed)
-        return [write_figure(self.draw(shown, metadata), path), *self.write_beside(Path(path), shown, metadata)]
+    def save_figure(self, shown: Comparison, path: Path, metadata: Metadata) -> list[Path]:
+        """Draw to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
+        return [write_figure(self.draw(shown, metadata), path), *self.write_beside(path, shown, metadata)]
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
         """The signal with weights in [0, 1] for its samples, laid out as those of an array are; raises ValueError."""

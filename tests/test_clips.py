@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from modalities import find
+from modalities.figures import Comparison
 from modalities.formats.decoding import rate_of
 from modalities.video import VideoMetadata
 
@@ -240,7 +241,7 @@ def test_written_clips_state_colours_and_pixels(tmp_path, primaries, curve, matr
     signal = VIDEO.load(path)
     assert signal.metadata.colour == (primaries, curve, matrix)
     VIDEO.save(signal.values, tmp_path, signal.metadata)
-    VIDEO.save_figure(signal.values, signal.values, None, tmp_path / "both.png", signal.metadata)
+    VIDEO.save_figure(Comparison(signal.values, signal.values), tmp_path / "both.png", signal.metadata)
     for name in ("output.mp4", "both.mp4"):
         with av.open(str(tmp_path / name)) as container:
             stream = container.streams.best("video")

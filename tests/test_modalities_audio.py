@@ -9,6 +9,7 @@ from scipy.io import wavfile
 
 from modalities import find
 from modalities.audio import LARGEST_RATE, AudioMetadata, joined, spectrogram
+from modalities.figures import Comparison
 from modalities.windows import Windows
 
 AUDIO = find("audio")
@@ -122,7 +123,7 @@ def test_every_spectrogram_has_its_own_range():
     assert power.max() == pytest.approx(10 * np.log10(0.5), abs=0.1)
     assert frequencies[power.max(axis=1).argmax()] == pytest.approx(1000, abs=rate / 256)
     signal = AUDIO.from_array(tone, sample_rate=rate, window=0)
-    figure = AUDIO.figure(signal.core, 0.001 * signal.core, None, signal.metadata)
+    figure = AUDIO.draw(Comparison(signal.core, 0.001 * signal.core, None), signal.metadata)
     meshes = [axes.collections[0] for axes in figure.axes if axes.collections and axes.get_ylabel() == "kHz"]
     loud, quiet = (mesh.get_clim() for mesh in meshes)
     assert np.subtract(loud, quiet) == pytest.approx([60, 60])

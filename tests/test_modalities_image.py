@@ -8,6 +8,7 @@ from PIL import Image
 
 from modalities import find
 from modalities.display import is_signed, picture, signed_size
+from modalities.figures import Comparison
 from modalities.image import ImageMetadata
 from signals.masks import divided
 
@@ -160,7 +161,7 @@ def test_whether_values_are_signed_may_be_said(tmp_path, signed, corner):
 
 def test_result_and_truth_are_shown_on_one_scale():
     truth = np.random.default_rng(0).standard_normal((12, 9, 1))
-    figure = IMAGE.figure(np.abs(truth), 0.5 * truth, truth, ImageMetadata())
+    figure = IMAGE.draw(Comparison(np.abs(truth), 0.5 * truth, truth), ImageMetadata())
     shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
     assert shown[0].ndim == 2  # the signal itself is not signed
     np.testing.assert_array_equal(shown[1], picture(0.5 * truth, size=signed_size(truth)))

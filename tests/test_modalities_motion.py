@@ -8,6 +8,7 @@ from bvh_cases import HEAD, bvh
 from scipy.spatial.transform import Rotation
 
 from modalities import figure_pixels, find
+from modalities.figures import Comparison
 from modalities.formats.bvh import parse_skeleton, read_bvh
 from modalities.rotations import angle_errors, decode, encode, parts_of
 
@@ -131,7 +132,7 @@ def test_arrays_are_motions():
 def test_names_are_drawn_as_they_are(name):
     signal = MOTION.from_array(np.eye(4, 1), hierarchy=HEAD.format(channels="1 Xrotation"), frame_time=0.1)
     metadata = replace(signal.metadata, hierarchy=signal.metadata.hierarchy.replace("ROOT A", f"ROOT {name}"))
-    figure = MOTION.figure(signal.core, signal.core, None, metadata)
+    figure = MOTION.draw(Comparison(signal.core, signal.core, None), metadata)
     assert figure_pixels(figure).std() > 5
     shown = "".join(letter if letter.isprintable() else "?" for letter in f"{name} Xrotation")[:60]
     assert figure.axes[0].get_title() == shown
@@ -142,7 +143,7 @@ def test_angles_of_the_result_follow_the_truth():
     angles = np.linspace(0, 700, 50)[:, None] * [1.0, 0.0, 0.0] + [0.0, 89.0, 5.0]
     hierarchy = HEAD.format(channels="3 Zrotation Yrotation Xrotation")
     signal = MOTION.from_array(angles, hierarchy=hierarchy, frame_time=0.1)
-    figure = MOTION.figure(signal.core * 0.9, signal.core, signal.core, signal.metadata)
+    figure = MOTION.draw(Comparison(signal.core * 0.9, signal.core, signal.core), signal.metadata)
     error = figure.axes[1].lines[0].get_ydata()
     np.testing.assert_allclose(error, 0, atol=1e-9)
 

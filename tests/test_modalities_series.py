@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from modalities import find, for_path
+from modalities.figures import Comparison
 from modalities.formats.tables import Table, read_table, write_table
 from modalities.series import SeriesMetadata, evenly
 
@@ -94,7 +95,7 @@ def test_one_row_is_a_signal(tmp_path):
     assert (signal.metadata.start, signal.metadata.step, signal.metadata.columns) == (5.0, 1.0, ())
     SERIES.save(signal.values, tmp_path, signal.metadata)
     assert (tmp_path / "output.csv").read_text() == "5,1\n"
-    figure = SERIES.figure(signal.core, signal.core, None, signal.metadata)
+    figure = SERIES.draw(Comparison(signal.core, signal.core, None), signal.metadata)
     assert (figure.axes[0].get_title(), figure.axes[0].get_xlabel()) == ("column 1", "time")
 
 
@@ -132,14 +133,14 @@ def test_names_of_columns_may_hold_anything(tmp_path):
     latin = "t;\u00b5\n0;1\n1;2\n".encode("latin-1")
     assert load_text(tmp_path, latin).metadata.columns == ("t", "\u00b5")
     assert load_text(tmp_path, ",x\n0,1\n1,2\n", "unnamed.csv").metadata.columns == ("", "x")
-    figure = SERIES.figure(signal.core, signal.core, None, signal.metadata)
+    figure = SERIES.draw(Comparison(signal.core, signal.core, None), signal.metadata)
     assert [axes.get_title() for axes in figure.axes] == list(columns[1:])
     assert figure.axes[-1].get_xlabel() == columns[0]
 
 
 def test_differences_are_drawn_on_a_scale_of_their_own():
     signal = SERIES.from_array(np.array([[1000.0], [1001.0], [1003.0]]))
-    figure = SERIES.figure(signal.core, 0.01 * signal.core, 0.01 * signal.core, signal.metadata, signed=True)
+    figure = SERIES.draw(Comparison(signal.core, 0.01 * signal.core, 0.01 * signal.core, signed=True), signal.metadata)
     left, error, right = figure.axes
     size = signal.metadata.scale[0]
     np.testing.assert_allclose(right.lines[0].get_ydata(), [1000, 1001, 1003])

@@ -12,6 +12,7 @@ from cases import Case, make_case
 from matplotlib.text import Text
 
 from modalities import CALLABLES, CAPTIONS, MODALITIES, figure_pixels, find, for_path
+from modalities.figures import Comparison
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,7 +106,7 @@ def test_metrics_know_equal_from_worse(case):
 def test_figure_is_a_picture_that_says_what_it_shows(case, captions, with_truth, tmp_path):
     signal = case.modality.load(case.path, **case.options)
     shown = (signal.core, 0.9 * signal.core, signal.core if with_truth else None)
-    figure = case.modality.figure(*shown, signal.metadata, captions)
+    figure = case.modality.draw(Comparison(*shown, captions), signal.metadata)
     texts = [text.get_text() for text in figure.findobj(Text)]
     known = {"signal", "ground truth", "filtered by the field", "prediction"}
     assert {words for words in known if any(text.startswith(words) for text in texts)} == set(captions)
@@ -113,7 +114,7 @@ def test_figure_is_a_picture_that_says_what_it_shows(case, captions, with_truth,
     pixels = figure_pixels(figure)
     assert pixels.dtype == np.uint8
     assert pixels.std() > 5
-    files = case.modality.save_figure(*shown, tmp_path / "comparison.png", signal.metadata, captions)
+    files = case.modality.save_figure(Comparison(*shown, captions), tmp_path / "comparison.png", signal.metadata)
     assert [file.suffix for file in files] == list(case.modality.figure_suffixes)
     np.testing.assert_array_equal(cv2.imread(str(files[0]))[..., ::-1], pixels)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from modalities import find
+from modalities.figures import Comparison
 from modalities.formats.clips import scaled_to, write_clip
 from modalities.video import VideoMetadata
 
@@ -180,7 +181,7 @@ def test_signed_video_does_not_flicker(tmp_path):
 
 def test_comparison_has_a_clip_beside_it(tmp_path):
     values = np.moveaxis(moving(4, 10, 12), 0, 2).astype(np.float32) / 255
-    VIDEO.save_figure(values, values[:, :, :3], None, tmp_path / "comparison.png", VideoMetadata(8.0, 4))
+    VIDEO.save_figure(Comparison(values, values[:, :, :3]), tmp_path / "comparison.png", VideoMetadata(8.0, 4))
     assert facts(tmp_path / "comparison.mp4") == (3, 10, 24, 6.0)
 
 

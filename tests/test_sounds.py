@@ -9,6 +9,7 @@ import soundfile
 
 from modalities import find, for_path
 from modalities.audio import AudioMetadata, joined
+from modalities.figures import Comparison
 from modalities.formats.sounds import read_sound
 
 AUDIO = find("audio")
@@ -258,4 +259,4 @@ def test_silence_and_constants_are_measured_without_alarm(level):
     assert (same["snr"], same["psnr"]) == (300, 300)
     near = AUDIO.metrics(signal.core + np.float32(2**-10), signal.core, signal.metadata)
     assert near["snr"] == near["psnr"] == pytest.approx(20 * np.log10(1024))
-    AUDIO.figure(signal.core, signal.core, signal.core, signal.metadata)
+    AUDIO.draw(Comparison(signal.core, signal.core, signal.core), signal.metadata)

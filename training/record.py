@@ -11,7 +11,7 @@ import numpy as np
 
 from kernels.figure import kernel_picture
 from modalities import CAPTIONS, MODALITIES, Modality
-from modalities.figures import figure_pixels
+from modalities.figures import Comparison, figure_pixels
 from models.field import Field
 from signals.ground_truth import GroundTruth
 from signals.masks import quotient
@@ -77,12 +77,11 @@ class Record:
 
     def _draw(self, modality: Modality, prediction: np.ndarray, truth: np.ndarray, step: int) -> None:
         """A picture, or the reason why there is none and will be none: no drawing ends a run."""
-        captions = ("ground truth", CAPTIONS[1])
         try:
             known = self.truth.metadata.known
             truth, prediction = quotient(truth, known), quotient(prediction, known)
-            figure = modality.figure(truth, prediction, truth, self.truth.metadata, captions)
-            pixels = figure_pixels(figure)
+            shown = Comparison(truth, prediction, truth, ("ground truth", CAPTIONS[1]))
+            pixels = figure_pixels(modality.draw(shown, self.truth.metadata))
         except ValueError as error:
             self.modality = None
             self.writer.add_text("no picture", str(error), step)
