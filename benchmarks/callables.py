@@ -16,8 +16,7 @@ from modalities import CALLABLES
 from models.exact import ExactField
 from models.filtering import grid_points
 from signals import Signal
-from signals.callables import Continuous, Request
-from signals.callables import Settings as Sampled
+from signals.callables import Continuous, SamplingRequest, SamplingSettings
 from signals.exact import kernel_convolution
 from signals.measures import psnr
 from signals.monte_carlo import monte_carlo, within
@@ -118,7 +117,7 @@ def sampled_truth(
     signal: Signal, size: float, margin: float, accuracy: float, settings: Settings
 ) -> Callable[[], nfconv.GroundTruth]:
     """A task: samples of the callable and their convolution with the training kernel."""
-    asked = replace(signal.function, settings=Sampled((0,), accuracy, settings.choose(EVALUATIONS, 2000)))
+    asked = replace(signal.function, settings=SamplingSettings((0,), accuracy, settings.choose(EVALUATIONS, 2000)))
     return partial(nfconv.make_ground_truth, replace(signal, function=asked), 1, size, margin)
 
 
@@ -153,7 +152,12 @@ def averages(f: Continuous, points: np.ndarray, truth: np.ndarray, settings: Set
 
 
 def compare(
-    signal: Signal, points: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], truth: np.ndarray, settings: Settings
+    signal: Signal,
+    points: np.ndarray,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    truth: np.ndarray,
+    settings: Settings,
 ) -> tuple[list[list[Any]], list[list[Any]]]:
     """Rows of fields against averages to the same accuracy, and of all that samples once."""
     f, kernel = signal.function, minimal_kernel(1, WIDE, 2)
@@ -188,8 +192,8 @@ def filtered_samples(
         decibels = psnr(result.reshape(-1, f.channels)[rows], truth)
         found.append([name, f"{math.prod(shape):,}", sampling, each, f"{decibels:.1f}"])
     for accuracy in ACCURACIES:
-        request = Request((0, 1), 1, (WIDE, WIDE), 0.0, RULES[0])
-        few, sampling = cost_of(partial(sample, replace(f, settings=Sampled(accuracy=accuracy)), request))
+        request = SamplingRequest((0, 1), 1, (WIDE, WIDE), 0.0, RULES[0])
+        few, sampling = cost_of(partial(sample, replace(f, settings=SamplingSettings(accuracy=accuracy)), request))
         exact, building = cost_of(partial(ExactField, few.signal, 1, WIDE, RULES[0]))
         result, each = cost_of(partial(exact.filter, kernel, shape, precision="64"))
         cost = Cost(sampling.wall + building.wall, sampling.cpu + building.cpu)

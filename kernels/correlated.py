@@ -38,7 +38,7 @@ CORRELATIONS = (0.885, 0.97, 0.99)
 
 
 @dataclass(frozen=True)
-class Level:
+class GaussianLevel:
     """Common kernels of one fineness: knots, their reach in standard deviations and how much they crowd at 0; and for
     each of CORRELATIONS the functions B and the PSNR in dB they reach on photographs."""
 
@@ -50,9 +50,9 @@ class Level:
 
 
 LEVELS = (
-    Level(15, 3.6, 1.5, (8, 10, 10), (76.0, 68.0, 62.0)),
-    Level(25, 4.0, 1.2, (10, 12, 12), (90.0, 80.0, 70.0)),
-    Level(37, 4.5, 1.5, (14, 18, 18), (104.0, 93.0, 79.0)),
+    GaussianLevel(15, 3.6, 1.5, (8, 10, 10), (76.0, 68.0, 62.0)),
+    GaussianLevel(25, 4.0, 1.2, (10, 12, 12), (90.0, 80.0, 70.0)),
+    GaussianLevel(37, 4.5, 1.5, (14, 18, 18), (104.0, 93.0, 79.0)),
 )
 
 

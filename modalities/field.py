@@ -19,7 +19,7 @@ from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import LoadOption, Modality
 from modalities.sdf import has_surface
 from signals import Signal
-from signals.callables import FieldMetadata, Settings, parse_sizes
+from signals.callables import FieldMetadata, SamplingSettings, parse_sizes
 from signals.measures import mse, peak, psnr, snr
 from signals.metadata import Metadata, metadata_of
 from signals.probing import continuous
@@ -59,7 +59,7 @@ class Continuum(Modality):
         if not 1000 <= evaluations <= 1 << 32:
             raise ValueError(f"--evaluations must be a whole number from 1000 to {1 << 32}, not {evaluations}")
         found = continuous(f, coordinates, domain, dim, name)
-        settings = Settings(parse_sizes(resolution, found.dim), accuracy, evaluations)
+        settings = SamplingSettings(parse_sizes(resolution, found.dim), accuracy, evaluations)
         found = replace(found, settings=settings)
         shape = tuple(n or PREVIEW[found.dim] for n in settings.resolution)
         bounds = tuple(found.domain.ravel().tolist())

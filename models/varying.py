@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 
 from files.results import room_if_large
 from kernels import SparseKernel
-from kernels.correlated import LEVELS, Level, choose_level
+from kernels.correlated import LEVELS, GaussianLevel, choose_level
 from kernels.library import Kernel, gaussian, is_signed
 from models.covariance import Covariances
 from models.exact import exact_at
@@ -146,7 +146,7 @@ class CovarianceFilter:
         return Covariances.of(torch.as_tensor(self.covariances.reshape(-1, dim, dim)))
 
     @cached_property
-    def level(self) -> Level:
+    def level(self) -> GaussianLevel:
         """The common kernels that are used."""
         return LEVELS[choose_level(self._all.largest, self.accuracy)[0]]
 

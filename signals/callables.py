@@ -21,7 +21,7 @@ LARGEST_CALLABLE_DIM = 4
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplingSettings:
     """`resolution`: samples per axis (0: by itself); the `accuracy` (estimated dB) and the number of `evaluations`
     that end sampling."""
 
@@ -33,7 +33,7 @@ class Settings:
 @dataclass(frozen=True)
 class FieldMetadata(Metadata, modality="field", axis_names=""):
     """How a callable was asked: the letters of its `coordinates`, the bounds of its `domain` (low, high of each in
-    turn) and its `Settings`; once sampled, how often it was and what accuracy (dB) was estimated."""
+    turn) and its `SamplingSettings`; once sampled, how often it was and what accuracy (dB) was estimated."""
 
     coordinates: str
     domain: tuple[float, ...]
@@ -85,7 +85,7 @@ class Continuous:
     domain: np.ndarray
     name: str = "callable"
     dialect: str = "numpy"
-    settings: Settings = Settings()  # frozen
+    settings: SamplingSettings = SamplingSettings()  # frozen
 
     @property
     def dim(self) -> int:
@@ -160,7 +160,7 @@ def parse_sizes(resolution: int | Sequence[int] | str | None, dim: int) -> tuple
 
 
 @dataclass(frozen=True)
-class Request:
+class SamplingRequest:
     """The convolution that samples must serve: its kernel, the margin beyond the box, the boundary rules; and when
     sampling stops (dB, evaluations)."""
 
@@ -169,4 +169,4 @@ class Request:
     half_size: tuple[float, ...]
     margin: float
     boundary: str
-    settings: Settings = Settings()  # frozen
+    settings: SamplingSettings = SamplingSettings()  # frozen

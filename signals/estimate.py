@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from kernels.minimal import bspline, knot_spacing
-from signals.callables import Continuous, Request
+from signals.callables import Continuous, SamplingRequest
 from signals.measures import decibels, peak
 from signals.monte_carlo import within
 from signals.quadrature import cuts
@@ -38,11 +38,11 @@ class Checks:
     """Outputs [MOST, d], evenly spread at random, at which a callable's samples are measured for a request."""
 
     f: Continuous
-    request: Request
+    request: SamplingRequest
     points: np.ndarray
 
     @classmethod
-    def of(cls, f: Continuous, request: Request) -> "Checks":
+    def of(cls, f: Continuous, request: SamplingRequest) -> "Checks":
         """The same outputs in every run."""
         return cls(f, request, 2 * qmc.Sobol(f.dim, rng=np.random.default_rng(0)).random(MOST) - 1)
 
@@ -119,7 +119,7 @@ def panels(edges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(nodes), np.concatenate(weights)
 
 
-def convolved_at(signal: Signal, request: Request, points: np.ndarray) -> np.ndarray:
+def convolved_at(signal: Signal, request: SamplingRequest, points: np.ndarray) -> np.ndarray:
     """The convolution of the multilinear signal with the minimal kernel at points [P, d] -> [P, c]."""
     sizes = dict(zip(request.axes, request.half_size, strict=True))
     pads = [math.ceil(sizes[a] / spacing(n)) + 2 if a in sizes else 0 for a, n in enumerate(signal.shape)]

@@ -18,7 +18,7 @@ from files.inputs import note, warn
 from kernels import SparseKernel, minimal_kernel
 from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_DIM, checked_axes, checked_order
-from signals.callables import Request
+from signals.callables import SamplingRequest
 from signals.exact import minimal_convolution
 from signals.metadata import Metadata, metadata_entries, parse_metadata
 from signals.monte_carlo import BACKENDS, array_module, monte_carlo_convolution
@@ -178,7 +178,7 @@ def check_half_size(half_size: Sequence[float], axes: Sequence[int]) -> None:
         )
 
 
-def sampled(signal: Signal, request: Request) -> Signal:
+def sampled(signal: Signal, request: SamplingRequest) -> Signal:
     """The samples of a callable that a request requires, with what that took in the metadata; says so, and warns where
     the accuracy is not met."""
     found = sample(signal.function, request)
@@ -233,7 +233,7 @@ def make_ground_truth(
     if not 0 <= margin <= LARGEST_MARGIN:
         raise ValueError(f"the margin must lie in 0..{LARGEST_MARGIN:g} domain units, not {margin:g}")
     if signal.function is not None:
-        request = Request(signal.axes, order, sizes, margin, boundary)
+        request = SamplingRequest(signal.axes, order, sizes, margin, boundary)
         signal = sampled(signal, request) if method == "exact" else replace(
             storing_grid(signal.function, request), modality=signal.modality, name=signal.name, metadata=signal.metadata
         )  # fmt: skip

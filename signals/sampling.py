@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signals.callables import Continuous, Request, Settings
+from signals.callables import Continuous, SamplingRequest, SamplingSettings
 from signals.estimate import Checks, Lines, evaluations
 from signals.metadata import LARGEST_SAMPLES
 from signals.signal import Signal, boundary_rules, coordinates, spacing
 
-ACCURACY, EVALUATIONS = Settings.accuracy, Settings.evaluations
+ACCURACY, EVALUATIONS = SamplingSettings.accuracy, SamplingSettings.evaluations
 # Samples of axes that are not filtered, where nobody says how many: nothing tells how many they require.
 UNFILTERED = 17
 # The first samples are this many half sizes apart.
@@ -49,7 +49,7 @@ class Sampling:
     met: bool
 
 
-def storing_grid(f: Continuous, request: Request) -> Signal:
+def storing_grid(f: Continuous, request: SamplingRequest) -> Signal:
     """f at four samples per half size, enough to store results of Monte Carlo at, or at the resolution asked for."""
     asked = f.settings.resolution
     sizes = dict(zip(request.axes, request.half_size, strict=True))
@@ -58,7 +58,7 @@ def storing_grid(f: Continuous, request: Request) -> Signal:
     return Signal(on_grid(f, shape), request.axes, function=f)
 
 
-def sample(f: Continuous, request: Request, notify: Callable[[str], None] | None = None) -> Sampling:
+def sample(f: Continuous, request: SamplingRequest, notify: Callable[[str], None] | None = None) -> Sampling:
     """Samples of f for a request; `notify` receives one sentence for every grid. Raises ValueError."""
     request = replace(request, settings=f.settings)
     rules = boundary_rules(request.boundary, request.axes, f.dim)
@@ -87,7 +87,7 @@ def sample(f: Continuous, request: Request, notify: Callable[[str], None] | None
 
 
 def _asking(
-    f: Continuous, request: Request, rules: Sequence[str], checks: Checks, shape: Sequence[int]
+    f: Continuous, request: SamplingRequest, rules: Sequence[str], checks: Checks, shape: Sequence[int]
 ) -> tuple[list[int], list[Lines], int]:
     """Samples beyond either end, checks, and how often f is asked for a grid of `shape` and its checks."""
     halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
@@ -99,7 +99,7 @@ def _asking(
 class _Grids:
     """The shapes to try: coarse to fine until sampling stops, or the one that is asked for."""
 
-    def __init__(self, f: Continuous, request: Request) -> None:
+    def __init__(self, f: Continuous, request: SamplingRequest) -> None:
         self.request = request
         asked = request.settings.resolution
         self.asked = [n or UNFILTERED if axis not in request.axes else n
@@ -158,7 +158,7 @@ class _Grids:
         return min(max(needed, SMALLEST_GROWTH), growth)
 
 
-def _halo(request: Request, rule: str, axis: int, count: int) -> int:
+def _halo(request: SamplingRequest, rule: str, axis: int, count: int) -> int:
     """Samples beyond [-1, 1] that f is asked for itself: all that margin and kernel reach where the rule says so."""
     if axis not in request.axes or rule != "extend":
         return 0
@@ -172,7 +172,7 @@ def _unique(count: int, halo: int, rule: str) -> int:
 
 
 def _sampled(
-    f: Continuous, request: Request, rules: Sequence[str], shape: Sequence[int], halo: Sequence[int]
+    f: Continuous, request: SamplingRequest, rules: Sequence[str], shape: Sequence[int], halo: Sequence[int]
 ) -> Signal:
     """The corrected samples on one grid, `halo` more per side."""
     lines = []
@@ -204,7 +204,7 @@ def on_grid(f: Continuous, shape: Sequence[int]) -> np.ndarray:
     return _asked(f, [coordinates(n) for n in shape])
 
 
-def refined(signal: Signal, request: Request) -> Signal:
+def refined(signal: Signal, request: SamplingRequest) -> Signal:
     """The same function, read multilinearly between samples, on a grid with FINE samples per half size: results of a
     convolution are stored where the callable is not asked again."""
     values, halo = np.asarray(signal.values), list(signal.halo)

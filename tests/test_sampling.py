@@ -15,7 +15,7 @@ from kernels.minimal import bspline
 from modalities import CALLABLES
 from nfconv import fit, gaussian
 from signals import make_ground_truth
-from signals.callables import Request, Settings
+from signals.callables import SamplingRequest, SamplingSettings
 from signals.estimate import hat_integrals
 from signals.ground_truth import GroundTruth
 from signals.measures import peak
@@ -78,8 +78,8 @@ def convolved(signal, request, points):
     [(waves, 2, 0.1, 60, 9_000), (waves, 2, 0.1, 80, 25_000), (spheres, 3, 0.1, 60, 27_000)],
 )
 def test_accuracy_is_met_with_few_evaluations_and_known(f, dim, half_size, accuracy, most):
-    source = replace(continuous(f, dim=dim), settings=Settings((0,), accuracy))
-    request = Request(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp")
+    source = replace(continuous(f, dim=dim), settings=SamplingSettings((0,), accuracy))
+    request = SamplingRequest(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp")
     found = sample(source, request)
     points = np.random.default_rng(1).uniform(-1, 1, (100, dim))
     truth = integral(f, half_size, points, list(range(dim)), FOLDS["clamp"], 8)
@@ -91,8 +91,8 @@ def test_accuracy_is_met_with_few_evaluations_and_known(f, dim, half_size, accur
 @pytest.mark.parametrize("budget", [3000, 4500, 7000, 10_000, 20_000])
 def test_what_is_left_of_a_budget_is_used(budget):
     """The last grid is as large as the rest of the budget pays for, where that is finer than the one before."""
-    source = replace(continuous(waves, dim=2), settings=Settings((0,), 300.0, budget))
-    found = sample(source, Request((0, 1), 1, (0.1, 0.1), 0.2, "clamp"))
+    source = replace(continuous(waves, dim=2), settings=SamplingSettings((0,), 300.0, budget))
+    found = sample(source, SamplingRequest((0, 1), 1, (0.1, 0.1), 0.2, "clamp"))
     assert not found.met and budget * 2 / 3 < found.evaluations <= budget
 
 
@@ -103,8 +103,8 @@ def test_a_wave_that_aliases_is_not_taken_for_a_smooth_one(evaluations):
     def trap(p):
         return 0.5 + 0.25 * (np.cos(160 * np.pi * p[:, :1]) + np.cos(2 * p[:, 1:]))
 
-    source = replace(continuous(trap, dim=2), settings=Settings((0,), 100.0, evaluations))
-    request = Request((0, 1), 1, (0.05, 0.05), 0.2, "clamp")
+    source = replace(continuous(trap, dim=2), settings=SamplingSettings((0,), 100.0, evaluations))
+    request = SamplingRequest((0, 1), 1, (0.05, 0.05), 0.2, "clamp")
     found = sample(source, request)
     points = np.random.default_rng(1).uniform(-1, 1, (150, 2))
     truth = integral(trap, 0.05, points, [0, 1], FOLDS["clamp"], 16)
@@ -178,8 +178,8 @@ def test_a_wave_of_one_coordinate_that_aliases_is_not_taken_for_a_smooth_one(hal
 
     truth = integral(wave, half_size, points, [0], FOLDS["clamp"], math.ceil(640 * half_size))
     for evaluations in (100, 300, 700, 1300, 4000):
-        source = replace(continuous(wave, dim=1), settings=Settings((0,), 100.0, evaluations))
-        request = Request((0,), 1, (half_size,), 0.2, "clamp")
+        source = replace(continuous(wave, dim=1), settings=SamplingSettings((0,), 100.0, evaluations))
+        request = SamplingRequest((0,), 1, (half_size,), 0.2, "clamp")
         found = sample(source, request)
         measured = decibels(convolved(found.signal, request, points), truth)
         assert found.estimate <= measured + 6
@@ -197,8 +197,8 @@ def test_hats_and_b_splines_add_up_and_agree_with_fine_sums():
 
 
 def test_refinement_keeps_the_function():
-    source = replace(continuous(waves, dim=2), settings=Settings((12, 9)))
-    request = Request((0, 1), 1, (0.2, 0.25), 0.2, "extend")
+    source = replace(continuous(waves, dim=2), settings=SamplingSettings((12, 9)))
+    request = SamplingRequest((0, 1), 1, (0.2, 0.25), 0.2, "extend")
     coarse = sample(source, request).signal
     fine = refined(coarse, request)
     assert fine.shape == (11 * 4 + 1, 8 * 4 + 1)

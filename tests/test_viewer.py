@@ -106,11 +106,11 @@ WISHES = [
 ]
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["kernel"])
-def test_downloads_are_the_bytes_of_the_printed_command(page, tmp_path, wish):
-    command = page.get("/api/0/command", **wish).get_data(as_text=True)
-    page.packet("draft", **{name: value for name, value in wish.items() if name not in ("suffix", "size")})
-    found = page.get("/api/0/download", **wish)
+@pytest.mark.parametrize("selection", WISHES, ids=lambda selection: selection["kernel"])
+def test_downloads_are_the_bytes_of_the_printed_command(page, tmp_path, selection):
+    command = page.get("/api/0/command", **selection).get_data(as_text=True)
+    page.packet("draft", **{name: value for name, value in selection.items() if name not in ("suffix", "size")})
+    found = page.get("/api/0/download", **selection)
     assert found.status_code == 200, found.get_data(as_text=True)
     assert found.get_data() == by_eval(command, tmp_path)
 
@@ -123,26 +123,34 @@ def test_downloads_of_every_modality_are_the_bytes_of_the_printed_command(pages,
 
 
 def test_foveation_is_that_of_eval_and_drafts_blend_it(page, tmp_path):
-    wish = {**GAUSSIAN, "vary": "fovea", "row": "0.4", "column": "-0.25", "least": "0.3", "most": "1", "suffix": "npy"}
-    command = page.get("/api/0/command", **wish).get_data(as_text=True)
-    found = page.get("/api/0/download", **wish).get_data()
+    selection = {
+        **GAUSSIAN,
+        "vary": "fovea",
+        "row": "0.4",
+        "column": "-0.25",
+        "least": "0.3",
+        "most": "1",
+        "suffix": "npy",
+    }
+    command = page.get("/api/0/command", **selection).get_data(as_text=True)
+    found = page.get("/api/0/download", **selection).get_data()
     assert found == by_eval(command, tmp_path)
-    del wish["suffix"]
-    _, rest = page.packet("result", **wish)
-    _, draft = page.packet("draft", **wish)
+    del selection["suffix"]
+    _, rest = page.packet("result", **selection)
+    _, draft = page.packet("draft", **selection)
     assert np.abs(decoded(draft["picture"]) - decoded(rest["picture"]).astype(float)).mean() < 14
-    assert page.packet("error", **wish)[0]["points"] == 9 * 14
+    assert page.packet("error", **selection)[0]["points"] == 9 * 14
 
 
 def test_painted_gaussians_are_those_of_eval(page, tmp_path):
     painted = np.tile(np.array([0.25, 0.2, 0.0], "<f4"), (MAP_SIDE, MAP_SIDE, 1))
     painted[:, :30] = (0.3, 0.15, 60.0)
     token = page.post("/api/map", painted.tobytes()).get_json()["name"]
-    wish = {"kernel": "gaussian", "vary": "brush", "map": token, "suffix": "npy"}
-    (tmp_path / "brush.npy").write_bytes(page.get("/api/0/map", **wish).get_data())
-    command = page.get("/api/0/command", **wish).get_data(as_text=True)
+    selection = {"kernel": "gaussian", "vary": "brush", "map": token, "suffix": "npy"}
+    (tmp_path / "brush.npy").write_bytes(page.get("/api/0/map", **selection).get_data())
+    command = page.get("/api/0/command", **selection).get_data(as_text=True)
     command = command.replace("brush.npy", str(tmp_path / "brush.npy"))
-    assert page.get("/api/0/download", **wish).get_data() == by_eval(command, tmp_path)
+    assert page.get("/api/0/download", **selection).get_data() == by_eval(command, tmp_path)
     covariance = np.load(tmp_path / "brush.npy")[5, 5]
     c, s = np.cos(np.pi / 3), np.sin(np.pi / 3)
     along, across = np.array([-s, c]), np.array([c, s])

@@ -42,9 +42,9 @@ def test_every_panel_is_answered_on_the_signals_own_grid(pages, name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_downloads_are_the_bytes_of_the_printed_command(pages, tmp_path, name):
     page = pages[name]
-    wish = GAUSSIAN | {"suffix": "npy"}
-    command = page.get("/api/0/command", **wish).get_data(as_text=True)
-    assert page.get("/api/0/download", **wish).get_data() == by_eval(command, tmp_path)
+    selection = GAUSSIAN | {"suffix": "npy"}
+    command = page.get("/api/0/command", **selection).get_data(as_text=True)
+    assert page.get("/api/0/download", **selection).get_data() == by_eval(command, tmp_path)
 
 
 def test_errors_are_against_what_is_known_alone(pages):

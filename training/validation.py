@@ -28,7 +28,7 @@ ACCURACY = 60.0
 
 
 @dataclass(frozen=True)
-class Level:
+class ValidationLevel:
     """`kernel`, `factor` times the training kernel, and the truth [M_1, ..., M_d, c] for it on the validation grid."""
 
     factor: float
@@ -50,7 +50,7 @@ class Validation:
         self.grid = [coordinates(n)[::step] for n, step in zip(truth.shape, self.steps, strict=True)]
         self.levels = [self._level(truth, 2**k) for k in range(count) if margin_holds(truth, 2**k)]
 
-    def _level(self, truth: GroundTruth, factor: int) -> Level:
+    def _level(self, truth: GroundTruth, factor: int) -> ValidationLevel:
         values = truth.values
         for axis, step in enumerate(self.steps):
             if axis not in truth.axes or factor == 1:
@@ -60,7 +60,7 @@ class Validation:
             for axis in truth.axes:
                 values = self._widened(values, truth, axis, factor)
         sizes = [factor * size for size in truth.half_size]
-        return Level(float(factor), minimal_kernel(truth.order, sizes, truth.dim, truth.axes), values)
+        return ValidationLevel(float(factor), minimal_kernel(truth.order, sizes, truth.dim, truth.axes), values)
 
     def _widened(self, values: np.ndarray, truth: GroundTruth, axis: int, factor: int) -> np.ndarray:
         """`values` along one axis seen through `factor` times the training kernel, at the grid's places, in float64."""
@@ -77,7 +77,7 @@ class Validation:
             result[rows] = np.moveaxis(np.tensordot(matrix, values[rows], axes=(1, axis)), 0, axis)
         return result
 
-    def predict(self, field: Field, level: Level, last: bool = False) -> np.ndarray:
+    def predict(self, field: Field, level: ValidationLevel, last: bool = False) -> np.ndarray:
         """The field filtered by the level's kernel on the validation grid; at `last` as precisely as users filter."""
         if last:
             field = in_precision(field, level.kernel, Settings(accuracy=ACCURACY))

@@ -26,8 +26,8 @@ from models.memory import is_out_of_memory
 from utils import one_line
 from viewer.download import command, map_file, result_file, result_name
 from viewer.given import LARGEST_PICTURE, Given
+from viewer.selection import parse_selection
 from viewer.session import ANSWERS, Session
-from viewer.wish import parse_wish
 
 PAGE = Path(__file__).resolve().parent / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
@@ -156,15 +156,15 @@ class App:
 def _packed(session: Session, what: str, words: dict[str, str]) -> Response:
     if what == "signal":
         return Response(session.signal(), mimetype="application/octet-stream")
-    wish = parse_wish(words)
+    selection = parse_selection(words)
     if what in ANSWERS:
-        return Response(ANSWERS[what](session, wish), mimetype="application/octet-stream")
+        return Response(ANSWERS[what](session, selection), mimetype="application/octet-stream")
     if what == "command":
-        return Response(command(session, wish), mimetype="text/plain")
+        return Response(command(session, selection), mimetype="text/plain")
     if what == "map":
-        name, content = map_file(session, wish)
+        name, content = map_file(session, selection)
     else:
-        name, content = result_name(session.kind, wish), result_file(session, wish)
+        name, content = result_name(session.kind, selection), result_file(session, selection)
     found = Response(content, mimetype="application/octet-stream")
     found.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return found

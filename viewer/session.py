@@ -32,9 +32,9 @@ from viewer.foveation import Bank, fovea_map
 from viewer.given import Given
 from viewer.kernelpanel import kernel_parts
 from viewer.packet import pack
+from viewer.selection import Selection, downloads
 from viewer.sliders import kernel_table, largest_radius, length_unit
 from viewer.views import View, view_of
-from viewer.wish import Wish, downloads
 
 # While dragging a kernel may leave out this share of its L2 norm, and a result take about so many seconds.
 DRAFT_TOLERANCE, DRAFT_SECONDS = 0.1, 0.06
@@ -105,68 +105,72 @@ class Session:
     def _flags(self) -> tuple[str, ...]:
         return self.kind.flags_of(self.field.origin.metadata)
 
-    def shape(self, wish: Wish) -> tuple[int, ...]:
+    def shape(self, selection: Selection) -> tuple[int, ...]:
         """Samples of the result; raises ValueError for more than a page is for."""
-        sizes = self.sizes(wish)
+        sizes = self.sizes(selection)
         shape = output_shape(self.kind, self.field, sizes)
         if float(np.prod(shape)) * self.field.config.channels > LARGEST_RESULT:
             raise ValueError(f"{' x '.join(map(str, shape))} samples are too many for the page: copy the command")
         return shape
 
-    def sizes(self, wish: Wish) -> dict[str, int | None]:
+    def sizes(self, selection: Selection) -> dict[str, int | None]:
         """The options of `eval.py` that size the result."""
-        if wish.size == "1":
+        if selection.size == "1":
             return {}
-        return {flag: max(1, round(n * float(wish.size)))
+        return {flag: max(1, round(n * float(selection.size)))
                 for flag, n in zip(self._flags(), self.field.origin.shape, strict=True) if flag}  # fmt: skip
 
-    def kernel(self, wish: Wish) -> Kernel:
+    def kernel(self, selection: Selection) -> Kernel:
         """The kernel as the command line has it; raises ValueError."""
-        named: dict[str, Any] = dict(wish.named)
+        named: dict[str, Any] = dict(selection.named)
         if "kernel_image" in named:
             named["kernel_image"] = str(self.given.picture(named["kernel_image"]))
-        if wish.vary == "brush":
+        if selection.vary == "brush":
             return nfconv.gaussian()
         kernel = choose_kernel(self.field, "", None, named, "auto")
         assert isinstance(kernel, Kernel)
         return kernel
 
-    def chosen(self, wish: Wish, draft: bool = False) -> Chosen:
+    def chosen(self, selection: Selection, draft: bool = False) -> Chosen:
         """The kernel's Diracs, with the map by which they vary; raises ValueError as `eval.py` does."""
-        if wish.vary != "fixed" and not self.varies:
+        if selection.vary != "fixed" and not self.varies:
             raise ValueError("kernels vary over pictures that are filtered along rows and columns")
-        if wish.vary == "brush":
-            found: Chosen = CovarianceFilter(self.given.map(wish.map), self.field.config.order)
+        if selection.vary == "brush":
+            found: Chosen = CovarianceFilter(self.given.map(selection.map), self.field.config.order)
         else:
-            sparse = (self.fits.coarse if draft else self.fits.exact)(self.kernel(wish))
+            sparse = (self.fits.coarse if draft else self.fits.exact)(self.kernel(selection))
             factors = None
-            if wish.vary == "fovea":
-                least, most = (numbers(text, 1, name)[0] for name, text in (("least", wish.least), ("most", wish.most)))
-                values = fovea_map(self.field.origin.shape, wish.row, wish.column).astype(np.float64)[..., None]
+            if selection.vary == "fovea":
+                least, most = (
+                    numbers(text, 1, name)[0] for name, text in (("least", selection.least), ("most", selection.most))
+                )
+                values = fovea_map(self.field.origin.shape, selection.row, selection.column).astype(np.float64)[
+                    ..., None
+                ]
                 factors = least + (most - least) * values
             found = Filter((sparse,), factors=factors)
         if not self.field.origin.released:
             check_reach(self.field, found.radius.tolist())
         return found
 
-    def result(self, wish: Wish, draft: bool) -> bytes:
+    def result(self, selection: Selection, draft: bool) -> bytes:
         """The filtered signal as the page shows it: coarse and quick (`draft`) or as it is."""
         start, notes = time.perf_counter(), list[str]()
-        chosen = self.chosen(wish, draft)
+        chosen = self.chosen(selection, draft)
         # Warnings need measuring: at rest only.
         settings = {"notify": notes.append} if not draft else {"tolerance": DRAFT_TOLERANCE}
-        level = self._levels.setdefault(f"{wish.kernel}{wish.vary}", 1)
-        shape = self.shape(wish)
+        level = self._levels.setdefault(f"{selection.kernel}{selection.vary}", 1)
+        shape = self.shape(selection)
         if draft:
-            coarser = level * (BRUSH_COARSER if wish.vary == "brush" else 1)
+            coarser = level * (BRUSH_COARSER if selection.vary == "brush" else 1)
             shape = self.view.coarse(self.field.origin.shape, coarser)
         # Fits come once, results with every move.
         fitted = time.perf_counter()
-        values = self._filtered(chosen, shape, wish if draft else None, settings)
+        values = self._filtered(chosen, shape, selection if draft else None, settings)
         parts = self.view.parts(values, chosen.signed or None, draft)
         end = time.perf_counter()
         if draft:
-            self._adapt(f"{wish.kernel}{wish.vary}", level, end - fitted, math.prod(shape))
+            self._adapt(f"{selection.kernel}{selection.vary}", level, end - fitted, math.prod(shape))
         facts = {"ms": round(1000 * (end - start), 1), "notes": notes, "shape": list(values.shape), "draft": draft}
         return pack(facts | {"diracs": chosen.facts["diracs"], "radius": float(chosen.radius.max())}, parts)
 
@@ -178,7 +182,7 @@ class Session:
             self._levels[name] = level // 2
 
     def _filtered(
-        self, chosen: Chosen, shape: tuple[int, ...], draft: Wish | None, settings: Mapping[str, Any]
+        self, chosen: Chosen, shape: tuple[int, ...], draft: Selection | None, settings: Mapping[str, Any]
     ) -> np.ndarray:
         if draft is None or isinstance(chosen, CovarianceFilter):
             return chosen.apply(self.field, shape, **settings)
@@ -218,17 +222,17 @@ class Session:
         core = quotient(signal.core, signal.metadata.known)
         return pack({"shape": list(core.shape)}, self.view.parts(core, None, False))
 
-    def kernel_panel(self, wish: Wish) -> bytes:
+    def kernel_panel(self, selection: Selection) -> bytes:
         """The kernel with its Diracs."""
-        chosen = self.chosen(wish)
+        chosen = self.chosen(selection)
         if isinstance(chosen, CovarianceFilter):
             raise ValueError("every point has a Gaussian of its own")
         return pack({"diracs": len(chosen.kernels[0]), "signed": chosen.signed}, kernel_parts(chosen.kernels[0]))
 
-    def error(self, wish: Wish) -> bytes:
+    def error(self, selection: Selection) -> bytes:
         """How far the result is from the exact answer, on the signal's own grid, whatever its size on the page."""
-        signal, chosen = self._known(), self.chosen(wish)
-        reference = exact_reference(signal, self.kernel(wish), chosen, self.field)
+        signal, chosen = self._known(), self.chosen(selection)
+        reference = exact_reference(signal, self.kernel(selection), chosen, self.field)
         result = chosen.apply(self.field, reference.before.shape[:-1])
         metrics = measure(result, reference, chosen.radius, self.field)["whole"]
         facts: dict[str, Any] = {"metrics": {name: value for name, value in metrics.items() if np.isfinite(value)}}
@@ -238,7 +242,7 @@ class Session:
         return pack(facts, self.view.error(result, reference.asked))
 
 
-Answer = Callable[[Session, Wish], bytes]
+Answer = Callable[[Session, Selection], bytes]
 ANSWERS: dict[str, Answer] = {
     "draft": partial(Session.result, draft=True),
     "result": partial(Session.result, draft=False),

@@ -25,8 +25,8 @@ from models import Field
 from models.bundles import whole_core
 from models.factors import SplineFactor
 from models.separable import SeparableField
+from viewer.selection import LEAST, MOST
 from viewer.sliders import largest_radius, length_unit
-from viewer.wish import LEAST, MOST
 
 PAGE = Path(__file__).resolve().parent / "page"
 # The page's modules, which become one script.

@@ -1,4 +1,4 @@
-// The page: what is wished for, the four panels, messages. Dragging asks for drafts, and a rest for the true result.
+// The page: what is selected, the four panels, messages. Dragging asks for drafts, and a rest for the true result.
 
 import { ask, give, latest, packet } from './net.js';
 import { element, kernelControls } from './controls.js';
@@ -8,7 +8,7 @@ import { Varying } from './vary.js';
 
 const $ = (id) => document.getElementById(id);
 const REST = 220; // milliseconds without a change
-let model = 0, state = null, kernel = null, values = {}, varying = null, timer = 0, shown = {}, signalPacket = null, opened = 0, wishes = 0;
+let model = 0, state = null, kernel = null, values = {}, varying = null, timer = 0, shown = {}, signalPacket = null, opened = 0, selections = 0;
 
 const api = (what) => `/api/${model}/${what}`;
 function words() {
@@ -18,7 +18,7 @@ function words() {
 }
 const resultWords = () => ({ ...words(), size: $('size').value });
 
-// What is refused leaves the result of an earlier wish on the page, which is paler then.
+// What is refused leaves the result of an earlier selection on the page, which is paler then.
 function problem(error) { $('problem').textContent = error?.message ?? ''; stage('result').classList.toggle('old', Boolean(error)); }
 function notes(list) { $('notes').replaceChildren(...[...new Set(list ?? [])].map((text) => element('li', {}, text.replace(/^warning: /, '')))); }
 function waiting(stage, text) { stage.replaceChildren(element('p', { className: 'wait' }, text)); }
@@ -26,7 +26,7 @@ const stage = (id) => $(id).querySelector('.stage');
 
 async function showResult(query, draft, number) {
   const started = performance.now(), got = await packet(api(draft ? 'draft' : 'result'), query);
-  if (!draft && number !== wishes) return; // there is something newer on the page
+  if (!draft && number !== selections) return; // there is something newer on the page
   await shown.result(got, draft);
   const { facts } = got, size = facts.shape.slice(0, -1).join(' × ');
   $('result-facts').textContent = `${Math.round(performance.now() - started)} ms, ${facts.diracs} Diracs, ${size}${draft ? ', draft' : ''}${facts.said ? `, ${facts.said}` : ''}`;
@@ -37,9 +37,9 @@ async function showResult(query, draft, number) {
 
 const draw = latest((query) => showResult(query, true), problem);
 
-// At rest: the result as it is, then the kernel and the error; given up as soon as there is a newer wish.
+// At rest: the result as it is, then the kernel and the error; given up as soon as there is a newer selection.
 const rest = latest(async ({ query, full, number }, waits) => {
-  const outdated = () => waits() || number !== wishes;
+  const outdated = () => waits() || number !== selections;
   const busy = setTimeout(() => { $('progress').textContent = 'working …'; }, 400);
   try {
     await showResult(full, false, number);
@@ -82,7 +82,7 @@ async function showError(query) {
 }
 
 function changed() {
-  const number = ++wishes;
+  const number = ++selections;
   draw(words());
   stage('error').classList.add('old');
   clearTimeout(timer);

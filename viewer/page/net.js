@@ -33,10 +33,10 @@ export async function packet(path, words) {
   return unpack(await (await ask(path, words)).arrayBuffer());
 }
 
-// A function that works on its newest wish only: while one is worked on, a later one replaces those that wait.
+// A function that works on its newest value only: while one is worked on, a later one replaces those that wait.
 export function latest(work, failed) {
   let busy = false, next = null;
-  return async function wish(value) {
+  return async function newest(value) {
     next = { value };
     if (busy) return;
     busy = true;

@@ -12,7 +12,7 @@ async function start(packed) {
   const $ = (id) => document.getElementById(id), data = unpacked(packed), { filter, way } = filterOf(data);
   const look = [-.5, -.1], values = { radius: Math.min(2 * data.smallest, data.largest), angle: 0 };
   const sizes = [data.least, data.most], kept = { draft: {}, rest: {} };
-  let coarser = 1, timer = 0, wishes = 0;
+  let coarser = 1, timer = 0, selections = 0;
   const kernel = () => data.kernels[$('kernel').value];
   const fit = (one = kernel(), angle = values.angle) => turned(one, angle, data.n);
   const said = () => [$('kernel').value, values.radius, kernel().fits.length > 1 ? values.angle : 0, $('fovea').checked && look.map((v) => v.toFixed(2))].join(' ');
@@ -89,7 +89,7 @@ async function start(packed) {
   }
 
   async function rest() {
-    const number = wishes, one = fit(), pause = () => new Promise((done) => setTimeout(() => done(number === wishes)));
+    const number = selections, one = fit(), pause = () => new Promise((done) => setTimeout(() => done(number === selections)));
     const found = await draw(false, pause);
     if (!found) return;
     kernelPanel($('drawn'), kernelParts(one, values.radius / kernel().radius, data.n), kernel().signed);
@@ -98,7 +98,7 @@ async function start(packed) {
   }
 
   function changed() {
-    wishes++;
+    selections++;
     $('apart').classList.add('old');
     clearTimeout(timer);
     timer = setTimeout(rest, WAIT);

@@ -21,7 +21,7 @@ LEAST, MOST = "0.17", "1"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Selection:
     """A kernel of the library with its parameters as they are typed (`named`), where it varies and how, the size of the
     result, the frame that is shown and the kind of file that is downloaded."""
 
@@ -47,8 +47,8 @@ def downloads(kind: Modality) -> list[str]:
     return [suffix for suffix in kind.results if suffix not in FOLDERS]
 
 
-def parse_wish(query: Mapping[str, str]) -> Wish:
-    """The wish in a query; raises ValueError for unknown words and for values that none has."""
+def parse_selection(query: Mapping[str, str]) -> Selection:
+    """The selection in a query; raises ValueError for unknown words and for values that none has."""
     known = {"kernel", "vary", "row", "column", "least", "most", "map", "size", "frame", "suffix", *parameters()}
     if unknown := sorted(set(query) - known):
         raise ValueError(f"the page has no {unknown[0]!r:.40}")
@@ -69,7 +69,7 @@ def parse_wish(query: Mapping[str, str]) -> Wish:
     vary, size = words.get("vary", "fixed"), words.get("size", "1")
     if vary not in VARIES or size not in SIZES:
         raise ValueError(f"vary is one of {', '.join(VARIES)}, size one of {', '.join(SIZES)}")
-    return Wish(named, vary, size=size, frame=frame, **plain)
+    return Selection(named, vary, size=size, frame=frame, **plain)
 
 
 def _token(name: str, text: str) -> str:
