@@ -6,6 +6,9 @@ leave float32; over a window they stay ordinary numbers.
 S samples, W windows of T samples. Windows share their end points: window k holds the samples k (T - 1) ... k (T - 1) +
 T - 1, so sample i of it lies at x = -1 + 2 i / (T - 1), and windows sampled again at another T' still join evenly.
 The last window is filled up with the recording's last sample.
+
+They are no tiles (`signals/tiling.py`): windows are the rows of one array, which share the functions of time that a field
+is made of, and tiles cut that array into stretches of rows.
 """
 
 import math
