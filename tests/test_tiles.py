@@ -1,5 +1,7 @@
 """Fields in tiles against exact convolutions of the whole signal: seams, borders, coarse levels, points, resuming."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -101,8 +103,12 @@ def test_points_have_the_tile_and_the_level_that_they_need(picture):
     ahead, behind = (picture.filter(kernel, at=points[6:] + s * step, scale=scale[6:], precision="64") for s in (1, -1))
     slope = (ahead - behind).sum(axis=1) / 2e-5
     np.testing.assert_allclose(traced.grad[6:, 0], slope, atol=1e-3 * np.abs(slope).max())
-    with pytest.raises(ValueError, match="larger --margin"):
+    with pytest.raises(ValueError, match="larger --margin") as caught:
         picture.filter(kernel, at=points, scale=100 * scale)
+    most = float(re.search(r"answers up to ([\d.]+)", str(caught.value))[1])
+    assert picture.filter(nfconv.tent(half_size=0.999 * most), at=points).shape == (60, 2)
+    with pytest.raises(ValueError, match="larger --margin"):
+        picture.filter(nfconv.tent(half_size=1.001 * most), at=points)
 
 
 def test_maps_of_sizes_and_covariances_are_what_points_are(picture):
@@ -185,12 +191,3 @@ def test_a_signal_that_one_field_does_not_hold_is_cut_by_itself(monkeypatch, cap
     )
     assert isinstance(small, TiledField) and not isinstance(large, TiledField)
     assert capsys.readouterr().err.count("signal is fitted in tiles: ") == 1
-
-
-def test_what_no_tiles_are_is_refused():
-    for tile, text in ((1, "two samples or more"), ((4, 5, 6), "two samples or more"), ("a", "number of samples"),
-                       (5, "larger than its training kernel of")):  # fmt: skip
-        with pytest.raises(ValueError, match=text):
-            tiled(PICTURE, tile)
-    with pytest.raises(ValueError, match="callable"):
-        nfconv.fit(lambda points: points[:, :1], dim=2, tile=64)
