@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.config import FieldConfig, Origin
 from models.factors import Factor, build_factor
-from models.field import Field, Progress
+from models.field import Field
 from models.stencil import Stencil
 from models.tables import Table, UnfilteredTable, tabulate
 
@@ -34,23 +34,7 @@ class SeparableField(Field):
         return [factor for factor in self.factors if isinstance(factor, Factor)]
 
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
-        return self._seen(self._samples(stencils), stencils)
-
-    def grid_sum(self, terms: Sequence[Sequence[Stencil]], block: int, progress: Progress | None = None) -> Tensor:
-        """All terms from one set of samples: their nodes are the same, only their weights differ."""
-        samples = self._samples(terms[0])
-        total = self._seen(samples, terms[0]) + self.polynomial.grid(terms[0])
-        for stencils in terms[1:]:
-            total += self._seen(samples, stencils)
-            total += self.polynomial.grid(stencils)
-        return total
-
-    def _samples(self, stencils: Sequence[Stencil]) -> list[Tensor]:
-        return [u(s.nodes) for u, s in zip(self.axis_factors, stencils, strict=True)]
-
-    def _seen(self, samples: Sequence[Tensor], stencils: Sequence[Stencil]) -> Tensor:
-        """Factors [N_j, R_j] through their stencils -> [M_1, ..., M_d, c]."""
-        return self._contract([s.combine(values, 0) for values, s in zip(samples, stencils, strict=True)])
+        return self._contract([s.combine(u(s.nodes), 0) for u, s in zip(self.axis_factors, stencils, strict=True)])
 
     def _contract(self, factors: Sequence[Tensor]) -> Tensor:
         """Factors [M_j, R_j] of every axis -> values [M_1, ..., M_d, c] on their tensor grid, in the core's dtype."""

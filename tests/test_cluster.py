@@ -1,5 +1,6 @@
 """Tiles on a cluster: a real scheduler and two worker processes over TCP give the bytes that one process gives."""
 
+import contextlib
 import hashlib
 import os
 import signal as signals_of_processes
@@ -112,9 +113,10 @@ def test_the_bytes_are_those_of_one_process(tmp_path, alone, tcp):
 
 def test_another_grid_is_filtered_in_chunks(tmp_path, alone, tcp, monkeypatch):
     monkeypatch.setattr("files.results.CHUNK", 90)
-    shape = (210, 111)
-    with filtered(tcp, alone, chosen(alone), shape, tmp_path / "out.zarr") as result:
+    shape, shares = (210, 111), []
+    with filtered(tcp, alone, chosen(alone), shape, tmp_path / "out.zarr", progress=shares.append) as result:
         np.testing.assert_allclose(np.asarray(result), chosen(alone).apply(alone, shape), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(shares, np.arange(1, len(shares) + 1) / len(shares))
 
 
 def test_maps_of_sizes_and_covariances_are_shared_out_too(tmp_path, alone, tcp):
@@ -232,6 +234,25 @@ def test_no_scheduler_is_one_sentence(monkeypatch):
     monkeypatch.setattr("cluster.session.PATIENCE", 1)
     with pytest.raises(ConnectionError, match="start a scheduler"), connected(None, "tcp://127.0.0.1:9"):
         pass
+
+
+def test_one_worker_is_enough(monkeypatch):
+    class Alone(contextlib.AbstractContextManager):
+        dashboard_link = ""
+
+        def __init__(self, address, timeout):
+            pass
+
+        def __exit__(self, *error):
+            pass
+
+        def wait_for_workers(self, count, timeout):
+            if count > 1:
+                raise TimeoutError
+
+    monkeypatch.setattr("distributed.Client", Alone)
+    with connected(None, "tcp://127.0.0.1:9") as cluster:
+        assert isinstance(cluster.client, Alone)
 
 
 def test_the_scheduler_and_tasks_need_no_pytorch():

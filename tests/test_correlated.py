@@ -1,7 +1,11 @@
 """Gaussians of every correlation on common knots, against the Gaussian itself."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from kernels.correlated import (
     CORRELATIONS,
@@ -13,7 +17,11 @@ from kernels.correlated import (
 )
 from kernels.correlated3 import correlated_gaussians_3d
 from kernels.splines import SplineBasis
+from models.exact import exact_at
+from signals import Signal
+from signals.gaussians import gaussian_convolution
 
+PHOTOGRAPH = Path(__file__).parents[1] / "data" / "raw" / "images" / "astronaut.png"
 # Equal weights integrate what vanishes at both ends to rounding.
 X = np.linspace(-8, 8, 801)
 STEP = X[1] - X[0]
@@ -71,6 +79,18 @@ def test_finer_levels_come_nearer_to_the_gaussian(level, column, decibels):
     errors = [smooth_error(kernels, rho) for rho in (0.0, -0.7 * largest, largest)]
     assert errors[2] > decibels
     assert errors[0] > errors[1] > errors[2] - 6
+
+
+@pytest.mark.parametrize("level, column", list(np.ndindex(len(LEVELS), len(CORRELATIONS))))
+def test_every_level_reaches_on_a_photograph_what_it_promises(level, column):
+    signal = Signal(cv2.imread(str(PHOTOGRAPH))[100:228, 150:278] / np.float32(255), (0, 1))
+    points = np.stack(np.meshgrid(*[np.linspace(-0.9, 0.9, 12)] * 2), axis=-1).reshape(-1, 2)
+    rho, sigma = CORRELATIONS[column], 0.055
+    kernel = correlated_gaussians(1, level, column).sparse((sigma, sigma), rho)
+    found = exact_at(signal, kernel, torch.as_tensor(points), None, "clamp")
+    covariance = np.broadcast_to(sigma**2 * np.array([[1, rho], [rho, 1]]), (144, 2, 2))
+    error = found - gaussian_convolution(signal, points, covariance, "clamp")
+    assert LEVELS[level].quality[column] == pytest.approx(-10 * np.log10(np.mean(error**2)), abs=5)
 
 
 def test_half_correlations_are_inverted():

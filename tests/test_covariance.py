@@ -98,6 +98,20 @@ def test_random_covariances_of_three_axes_agree_with_quadrature():
         assert value[0] == pytest.approx((weights * values).sum() / weights.sum(), abs=2e-4)
 
 
+def test_the_third_correlation_of_three_axes_is_the_partial_one():
+    """Of two axes beside the third: minus the entry of the inverse, over the roots of its diagonal (Lauritzen 1996)."""
+    rng = np.random.default_rng(3)
+    roots = rng.standard_normal((9, 3, 3))
+    sigmas = roots @ roots.transpose(0, 2, 1)
+    found, inverse = Covariances.of(torch.tensor(sigmas)), np.linalg.inv(sigmas)
+    scale = np.sqrt(np.diagonal(sigmas, axis1=1, axis2=2))
+    np.testing.assert_allclose(found.correlations[:, 0], sigmas[:, 0, 1] / scale[:, 0] / scale[:, 1])
+    np.testing.assert_allclose(found.correlations[:, 1], sigmas[:, 0, 2] / scale[:, 0] / scale[:, 2])
+    partial = -inverse[:, 1, 2] / np.sqrt(inverse[:, 1, 1] * inverse[:, 2, 2])
+    np.testing.assert_allclose(found.correlations[:, 2], partial, rtol=1e-6)
+    np.testing.assert_allclose(found.thinnest, np.sqrt(np.linalg.eigvalsh(sigmas).min()), rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["separable", "mlp"])
 def test_fields_are_asked_for_the_sparse_kernel_of_every_covariance(kind):
     field = random_field(field_config(kind, 2, 3))

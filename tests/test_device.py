@@ -48,7 +48,7 @@ def test_what_one_backend_was_set_to_returns_too(default_precision):
                                                (True, "cuda", "cuda"), (True, "cuda:1", "cuda:1")])  # fmt: skip
 def test_devices_are_picked_by_name(monkeypatch, cuda, name, found):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 if name == "cuda:1" else 1)
     assert pick_device(name) == torch.device(found)
 
 

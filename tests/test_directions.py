@@ -123,3 +123,9 @@ def test_fewer_directions_keep_the_accuracy_that_is_asked_for():
         assert sum(float(s[r - 1 :].square().sum()) for s, r in zip(found.sizes, ranks, strict=True)) > allowed
         sizes.append(sum(ranks))
     assert sizes == sorted(set(sizes))
+
+
+def test_the_smallest_core_has_one_entry():
+    with pytest.warns(UserWarning, match="1 x 1 functions of one coordinate hold the signal to"):
+        field = train(exact_truth(noise_signal((20, 15)), 1, 0.2, 0.3), factor="spline", core_size=1)
+    assert field.core.numel() == 1

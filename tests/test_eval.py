@@ -1,6 +1,7 @@
 """eval.py as it is called: the flags people know, the files they get, and one sentence for what is wrong."""
 
 import json
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -47,6 +48,13 @@ def test_scale_is_fractional_and_per_axis(tmp_path, model, scale, radius):
     assert result.exit_code == 0, result.output
     wanted = nfconv.load(model).filter(minimal_kernel(1, radius, 2))
     np.testing.assert_allclose(np.load(tmp_path / "out" / "output.npy"), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_time_that_is_reported_is_within_that_of_the_call(tmp_path, model):
+    start = time.perf_counter()
+    result = call(eval_program, model_path=model, save_path=tmp_path / "out", kernel="tent", half_size=0.2)
+    assert result.exit_code == 0, result.output
+    assert 0 < report_of(tmp_path / "out")["seconds"] < time.perf_counter() - start
 
 
 def report_of(folder: Path) -> dict:

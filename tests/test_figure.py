@@ -81,6 +81,16 @@ def test_planes_show_target_kernel_and_error_with_rows_downwards():
     np.testing.assert_allclose(np.unique(sizes.round(6)), [60 * 0.5 + 0.3, 60 / np.sqrt(2) + 0.3, 60.3], rtol=1e-6)
 
 
+def test_dots_shrink_as_they_get_nearer():
+    def largest(count):
+        kernel = library.gaussian(sigma=0.1, count=count).sparse(1, 2)
+        assert len(kernel) == count**2
+        return kernel_figure(kernel).axes[1].collections[0].get_sizes().max()
+
+    assert largest(7) == pytest.approx(largest(20))
+    assert largest(40) - 0.3 == pytest.approx((largest(20) - 0.3) / 2)
+
+
 def test_slices_go_through_the_middle():
     kernel = minimal_kernel(1, (0.1, 0.2, 0.3), 4, (0, 1, 3))
     panels = numbers_of(kernel_figure(kernel, library.tent(half_size=0.3).target(3)))

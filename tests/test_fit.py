@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import SparseKernel, library, minimal_kernel, outer
-from kernels.fit import best_weights, fit_errors, fit_kernel
+from kernels.fit import _aligned_edges, best_weights, fit_errors, fit_kernel
 from kernels.moments import corrected_weights
 from kernels.target import Target
 
@@ -153,6 +153,16 @@ def test_mixed_moments_are_exact_on_a_tensor_grid():
     assert abs(w @ (x**2 * y**2)) < 1e-11
     assert math.isclose(w @ (x**4 * y**2) * 2 / (24 * 2), 2.0, rel_tol=1e-9)
     assert math.isclose(w @ (x**2 * y**4) * 2 / (24 * 2), 2.0, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("count", [5, 10, 37, 300])
+def test_cells_divide_every_gap_evenly_and_every_spline_has_some(count, dim):
+    knots = np.sort(np.random.default_rng(count).uniform(-1, 1, count))
+    cells = np.diff(_aligned_edges(knots, dim)).reshape(count - 1, -1)
+    parts = cells.shape[1]
+    np.testing.assert_allclose(cells * parts, np.repeat(np.diff(knots)[:, None], parts, axis=1), atol=1e-12)
+    assert parts >= 2
 
 
 def test_errors_are_those_of_the_density():

@@ -125,6 +125,9 @@ def test_pruning_drops_or_merges_what_is_missed_least():
     np.testing.assert_allclose(found, [-1, -0.6, -0.2, 0.2, 0.6, 1], atol=1e-12)
     found = prune(even, 1, np.array([-1, -0.6, -0.4, -0.2, 0.1, 0.2, 0.4, 0.6, 1]), 8)
     np.testing.assert_allclose(found, [-1, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 1], atol=1e-12)
+    for count in (8, 6, 4):
+        found = prune(COSINE, 1, np.linspace(-0.5, 0.5, 10), count)
+        np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
 
 
 def test_refining_moves_knots_to_the_bends():

@@ -87,6 +87,9 @@ def test_resampling_keeps_polynomials_of_the_degree_that_samples_determine(count
     x, at = np.linspace(-1, 1, count), np.linspace(-1, 1, 9)
     found = lattice._resampled(x[:, None] ** degree, 0, x, at)
     np.testing.assert_allclose(found[:, 0], at**degree, atol=1e-12)
+    # Positions that are samples have their values, both ends included.
+    values = np.random.default_rng(count).standard_normal((2, count, 3))
+    np.testing.assert_array_equal(lattice._resampled(values, 1, x, x[::-1]), values[:, ::-1])
 
 
 def test_a_single_sample_is_its_lattice():

@@ -49,6 +49,8 @@ def test_normalised_convolution_is_the_quotient_of_two(capsys):
     points = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     at = field.filter(kernel, at=points)
     assert at.shape == (2, 3) and at.requires_grad
+    at = field.filter(kernel, at=torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), share=True)
+    np.testing.assert_allclose(at, result[[0, -1], [0, -1]], atol=1e-5)
     with pytest.raises(ValueError, match="kernel of mass 1, not of differences"):
         field.filter(nfconv.dog(sigma=0.1))
 

@@ -42,12 +42,18 @@ def test_weights_that_cannot_be_corrected_are_refused():
         corrected_weights(scattered, np.ones(20), 1, (0, 1))
 
 
-def test_corrections_do_not_depend_on_size_and_have_a_limit(monkeypatch):
+@pytest.mark.parametrize("order", [1, 3])
+def test_corrections_do_not_depend_on_size(order):
+    kernel = outer(minimal_kernel(order, 0.7), minimal_kernel(order, 1.3))
+    spoiled = kernel.weights * (1 + 1e-3 * np.arange(len(kernel)))
+    found = corrected_weights(kernel.positions, spoiled, order, (0, 1))
+    for size in (1e-6, 1e6):
+        np.testing.assert_allclose(corrected_weights(size * kernel.positions, spoiled, order, (0, 1)), found, rtol=1e-8)
+
+
+def test_systems_of_corrections_have_a_limit(monkeypatch):
     kernel = outer(minimal_kernel(1, 0.7), minimal_kernel(1, 1.3))
     spoiled = kernel.weights * (1 + 1e-3 * np.arange(9))
-    found = corrected_weights(kernel.positions, spoiled, 1, (0, 1))
-    for size in (1e-6, 1e6):
-        np.testing.assert_allclose(corrected_weights(size * kernel.positions, spoiled, 1, (0, 1)), found, rtol=1e-9)
     idle = minimal_kernel(1, 0.7, 2, (1,))
     np.testing.assert_allclose(corrected_weights(idle.positions, idle.weights, 1, (1,)), idle.weights, rtol=1e-12)
     # 3 lines of 9 Diracs with 2 conditions each.

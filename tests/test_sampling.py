@@ -11,7 +11,6 @@ from programs import call
 import eval as eval_program
 import mc_utils
 from kernels import minimal_kernel
-from kernels.minimal import bspline
 from modalities import CALLABLES
 from nfconv import fit, gaussian
 from signals import make_ground_truth
@@ -94,6 +93,17 @@ def test_what_is_left_of_a_budget_is_used(budget):
     source = replace(continuous(waves, dim=2), settings=SamplingSettings((0,), 300.0, budget))
     found = sample(source, SamplingRequest((0, 1), 1, (0.1, 0.1), 0.2, "clamp"))
     assert not found.met and budget * 2 / 3 < found.evaluations <= budget
+
+
+@pytest.mark.parametrize("dim, half_size, budget", [(1, 1e-4, 1000), (2, 0.01, 3000), (3, 0.01, 30_000)])
+def test_a_budget_below_the_first_grid_starts_with_about_half_of_it(dim, half_size, budget):
+    def ripples(p):
+        return np.cos(40 * p).sum(axis=-1, keepdims=True)
+
+    source, said = replace(continuous(ripples, dim=dim), settings=Settings((0,), 300.0, budget)), []
+    sample(source, Request(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"), said.append)
+    sides = said[0].split(" samples")[0].split(" x ")
+    assert budget / 4 < math.prod(map(int, sides)) < budget * 3 / 4
 
 
 @pytest.mark.parametrize("evaluations", [1100, 1500, 2000, 3000, 5000, 10_000, 30_000, 100_000])
@@ -183,17 +193,6 @@ def test_a_wave_of_one_coordinate_that_aliases_is_not_taken_for_a_smooth_one(hal
         found = sample(source, request)
         measured = decibels(convolved(found.signal, request, points), truth)
         assert found.estimate <= measured + 6
-
-
-def test_hats_and_b_splines_add_up_and_agree_with_fine_sums():
-    samples = np.linspace(-1.5, 1.5, 31)
-    for order in (0, 1, 2):
-        matrix = hat_integrals(np.linspace(-0.9, 0.9, 7), samples, order, 0.33)
-        np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-13)
-        y = np.linspace(-0.33, 0.33, 400_001)[:-1] + 0.33 / 400_000
-        density = np.nan_to_num(bspline(order, 0.33)(y))
-        place = np.clip(1 - np.abs(0.6 - y[:, None] - samples) / 0.1, 0, None)
-        np.testing.assert_allclose(matrix[5], density @ place * 0.66 / 400_000, atol=1e-7)
 
 
 def test_refinement_keeps_the_function():

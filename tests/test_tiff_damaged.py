@@ -1,5 +1,7 @@
 """TIFF files that are cut, damaged, or of a codec that is lacking: read by another reader, or named."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -23,6 +25,18 @@ def test_what_tifffile_lacks_opencv_reads_or_it_is_named(path):
     smooth = np.broadcast_to(np.arange(33, dtype=np.uint8)[:, None] * 7, (20, 33, 3))
     Image.fromarray(np.ascontiguousarray(smooth)).save(path, compression="jpeg", quality=95)
     np.testing.assert_allclose(read_picture(path).values(), smooth / 255, atol=0.02)
+
+
+def test_grey_that_tifffile_refuses_is_read_as_it_is(path):
+    """A predictor that nobody knows changes nothing of pixels that are not compressed."""
+    pixels = GREY.astype(np.uint8)
+    tags = {256: 33, 257: 20, 258: 8, COMPRESSION: 1, PHOTOMETRIC: 1, 273: 8, 277: 1, 278: 20, 279: 660, 317: 5}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, 8 + pixels.size) + pixels.tobytes() +
+                     struct.pack("<H", len(tags)) + entries + bytes(4))  # fmt: skip
+    picture = read_picture(path)
+    np.testing.assert_array_equal(picture.pixels[..., 0], pixels)
+    assert (picture.pixels.shape, picture.largest) == ((20, 33, 1), 255)
 
 
 @pytest.mark.parametrize(

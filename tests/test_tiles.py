@@ -1,9 +1,10 @@
 """Fields in tiles against exact convolutions of the whole signal: seams, borders, coarse levels, points, resuming."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
-from builders import noise_signal
 from scipy.ndimage import correlate1d
 from tile_cases import PICTURE, rough_signal, samples, tiled
 
@@ -15,7 +16,6 @@ from models.tiled import TiledField, load_tiled
 from signals import Signal
 from signals.exact import kernel_convolution
 from signals.gaussians import gaussian_convolution
-from signals.tiling import Tiling, balanced, stretch_of
 from training import source
 
 
@@ -27,28 +27,6 @@ def error(found, wanted):
 @pytest.fixture(scope="module")
 def picture():
     return tiled(PICTURE, 38)
-
-
-def test_tiles_cover_a_signal_once_and_have_coordinates_of_their_own():
-    tiling = Tiling((149.0, 130.0), (38, 44))
-    assert tiling.shape == (150, 131) and tiling.counts == (4, 3)
-    assert sum(np.prod(tiling.valid(index)) for index in tiling.indices) == 150 * 131
-    x = np.linspace(-1, 1, 150)
-    tiles = tiling.tile_of(0, x)
-    np.testing.assert_array_equal(tiles, np.arange(150) // 38)
-    place = (tiling.local(0, x, tiles) + 1) / 2 * 37 + 38 * tiles
-    np.testing.assert_allclose(place, np.arange(150), atol=1e-9)
-    np.testing.assert_allclose(tiling.stretch, [149 / 37, 130 / 43])
-    assert [balanced(n, 100) for n in (100, 101, 250)] == [100, 51, 84]
-
-
-@pytest.mark.parametrize("boundary", ["clamp", "reflect", "periodic"])
-def test_stretches_of_a_signal_are_those_of_the_padded_signal(boundary):
-    signal = noise_signal((7, 9), 2)
-    whole = signal.padded((20, 20), boundary)
-    for start, stop in (((-3, 2), (12, 9)), ((-20, -20), (27, 29)), ((8, 5), (20, 29))):
-        rows = tuple(slice(20 + a, 20 + b) for a, b in zip(start, stop, strict=True))
-        np.testing.assert_array_equal(stretch_of(signal, start, stop, boundary), whole[rows].astype(np.float32))
 
 
 def test_no_seam_shows_and_every_level_is_exact(picture):
@@ -101,8 +79,21 @@ def test_points_have_the_tile_and_the_level_that_they_need(picture):
     ahead, behind = (picture.filter(kernel, at=points[6:] + s * step, scale=scale[6:], precision="64") for s in (1, -1))
     slope = (ahead - behind).sum(axis=1) / 2e-5
     np.testing.assert_allclose(traced.grad[6:, 0], slope, atol=1e-3 * np.abs(slope).max())
-    with pytest.raises(ValueError, match="larger --margin"):
+    with pytest.raises(ValueError, match="larger --margin") as caught:
         picture.filter(kernel, at=points, scale=100 * scale)
+    most = float(re.search(r"answers up to ([\d.]+)", str(caught.value))[1])
+    assert picture.filter(nfconv.tent(half_size=0.999 * most), at=points).shape == (60, 2)
+    with pytest.raises(ValueError, match="larger --margin"):
+        picture.filter(nfconv.tent(half_size=1.001 * most), at=points)
+
+
+def test_kernels_below_that_of_training_are_warned_of_and_that_one_is_not(picture):
+    points = np.zeros((1, 2))
+    for share, warned in ((1.0, 0), (0.999, 1), (1.001, 0)):
+        notes = []
+        picture.filter(nfconv.minimal_kernel(1, share * np.array(samples(PICTURE, 3)), 2), at=points,
+                       notify=notes.append)  # fmt: skip
+        assert len(notes) == warned and all("does not hold details that fine" in note for note in notes)
 
 
 def test_maps_of_sizes_and_covariances_are_what_points_are(picture):
@@ -185,12 +176,3 @@ def test_a_signal_that_one_field_does_not_hold_is_cut_by_itself(monkeypatch, cap
     )
     assert isinstance(small, TiledField) and not isinstance(large, TiledField)
     assert capsys.readouterr().err.count("signal is fitted in tiles: ") == 1
-
-
-def test_what_no_tiles_are_is_refused():
-    for tile, text in ((1, "two samples or more"), ((4, 5, 6), "two samples or more"), ("a", "number of samples"),
-                       (5, "larger than its training kernel of")):  # fmt: skip
-        with pytest.raises(ValueError, match=text):
-            tiled(PICTURE, tile)
-    with pytest.raises(ValueError, match="callable"):
-        nfconv.fit(lambda points: points[:, :1], dim=2, tile=64)

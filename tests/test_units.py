@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from evaluation.kernels import named_kernel
 from modalities import find
 from signals.metadata import Metadata
 from signals.units import Ruler, Units, find_unit, has_unit
@@ -58,6 +59,14 @@ def test_frequencies_are_cycles_per_domain_unit_or_the_length_they_cut_off():
     assert time.lengths("2Hz", "sigma", lambda axis: 0.3) == pytest.approx([0.6])
     with pytest.raises(ValueError, match="must be a frequency, such as 200Hz"):
         time.frequencies("3px", "f")
+
+
+@pytest.mark.parametrize("text", ["8", "2/px", "32Hz", "0.032kHz"])
+def test_kernels_have_their_frequency_in_domain_units(text):
+    measured = Units([Ruler({"px": 0.25, "s": 4.0})], "x", print)
+    kernel = named_kernel({"kernel": "gabor", "sigma": "1.2px", "frequency": text}, measured)
+    assert dict(kernel.parameters)["frequency"] == pytest.approx(8) and kernel.stretch is None
+    assert dict(kernel.parameters)["sigma"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
