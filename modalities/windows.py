@@ -7,8 +7,8 @@ S samples, W windows of T samples. Windows share their end points: window k hold
 T - 1, so sample i of it lies at x = -1 + 2 i / (T - 1), and windows sampled again at another T' still join evenly.
 The last window is filled up with the recording's last sample.
 
-They are no tiles (`signals/tiling.py`): windows are the rows of one array, which share the functions of time that a field
-is made of, and tiles cut that array into stretches of rows.
+They are no tiles (`signals/tiling.py`): windows are the rows of one array, which share the functions of time that a
+field is made of, and tiles cut that array into stretches of rows.
 """
 
 import math

@@ -100,8 +100,8 @@ def test_a_budget_below_the_first_grid_starts_with_about_half_of_it(dim, half_si
     def ripples(p):
         return np.cos(40 * p).sum(axis=-1, keepdims=True)
 
-    source, said = replace(continuous(ripples, dim=dim), settings=Settings((0,), 300.0, budget)), []
-    sample(source, Request(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"), said.append)
+    source, said = replace(continuous(ripples, dim=dim), settings=SamplingSettings((0,), 300.0, budget)), []
+    sample(source, SamplingRequest(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"), said.append)
     sides = said[0].split(" samples")[0].split(" x ")
     assert budget / 4 < math.prod(map(int, sides)) < budget * 3 / 4
 
