@@ -114,20 +114,26 @@ class TiledField(Field):
         self._tiles.move_to_end(key)
         return self._tiles[key].to(self.device)
 
-    def level_of(self, radius: Tensor) -> Tensor:
-        """The finest level that answers kernels of `radius` [N, d] in domain units, [N]; raises KernelError."""
+    def level_of(self, radius: Tensor, outside: Tensor | None = None) -> Tensor:
+        """The finest level that answers kernels of `radius` [N, d] in domain units, at points that lie `outside` [N, d]
+        of [-1, 1] by so much, [N]; raises KernelError."""
+        axes, far = list(self.config.axes), 0.0 if outside is None else float(outside.max())
+        asked = radius if outside is None else radius + outside
         reach = torch.as_tensor(np.array([level.reach for level in self.levels])) * (1 + 1e-9)
-        axes = list(self.config.axes)
-        able = (radius[:, None, axes] <= reach[:, axes] + 1e-9).all(dim=-1)
+        able = (asked[:, None, axes] <= reach[:, axes] + 1e-9).all(dim=-1)
+        where = f"points lie up to {far:.3g} outside [-1, 1], and with that " if far > 1e-6 else ""
         if not bool(able[:, -1].all()):
-            wanted, most = float(radius.max()), float(reach[-1, axes].min())
-            raise KernelError(f"the kernel has radius {wanted:.4g}, but the field answers up to {most:.4g}: use a "
-                              "smaller kernel, or a larger --margin")  # fmt: skip
+            wanted, most = float(asked[:, axes].max()), float(reach[-1, axes].min())
+            raise KernelError(f"{where}the kernel has radius {wanted:.4g}, but the field answers up to {most:.4g}: use "
+                              "a smaller kernel, or a larger --margin")  # fmt: skip
         level = able.int().argmax(dim=1)
-        tent = torch.as_tensor(np.array([np.array(level.half) * level.unit for level in self.levels]))
-        if bool(((level > 0) & (radius[:, axes] < tent[level][:, axes] * (1 - 1e-6)).any(dim=-1)).any()):
-            raise KernelError("the kernel is much wider along one axis than along another, and tiles that reach as far "
-                              "are too coarse for it: use a larger --tile, or a rounder kernel")  # fmt: skip
+        tent = torch.as_tensor(np.array([np.array(level.half) * level.unit for level in self.levels]))[level][:, axes]
+        coarse = (level > 0) & (radius[:, axes] < tent * (1 - 1e-6)).any(dim=-1)
+        if bool(coarse.any()):
+            what = where or "the kernel is much wider along one axis than along another, and with that "
+            advice = "a larger kernel, or no tiles (--tile 0)" if where else "a rounder kernel, or a larger --tile"
+            raise KernelError(f"{what}it is for coarse tiles, which hold no details finer than a kernel of radius "
+                              f"{float(tent[coarse].max()):.3g}: use {advice}")  # fmt: skip
         return level
 
     def level_for(self, kernel: Kernel | SparseKernel) -> int:

@@ -14,7 +14,7 @@ from kernels.correlated import LEVELS
 from kernels.library import Kernel
 from models.filtering import Settings, points_of, regular_grid, silent, sparse_kernel, warn_of_thin
 from models.gridded import filter_grid
-from models.scattered import as_points, check_outside, filter_at
+from models.scattered import as_points, filter_at
 from models.tiled import TiledField
 from signals.masks import own_channels
 
@@ -169,11 +169,12 @@ def _at_points(wanted: Wanted, points: Tensor, settings: Settings, shown: Settin
     field = wanted.field
     if not len(points):
         return points.new_zeros(0, field.config.channels)
-    radius = wanted.radius()
-    check_outside(field, points, radius.amax(dim=0).tolist(), settings)
-    level = field.level_of(radius).expand(len(points))
     where = points.detach().cpu().double()
-    keys = torch.zeros(len(points), field.config.dim + 1, dtype=torch.long)
+    outside = (where.abs() - 1).clamp_min(0)
+    level = field.level_of(wanted.radius(), outside)
+    # Those outside by themselves: in a tile the largest kernel and the furthest point are checked together.
+    keys = torch.zeros(len(points), field.config.dim + 2, dtype=torch.long)
+    keys[:, -1] = (outside > 0).any(dim=1)
     for number in level.unique().tolist():
         rows, tiling = level == number, field.levels[number].tiling
         keys[rows, 0] = number
@@ -187,8 +188,9 @@ def _at_points(wanted: Wanted, points: Tensor, settings: Settings, shown: Settin
         done += count
         tiling, part = field.levels[key[0]].tiling, wanted.part(rows)
         kernel, covariance = part.in_tiles(key[0])
-        columns = [tiling.local(axis, points[rows, axis].double(), tile) for axis, tile in enumerate(key[1:])]
-        tile = field.tile(key[0], tuple(key[1:]))
+        index = tuple(key[1:-1])
+        columns = [tiling.local(axis, points[rows, axis].double(), tile) for axis, tile in enumerate(index)]
+        tile = field.tile(key[0], index)
         parts.append(filter_at(tile, kernel, torch.stack(columns, -1), part.scale, covariance, settings))
         if shown and shown.progress:
             shown.progress(done / len(points))

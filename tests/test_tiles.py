@@ -96,6 +96,22 @@ def test_kernels_below_that_of_training_are_warned_of_and_that_one_is_not(pictur
         assert len(notes) == warned and all("does not hold details that fine" in note for note in notes)
 
 
+def test_points_outside_have_a_level_that_reaches_them(picture):
+    kernel = sparse_kernel(picture, nfconv.gaussian(sigma=0.12))
+    # The same picture with its border's samples around it, where these points are inside.
+    larger = Signal(np.pad(PICTURE.values, ((40, 40), (40, 40), (0, 0)), mode="edge"), (0, 1))
+    shrunk = np.array([(n - 1) / (n + 79) for n in PICTURE.shape])
+    for out in (0.01, 0.05, 0.1, 0.2):
+        points = np.array([[1 + out, 0.3], [-0.2, -1 - out], [1 + out, 1 + out / 2], [0.4, -0.9]])
+        inside, ones = torch.as_tensor(points * shrunk), torch.ones(4, 2)
+        wanted = exact_at(larger, kernel.scaled(shrunk), inside, ones, "clamp")
+        assert error(picture.filter(kernel, at=points), wanted) < 5e-4
+    with pytest.raises(ValueError, match=r"up to 0.6 outside .*, and with that the kernel has radius 0.9"):
+        picture.filter(kernel, at=np.array([[1.6, 0.0]]))
+    with pytest.raises(ValueError, match=r"up to 0.3 outside .* no details finer than a kernel of radius .*--tile 0"):
+        picture.filter(nfconv.tent(half_size=0.06), at=np.array([[1.3, 0.0]]))
+
+
 def test_maps_of_sizes_and_covariances_are_what_points_are(picture):
     shape = (31, 23)
     y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
