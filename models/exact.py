@@ -83,5 +83,6 @@ def exact_at(signal: Signal, kernel: SparseKernel, points: Tensor, scale: Tensor
     Every point is answered by the signal's own piecewise polynomials, at the cost of the whole signal.
     """
     most = 1.0 if scale is None else float(scale.max())
-    field = ExactField(signal, kernel.order, float(kernel.radius.max()) * most, boundary)
+    outside = max(0.0, float(points.abs().max()) - 1.0)
+    field = ExactField(signal, kernel.order, float(kernel.radius.max()) * most + outside, boundary)
     return convolve_points(field, kernel, points, scale, 64 * len(kernel)).numpy()

@@ -105,6 +105,7 @@ def test_points_outside_have_a_level_that_reaches_them(picture):
         points = np.array([[1 + out, 0.3], [-0.2, -1 - out], [1 + out, 1 + out / 2], [0.4, -0.9]])
         inside, ones = torch.as_tensor(points * shrunk), torch.ones(4, 2)
         wanted = exact_at(larger, kernel.scaled(shrunk), inside, ones, "clamp")
+        np.testing.assert_allclose(exact_at(PICTURE, kernel, torch.as_tensor(points), ones, "clamp"), wanted, atol=1e-6)
         assert error(picture.filter(kernel, at=points), wanted) < 5e-4
     with pytest.raises(ValueError, match=r"up to 0.6 outside .*, and with that the kernel has radius 0.9"):
         picture.filter(kernel, at=np.array([[1.6, 0.0]]))
