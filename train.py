@@ -24,7 +24,7 @@ from cluster import connected
 from cluster.fitting import tile_mapper
 from modalities import find
 from models.device import describe_device
-from models.tiled import INDEX
+from models.levels import INDEX
 from signals import GroundTruth
 from training import PRESETS, Options, Source, train
 from training.display import Display, Silence
@@ -81,6 +81,9 @@ def explain_resume(folder: Path, given: Mapping[str, Any]) -> Iterator[None]:
     except DivergedError as error:
         raise click.ClickException(str(error)) from None
     except (LostError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and error.errno is None:
+            # Ours, of a file that is read.
+            raise
         saved = any((folder / name).is_file() for name in ("current.pth", INDEX))
         again = f"resume with: {command}" if saved else "start again with another --experiment_name: nothing was saved"
         if isinstance(error, LostError | ConnectionError):

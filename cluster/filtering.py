@@ -18,7 +18,8 @@ from kernels import SparseKernel
 from kernels.library import Kernel
 from models import Field
 from models.filtering import Settings
-from models.tiled import INDEX, TiledField, load_tiled
+from models.levels import INDEX
+from models.tiled import TiledField, load_tiled
 from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid, warn
 from models.varying import CovarianceFilter, Filter
 from signals.masks import own_channels

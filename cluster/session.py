@@ -22,8 +22,9 @@ KEPT_MEMORY = 1 << 28
 ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": KEPT_MEMORY, "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1,
                "OPENBLAS_NUM_THREADS": 1}  # fmt: skip
 LOST = "the scheduler is lost: the same command goes on with what is missing"
-# Ctrl-C goes to all processes of a terminal: the program ends its workers itself, and says what is left to do.
-DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+# Ctrl-C goes to all processes of a terminal, and a batch system's SIGTERM to all of a job: the program ends its workers
+# itself, and says what is left to do.
+DEAF = "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\n"
 SETTINGS = {
     "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     "distributed.scheduler.allowed-failures": FAILURES,
@@ -121,11 +122,16 @@ def connected(
 def _local(workers: int, stack: contextlib.ExitStack) -> Any:
     from distributed import Client, LocalCluster
 
-    with _interrupts_ignored():
-        local = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL, preload=[DEAF],
-        )  # fmt: skip
+    try:
+        with _interrupts_ignored():
+            local = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", preload=[DEAF],
+                dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+    except RuntimeError as error:
+        raise ConnectionError(
+            f"{workers} workers did not start ({error}): use fewer --workers, they may lack memory"
+        ) from None
     return Client(stack.enter_context(local))
 
 
@@ -163,6 +169,8 @@ def _remote(address: str) -> Any:
         client = Client(address, timeout=PATIENCE)
         client.wait_for_workers(1, timeout=PATIENCE)
     except (TimeoutError, OSError, ValueError) as error:
+        if isinstance(error, ValueError):
+            raise ValueError(f"--scheduler {address} is no address: give one like tcp://host:8786") from None
         reason = f"no workers at {address} within {PATIENCE} s ({type(error).__name__})"
         raise ConnectionError(f"{reason}: start a scheduler and workers first (docs/cluster.md)") from None
     return client

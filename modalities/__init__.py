@@ -61,7 +61,8 @@ def find(name_or_number: str | int) -> Modality:
         if wanted in (entry.name, str(entry.number)):
             return entry
     known = ", ".join(f"{entry.name} ({entry.number})" for entry in MODALITIES.values())
-    raise ValueError(f"there is no modality {name_or_number!r}; choose one of {known}")
+    tile = "" if wanted else " (one tile of a field has none: give the folder of all)"
+    raise ValueError(f"there is no modality {name_or_number!r}; choose one of {known}{tile}")
 
 
 def for_path(path: str | Path) -> Modality:

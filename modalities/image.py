@@ -15,7 +15,7 @@ import numpy as np
 
 from files.folders import refuse_existing
 from files.pictures import open_picture
-from files.stored import Array, Stored, as_array, mapped, thinned, with_channel
+from files.stored import Array, Stored, as_array, ends, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
@@ -28,6 +28,8 @@ from signals.measures import mse, peak, psnr, snr, ssim
 from signals.metadata import Metadata, check, check_flag, check_numbers, metadata_of
 from signals.units import Ruler
 
+# Leading bits that a picture of long whole numbers leaves unused at most.
+UNUSED_BITS = 8
 LARGEST_CHANNELS = 256
 # Most rows and columns of a preview.
 PREVIEW = 1024
@@ -73,6 +75,16 @@ class ImageMetadata(Metadata, modality="image", axis_names="yx"):
         count = values.shape[-1] - self.alpha
         colours = values[..., : 3 if count >= 3 else 1]
         return np.concatenate([colours, values[..., -1:]], axis=-1) if self.alpha else colours
+
+
+def check_white(values: Array, name: str) -> None:
+    """Raise ValueError for whole numbers of 32 bits and more that end far below the largest: what is white in them is
+    not known."""
+    if np.issubdtype(values.dtype, np.integer) and values.dtype.itemsize >= 4:
+        largest = max(map(abs, ends(values)))
+        if largest < np.iinfo(values.dtype).max >> UNUSED_BITS:
+            raise ValueError(f"{name} is of {values.dtype}, which does not say what is white, and ends at {largest:g}: "
+                             "convert it to uint8, uint16 or floats in [0, 1] first")  # fmt: skip
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:
@@ -131,6 +143,7 @@ class Image(Modality):
     ) -> Signal:
         """An array [H, W] or [H, W, C], integers scaled to [0, 1]; with `alpha` colours must be multiplied by it."""
         values = with_channel(as_array(values), 2)
+        check_white(values, name)
         metadata = ImageMetadata(alpha, bool(np.issubdtype(values.dtype, np.floating)), linear)
         return self.signal(mapped(values, scaled), metadata, name)
 

@@ -5,11 +5,12 @@ Level 0 has the tiles of the signal. A kernel that reaches beyond their margin i
 ones. A folder holds one checkpoint per tile and an index, `tiles.json`; tiles are read when they are asked for.
 """
 
-import json
+import math
 import shutil
+import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,77 +19,58 @@ import torch
 from torch import Tensor
 
 from files import ArchiveError, atomic_write
+from files.folders import remove_empty
 from files.inputs import first_line
 from kernels import SparseKernel
 from kernels.library import Kernel
-from models.checkpoint import load_checkpoint, origin_entries, parse_origin
+from models.checkpoint import load_checkpoint, parse_origin
 from models.config import FieldConfig, Origin
 from models.convolution import KernelError
 from models.device import full_float32
 from models.field import Field
-from signals.tiling import Index, Tiling
+from models.levels import MOST_LEVELS, Level, index_entries, read_index, tile_file, write_index
+from signals.tiling import Index
 
-INDEX = "tiles.json"
-FORMAT = "neural-field-convolutions tiles 1"
-# Bytes of an index; tiles that are kept in memory.
-LARGEST_INDEX = 1 << 24
-MOST_LEVELS = 32
+# Tiles that are kept in memory.
 KEPT_TILES = 8
 # Diracs per axis of Gaussians wider than level 0 answers: on coarse levels the usual 13 would limit the accuracy.
 WIDE_GAUSSIAN = 33
 
 
-@dataclass(frozen=True)
-class Level:
-    """Tiles of every 2^l-th sample, each with a margin of `pads` [d] samples that is trained, for a training kernel of
-    half sizes `half` [d] in samples (0 in axes that are not filtered)."""
+class TemporaryFolder:
+    """A folder that is removed with the last field in it, copies of it included."""
 
-    tiling: Tiling
-    pads: tuple[int, ...]
-    half: tuple[float, ...]
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tiles_")
 
-    def __post_init__(self) -> None:
-        dim = len(self.tiling.tile)
-        if (len(self.pads), len(self.half)) != (dim, dim) or min(self.pads) < 0 or not min(self.half) >= 0:
-            raise ValueError(f"margins {self.pads} and half sizes {self.half} do not fit tiles of {dim} axes")
+    def __fspath__(self) -> str:
+        return self._folder.name
 
-    @property
-    def unit(self) -> np.ndarray:
-        """[d], domain units from sample to sample."""
-        return np.array([2.0 / steps if steps else 2.0 for steps in self.tiling.steps])
+    def __deepcopy__(self, memo: Any) -> "TemporaryFolder":
+        return self
 
-    @property
-    def reach(self) -> np.ndarray:
-        """[d], radius in domain units of kernels that it answers at all points, up to a sample beyond a tile."""
-        cut = np.array(self.tiling.counts) > 1
-        return (np.array(self.pads) - cut + self.half) * self.unit
-
-    def half_size(self, axes: Sequence[int]) -> tuple[float, ...]:
-        """Of the training kernel along `axes`, in the coordinates of a tile."""
-        scale = self.unit * self.tiling.stretch
-        return tuple(float(self.half[axis] * scale[axis]) for axis in axes)
-
-    @classmethod
-    def parse(cls, entries: Mapping[str, Any]) -> "Level":
-        """From an index; raises ValueError, TypeError or KeyError."""
-        tiling = Tiling(tuple(map(float, entries["steps"])), tuple(entries["tile"]))
-        return cls(tiling, tuple(map(int, entries["pads"])), tuple(map(float, entries["half"])))
+    def __reduce__(self) -> Any:
+        raise ValueError("a field in a temporary folder is not pickled: give fit a folder, or save the field")
 
 
 class TiledField(Field):
     """Fields in tiles that answer as one: see `Field.filter`. `levels` [L], the tiles of the signal first; a tile is
-    the file `tile_file(level, index)` of `folder`.
+    the file `tile_file(level, index)` of `folder`, and has the digest that `digests` [L][tiles] state (none: any).
 
     Its `config` has the axes, order and channels of all tiles, and its `origin` is about the whole signal. It has no
     repeated integral of its own.
     """
 
-    def __init__(self, config: FieldConfig, origin: Origin, levels: Sequence[Level], folder: Path) -> None:
+    def __init__(
+        self, config: FieldConfig, origin: Origin, levels: Sequence[Level], folder: Path,
+        digests: Sequence[Sequence[str]] = (),
+    ) -> None:  # fmt: skip
         super().__init__(config, origin)
         self.levels = tuple(levels)
-        self.folder = Path(folder)
+        self.folder = Path(folder).resolve()
+        self.digests = tuple(digests)
         self._tiles: OrderedDict[tuple[int, Index], Field] = OrderedDict()
-        # A temporary folder lives as long as the field in it.
+        # A temporary folder lives as long as the fields in it.
         self.holder: Any = None
 
     def tile_file(self, level: int, index: Index) -> Path:
@@ -102,8 +84,13 @@ class TiledField(Field):
             path = self.tile_file(level, index)
             field = load_checkpoint(path)[0]
             facts, own = ((f.dim, f.channels, f.axes, f.order) for f in (field.config, self.config))
-            if facts != own or field.origin.shape != self.levels[level].tiling.tile:
-                raise ArchiveError(f"{path} is a tile of another field: train again with the same options")
+            mine = (
+                not self.digests or field.origin.digest == self.digests[level][self.levels[level].tiling.place(index)]
+            )
+            if facts != own or not mine or field.origin.shape != self.levels[level].tiling.tile:
+                raise ArchiveError(
+                    f"{path} is another tile, or one of another field: train again with the same options"
+                )
             # In its coordinates margins differ between the axes: `level_of` has looked at each of them.
             found = self.levels[level]
             widest = float(np.max(np.array(found.pads) * found.unit * found.tiling.stretch))
@@ -176,48 +163,21 @@ class TiledField(Field):
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"{path} is not an empty folder, and tiles are never overwritten: name another one")
-        for number, level in enumerate(self.levels):
-            for index in level.tiling.indices:
-                source, target = self.tile_file(number, index), tile_file(path, number, index)
-                with source.open("rb") as stream, atomic_write(target) as copy:
-                    shutil.copyfileobj(stream, copy)
-        write_index(path, index_entries(self.config, self.origin, self.levels, complete=True))
+        made: list[Path] = []
+        try:
+            for number, level in enumerate(self.levels):
+                for index in level.tiling.indices:
+                    made.append(tile_file(path, number, index))
+                    with self.tile_file(number, index).open("rb") as stream, atomic_write(made[-1]) as copy:
+                        shutil.copyfileobj(stream, copy)
+            write_index(path, index_entries(self.config, self.origin, self.levels, True, self.digests))
+        except OSError:
+            # Half a copy would be in the way of the next one.
+            for target in made:
+                target.unlink(missing_ok=True)
+            remove_empty([*{target.parent for target in made}, path])
+            raise
         return path
-
-
-def tile_file(folder: Path, level: int, index: Index) -> Path:
-    """The checkpoint of a tile in a field's folder."""
-    return Path(folder) / f"level_{level}" / f"tile_{'_'.join(f'{k:04d}' for k in index)}.pth"
-
-
-def index_entries(config: FieldConfig, origin: Origin, levels: Sequence[Level], complete: bool) -> dict[str, Any]:
-    """What an index holds, plain values; `complete`: whether all tiles are there."""
-    tiles = [{**asdict(level.tiling), "pads": level.pads, "half": level.half, "counts": level.tiling.counts,
-              "shape": level.tiling.shape} for level in levels]  # fmt: skip
-    return {"format": FORMAT, "complete": complete, "config": config.to_dict(), "origin": origin_entries(origin),
-            "levels": tiles}  # fmt: skip
-
-
-def write_index(folder: Path, entries: Mapping[str, Any]) -> Path:
-    """Write the index of a folder of tiles, whole or not at all."""
-    with atomic_write(Path(folder) / INDEX) as stream:
-        stream.write(json.dumps(entries, indent=1).encode() + b"\n")
-    return Path(folder) / INDEX
-
-
-def read_index(path: Path) -> dict[str, Any]:
-    """The entries of an index as JSON has them; raises FileNotFoundError or ArchiveError."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; check the path")
-    try:
-        if path.stat().st_size > LARGEST_INDEX:
-            raise ValueError(f"it has more than {LARGEST_INDEX} bytes")
-        entries = json.loads(path.read_bytes())
-        if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-            raise ValueError("it is another kind of file")
-    except (ValueError, RecursionError) as error:
-        raise ArchiveError(f"{path} is no index of tiles: {error}; give the folder of a tiled field") from None
-    return entries
 
 
 def load_tiled(path: Path) -> TiledField:
@@ -234,6 +194,9 @@ def load_tiled(path: Path) -> TiledField:
         levels = [Level.parse(level) for level in entries["levels"]]
         if any(len(level.pads) != config.dim for level in levels) or levels[0].tiling.shape != origin.shape:
             raise ValueError("its tiles are not those of its signal")
-        return TiledField(config, origin, levels, path.parent)
+        digests = entries.get("digests", ())
+        if digests and [len(row) for row in digests] != [math.prod(level.tiling.counts) for level in levels]:
+            raise ValueError("it has too few or too many digests")
+        return TiledField(config, origin, levels, path.parent, digests)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ArchiveError(f"{path} is damaged: {first_line(error)}; train the field again") from None

@@ -14,7 +14,8 @@ from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
 from models.device import pick_device
-from models.tiled import INDEX, load_tiled
+from models.levels import INDEX
+from models.tiled import load_tiled
 from signals import GroundTruth, Signal
 from signals.masks import masked
 from training import Source, fit_in_tiles, train

@@ -53,6 +53,10 @@ class Tiling:
         """All tiles, the last axis fastest."""
         return itertools.product(*[range(count) for count in self.counts])
 
+    def place(self, index: Index) -> int:
+        """Where a tile is among `indices`."""
+        return int(np.ravel_multi_index(index, self.counts))
+
     @property
     def stretch(self) -> np.ndarray:
         """[d], how many times as long everything is in the coordinates of a tile as in those of the signal."""

@@ -206,3 +206,12 @@ def test_single_rows_columns_and_pixels_work(tmp_path):
         np.testing.assert_allclose(signal.values, 0.2, rtol=1e-6)
         IMAGE.save(signal.values, tmp_path, signal.metadata)
         assert "ssim" not in IMAGE.metrics(signal.values, signal.values, signal.metadata)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64])
+def test_long_whole_numbers_that_do_not_say_what_is_white_are_refused(kind):
+    values = np.arange(60).reshape(5, 4, 3).astype(kind)
+    with pytest.raises(ValueError, match=r"ends at 59: convert it to uint8, uint16 or floats"):
+        IMAGE.from_array(values)
+    white = values * (np.iinfo(kind).max // 59)
+    np.testing.assert_allclose(IMAGE.from_array(white).values, values / 59, atol=1e-6)

@@ -7,7 +7,7 @@ from tile_cases import PICTURE, samples, tiled
 
 import nfconv
 from files import ArchiveError
-from models.tiled import tile_file
+from models.levels import tile_file
 from signals import Signal
 from training import Source, plan, resolve, tile
 from training.plan import plan_tiles
@@ -47,7 +47,14 @@ def test_a_run_that_was_cut_goes_on_with_the_tiles_that_are_there(tmp_path, monk
     values = PICTURE.values.copy()
     values[:10, :10] += 0.5
     solved.clear()
+    most = 1
     monkeypatch.setattr(tile, "save_tile", counting)
+    with pytest.raises(KeyboardInterrupt):
+        tiled(Signal(values, (0, 1)), 56, folder=tmp_path)
+    # Tiles of both signals are no field.
+    with pytest.raises(ArchiveError, match="not all tiles are trained"):
+        nfconv.load(tmp_path)
+    most = 1000
     tiled(Signal(values, (0, 1)), 56, folder=tmp_path)
     assert [index for level, index in solved if not level] == [(0, 0)]
 

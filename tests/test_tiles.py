@@ -1,5 +1,8 @@
 """Fields in tiles against exact convolutions of the whole signal: seams, borders, coarse levels, points, resuming."""
 
+import copy
+import os
+import pickle
 import re
 
 import numpy as np
@@ -17,6 +20,7 @@ from signals import Signal
 from signals.exact import kernel_convolution
 from signals.gaussians import gaussian_convolution
 from training import source
+from training.folder import lock_folder
 
 
 def error(found, wanted):
@@ -166,6 +170,38 @@ def test_saved_and_loaded_it_is_the_same(picture, tmp_path):
         (path / "tiles.json").write_text(broken)
         with pytest.raises(ArchiveError):
             nfconv.load(path)
+
+
+def test_a_tile_in_the_place_of_another_is_refused(picture, tmp_path):
+    loaded = nfconv.load(picture.save(tmp_path / "mine"))
+    loaded.tile_file(0, (1, 1)).write_bytes(loaded.tile_file(0, (0, 1)).read_bytes())
+    with pytest.raises(ArchiveError, match="is another tile"):
+        loaded.filter(nfconv.tent(half_size=0.08))
+
+
+def test_a_field_finds_its_tiles_from_anywhere_and_a_copy_as_long_as_it_lives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    field = tiled(rough_signal((50, 40)), 25, folder="mine")
+    monkeypatch.chdir("/")
+    assert field.filter(field.kernel).shape == (50, 40, 2)
+    temporary = tiled(rough_signal((50, 40)), 25)
+    again = copy.deepcopy(temporary)
+    del temporary
+    np.testing.assert_array_equal(again.filter(again.kernel), field.filter(field.kernel))
+    with pytest.raises(ValueError, match="is not pickled: give fit a folder"):
+        pickle.dumps(again)
+
+
+def test_a_copy_that_ends_early_leaves_nothing(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.tiled.shutil.copyfileobj", lambda *_: os.truncate("/dev/full/none", 0))
+    with pytest.raises(OSError):
+        picture.save(tmp_path / "mine")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_fit_at_a_time_writes_a_folder(tmp_path):
+    with lock_folder(tmp_path / "mine"), pytest.raises(ValueError, match="another run is writing"):
+        tiled(rough_signal((50, 40)), 25, folder=tmp_path / "mine")
 
 
 def test_missing_samples_are_missing_in_all_tiles():

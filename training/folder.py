@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from files import atomic_write
 from files.folders import missing_folders, remove_empty
-from models.tiled import INDEX
+from models.levels import INDEX
 
 LOCK = ".lock"
 CURRENT = "current.pth"
@@ -26,6 +26,24 @@ def resumable(folder: Path) -> Path:
     return folder / CURRENT
 
 
+def lock_folder(path: Path) -> TextIO:
+    """The lock of a folder, made where it is missing, until it is closed; raises RunError where another run has it, and
+    OSError."""
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / LOCK).open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        locked = False
+    else:
+        # A run that found nothing to do may just have removed the file this lock is on.
+        locked = os.fstat(lock.fileno()).st_nlink > 0
+    if not locked:
+        lock.close()
+        raise RunError(f"another run is writing to {path}; choose another --experiment_name, or wait for its end")
+    return lock
+
+
 class RunFolder:
     """Holds the folder's lock while the run lasts; nothing that a run has written is ever removed.
 
@@ -37,7 +55,7 @@ class RunFolder:
         if not (self.path / LOCK).exists():
             self._check(resume)
         self._made = missing_folders(self.path)
-        self._lock = self._locked()
+        self._lock = self._locked_or_removed()
         try:
             # Again, now that no other run can come or go.
             self._check(resume)
@@ -63,24 +81,12 @@ class RunFolder:
             return False
         return not self.path.is_dir() or any(e.name != LOCK and e.suffix != ".part" for e in self.path.iterdir())
 
-    def _locked(self) -> TextIO:
+    def _locked_or_removed(self) -> TextIO:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / LOCK).open("a")
+            return lock_folder(self.path)
         except OSError as error:
             remove_empty(self._made)
             raise RunError(f"cannot write to {self.path} ({error.strerror}); choose another --summary") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            locked = False
-        else:
-            # A run that found nothing to do may just have removed the file this lock is on.
-            locked = os.fstat(lock.fileno()).st_nlink > 0
-        if not locked:
-            lock.close()
-            raise RunError(f"another run is writing to {self.path}; choose another --experiment_name")
-        return lock
 
     def close(self) -> None:
         """Release the lock; a folder that was made for this run and never written to is removed."""

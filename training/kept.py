@@ -1,6 +1,5 @@
 """A run that keeps itself in a folder: what is saved when, and what is left at its end."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from models.checkpoint import save_checkpoint
 from models.config import Origin
 from models.field import Field
-from models.tiled import INDEX
+from models.levels import INDEX, read_index
 from signals.ground_truth import GroundTruth
 from training.display import Display
 from training.folder import RunFolder
@@ -35,7 +34,7 @@ def tile_in_folder(
     there are not made again. Raises Interrupted, and ValueError where the folder has others."""
     options, start = tile_options(asked, preset), time.monotonic()
     if (run.path / INDEX).is_file() and tile is None:
-        tile = json.loads((run.path / "options.json").read_text()).get("tile")
+        tile = read_index(run.path / INDEX)["levels"][0]["tile"]
     plan = plan_tiles(source, tile, options.to_dict(), run.path, device)
     open_folder(plan)
     run.write_json(

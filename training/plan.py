@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from files import checksum
+from files.inputs import warn
 from models.config import FieldConfig, Origin
 from models.device import pick_device
-from models.tiled import MOST_LEVELS, Level
+from models.levels import MOST_LEVELS, Level
 from signals.signal import boundary_rules, spacing
 from signals.tiling import ROUNDING, Index, Tiling, balanced
 from training.source import Source, Tile, tile_sizes
@@ -25,6 +26,8 @@ ENOUGH = 1.5
 COARSE_TILE = 1.1
 # Tiles that a GPU solves at once, and values of their ground truths together.
 TOGETHER, LARGEST_TOGETHER = 16, 1 << 26
+# Share by which a training kernel changes without a warning where it becomes a whole number of samples.
+NOTABLE = 0.1
 # Of the settings' digest: tiles of other versions are made again.
 VERSION = 1
 # Samples to either side that one between samples is read from, where the training kernel is no whole number of them.
@@ -111,6 +114,9 @@ def plan_tiles(
     steps: list[float] = [0.0] * signal.dim
     for axis, step in wanted.items():
         steps[axis] = step if source.seen else whole_spacing(step, n, cut[axis])
+        if abs(steps[axis] - step) > NOTABLE * step:
+            warn(f"{signal.name}: tiles are trained through a kernel of a whole number of samples, half size "
+                 f"{steps[axis] * n / 2:g} along axis {axis + 1}, not {step * n / 2:.3g}")  # fmt: skip
     half = tuple(h * n / 2 for h in steps)
     levels: list[Level] = []
     while not levels or (len(levels) < MOST_LEVELS and _reaches_less(levels[-1], source, cut)):

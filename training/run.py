@@ -12,7 +12,7 @@ from files.inputs import note
 from models.checkpoint import load_checkpoint
 from models.device import full_float32
 from models.field import Field
-from models.tiled import INDEX
+from models.levels import INDEX
 from signals.ground_truth import GroundTruth
 from signals.signal import Signal
 from training.display import Display

@@ -16,7 +16,7 @@ from files import ArchiveError, atomic_write, checksum
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.device import full_float32, pick_device
 from models.field import Field
-from models.tiled import tile_file
+from models.levels import tile_file
 from signals.exact import convolve_signal, minimal_taps
 from signals.ground_truth import GroundTruth
 from signals.measures import decibels
@@ -90,7 +90,7 @@ def save_tile(plan: TilePlan, trainer: Trainer, truth: GroundTruth, level: int, 
     field.origin = replace(field.origin, digest=digest)
     # Without times, so that a tile's file has the same bytes whenever and wherever it is made.
     path = save_checkpoint(tile_file(plan.folder, level, index), field, {"numbers": numbers})
-    return numbers | {"bytes": path.stat().st_size}
+    return numbers | {"bytes": path.stat().st_size, "digest": digest}
 
 
 def read_samples(plan: TilePlan, source: Source, level: int, first: list[int], last: list[int]) -> np.ndarray:
@@ -171,4 +171,4 @@ def stored_numbers(path: Path, digest: str) -> Numbers | None:
     numbers = training.get("numbers")
     if field.origin.digest != digest or not isinstance(numbers, dict):
         return None
-    return numbers | {"bytes": path.stat().st_size}
+    return numbers | {"bytes": path.stat().st_size, "digest": digest}

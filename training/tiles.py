@@ -1,6 +1,5 @@
 """Fitting a field in tiles: a task for each or, on a GPU, for several, and the index of what they have left."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,9 +9,11 @@ from typing import Any
 
 import torch
 
-from models.tiled import INDEX, TiledField, index_entries, load_tiled, read_index, write_index
+from models.levels import INDEX, index_entries, read_index, write_index
+from models.tiled import TemporaryFolder, TiledField, load_tiled
 from signals.measures import decibels
 from training.display import Display
+from training.folder import lock_folder
 from training.interrupt import Interrupt, Interrupted
 from training.options import Options, resolve
 from training.plan import TilePlan, plan_tiles
@@ -46,9 +47,9 @@ def fit_in_tiles(
     if source.signal.function is not None:
         raise ValueError("a callable is sampled as finely as it requires, and not in tiles: leave the tile out")
     options = tile_options(asked)
-    holder = None if folder else tempfile.TemporaryDirectory(prefix="tiles_")
-    plan = plan_tiles(source, tile, options.to_dict(), Path(folder or holder.name), str(device))  # type: ignore[union-attr]
-    with Display() as display:
+    holder = None if folder else TemporaryFolder()
+    plan = plan_tiles(source, tile, options.to_dict(), Path(folder or holder or ""), str(device))
+    with lock_folder(plan.folder), Display() as display:
         field, _ = fit_tiles(plan, source, display)
     field.holder = holder
     return field
@@ -63,14 +64,14 @@ def tile_options(asked: Mapping[str, Any], preset: str | None = None) -> Options
 
 
 def open_folder(plan: TilePlan) -> None:
-    """Begin the index of a plan's folder; raises ValueError where it holds the tiles of another signal or of other
-    settings."""
-    if not (plan.folder / INDEX).exists():
-        origin = replace(plan.origin, digest=plan.digest)
-        write_index(plan.folder, index_entries(plan.config, origin, plan.levels, complete=False))
-    elif read_index(plan.folder / INDEX)["origin"].get("digest") != plan.digest:
+    """Begin the index of a plan's folder, or begin again: no tile is replaced in one that counts as complete. Raises
+    ValueError where it holds the tiles of another signal or of other settings."""
+    index = plan.folder / INDEX
+    if index.exists() and read_index(index)["origin"].get("digest") != plan.digest:
         raise ValueError(f"{plan.folder} holds tiles of another signal or with other options: name another folder, or "
                          "give the options that it began with")  # fmt: skip
+    origin = replace(plan.origin, digest=plan.digest)
+    write_index(plan.folder, index_entries(plan.config, origin, plan.levels, complete=False))
 
 
 def fit_tiles(
@@ -97,7 +98,8 @@ def fit_tiles(
     if held < wanted:
         display.warn(f"some tiles hold the signal to about {held:.1f} dB at the training kernel, not to {wanted:g}: "
                      "use a larger --core_size, a smaller --tile or a larger half size")  # fmt: skip
-    write_index(plan.folder, index_entries(plan.config, origin, plan.levels, complete=True))
+    digests = [[r["digest"] for r in results if r["level"] == number] for number in range(len(plan.levels))]
+    write_index(plan.folder, index_entries(plan.config, origin, plan.levels, True, digests))
     for number, found in enumerate(plan.levels[:-1]):
         for index in found.tiling.indices:
             plan.block_file(number, index).unlink(missing_ok=True)
