@@ -11,14 +11,13 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kernels.correlated import CorrelatedGaussians, half_correlation
 from models.bundles import Bundle, filter_bundle
 from models.compression import compressed
 from models.convolution import reach_of, tables_for
 from models.field import Field, Progress
-from models.interpolation import bspline
+from models.interpolation import bspline, gather_grid
 from models.separable import SeparableField
 from models.tables import spline_coefficients
 
@@ -71,13 +70,8 @@ class SharedKernels:
     def __init__(self, kernels: CorrelatedGaussians, device: torch.device) -> None:
         self.kernels = kernels
         self.positions, self.weights = (torch.tensor(a, device=device) for a in (kernels.positions, kernels.weights))
-        values = kernels.samples
-        for axis in range(values.ndim - 1):
-            moved = values.swapaxes(0, axis)
-            flat = spline_coefficients(moved.reshape(len(moved), -1), 3)
-            values = flat.reshape(-1, *moved.shape[1:]).swapaxes(0, axis)
         # Coefficients [T, ..., P], and where in a flattened core [B^d] its entries [P] that are no zeros are.
-        self.table = torch.as_tensor(values.copy(), device=device)
+        self.table = torch.as_tensor(spline_coefficients(kernels.samples, 3).copy(), device=device)
         size, dim = len(kernels.even), kernels.kept.shape[1]
         self.place = torch.as_tensor(kernels.kept @ [size**k for k in reversed(range(dim))], device=device)
 
@@ -88,12 +82,7 @@ class SharedKernels:
         step = -2 * low / (count - 3)
         half = correlations / (1 + (1 - correlations.square()).sqrt())
         first, taps = bspline((half - low) / step, 3, count)
-        rows, weights = torch.zeros_like(first[:, :1]), torch.ones_like(taps[:, 0, :1])
-        corners = torch.arange(4, device=rows.device)
-        for axis in range(first.shape[1]):
-            rows = (rows[:, :, None] * count + first[:, axis, None, None] + corners).flatten(1)
-            weights = (weights[:, :, None] * taps[:, axis, None]).flatten(1)
-        values = F.embedding_bag(rows, self.table.flatten(0, -2), per_sample_weights=weights, mode="sum")
+        values = gather_grid(self.table, zip(first.unbind(1), taps.unbind(1), strict=True))
         full = values.new_zeros(len(values), size**dim).index_copy(1, self.place, values)
         return full.view(-1, *[size] * dim)
 

@@ -4,6 +4,8 @@
 f(place) = sum_j local_j value[first + j], with `place` in steps from the first value.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -54,6 +56,16 @@ def gather(values: Tensor, first: Tensor, local: Tensor) -> Tensor:
     """sum_k,j local_kj values[first_k + j]: values [T, R], first [N, K], local [N, K, W] -> [N, R]."""
     index = first[..., None] + torch.arange(local.shape[-1], device=first.device)
     return F.embedding_bag(index.flatten(1), values, per_sample_weights=local.flatten(1).to(values.dtype), mode="sum")
+
+
+def gather_grid(values: Tensor, taps: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Values [T_1, ..., T_d, R] read along all axes at once, by (first [N], local [N, W_j]) of every one -> [N, R]."""
+    rows, weights = torch.zeros(1, 1, dtype=torch.long, device=values.device), values.new_ones(1, 1)
+    for count, (first, local) in zip(values.shape[:-1], taps, strict=True):
+        corners = torch.arange(local.shape[1], device=first.device)
+        rows = (rows[:, :, None] * count + first[:, None, None] + corners).flatten(1)
+        weights = (weights[:, :, None] * local[:, None]).flatten(1)
+    return F.embedding_bag(rows, values.flatten(0, -2), per_sample_weights=weights.to(values.dtype), mode="sum")
 
 
 def scatter(first: Tensor, local: Tensor, count: int) -> Tensor:

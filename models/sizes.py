@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.bundles import LARGEST_PRODUCT, Bundle, couple, seen_through
 from models.compression import truncation
 from models.convolution import reach_of
 from models.field import Progress
-from models.interpolation import bspline
+from models.interpolation import bspline, gather_grid
 from models.separable import SeparableField
 from models.tables import spline_coefficients
 
@@ -29,7 +28,6 @@ NODES = 12
 HEADROOM = 30.0
 # Numbers of a table, at most: those of all sizes, places, kernels and ranks.
 LARGEST_TABLE = 1 << 24
-TAPS = torch.arange(4)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ class Lattice:
 
 @dataclass(frozen=True, eq=False)
 class SizeTables:
-    """Coefficients [(X_j + 2) (S + 2), B r_j] of every axis, float32, of cubic splines in place and size."""
+    """Coefficients [X_j + 2, S + 2, B r_j] of every axis, float32, of cubic splines in place and size; without S where
+    there is one size."""
 
     field: SeparableField
     bundle: Bundle
@@ -94,16 +93,10 @@ class SizeTables:
     def _read(self, axis: int, x: Tensor, scale: Tensor) -> Tensor:
         """A at x [N] and sizes [N] -> [N, B, r]."""
         start, step, count = self.lattice.places[axis]
-        rows, taps = bspline((x - start) / step, 3, count + 2)
-        rows, sizes = rows[:, None] + TAPS.to(x.device), self.lattice.sizes
+        taps, sizes = [bspline((x - start) / step, 3, count + 2)], self.lattice.sizes
         if len(sizes) > 1:
-            first, local = bspline((scale.log2() - sizes[0]) / (sizes[1] - sizes[0]), 3, len(sizes) + 2)
-            columns = first[:, None] + TAPS.to(x.device)
-            rows = (rows[:, :, None] * (len(sizes) + 2) + columns[:, None]).flatten(1)
-            taps = (taps[:, :, None] * local[:, None]).flatten(1)
-        table = self.coefficients[axis]
-        seen = F.embedding_bag(rows, table, per_sample_weights=taps.to(table.dtype), mode="sum")
-        return seen.unflatten(1, (-1, self.core.shape[axis]))
+            taps.append(bspline((scale.log2() - sizes[0]) / (sizes[1] - sizes[0]), 3, len(sizes) + 2))
+        return gather_grid(self.coefficients[axis], taps).unflatten(1, (-1, self.core.shape[axis]))
 
 
 @torch.no_grad()
@@ -122,18 +115,8 @@ def size_tables(field: SeparableField, bundle: Bundle, lattice: Lattice, accurac
         # [X, S, B, R]
         seen.append(torch.stack(t, dim=1))
     maps, core = truncation([values.flatten(0, 2) for values in seen], field.core, accuracy + HEADROOM)
-    coefficients = [
-        torch.as_tensor(_splines((values @ columns).flatten(2).cpu().numpy()), device=field.device).flatten(0, 1)
-        for values, columns in zip(seen, maps, strict=True)
-    ]
+    # [X, S, B r], without S where there is one size.
+    shown = [(values @ columns).flatten(2).squeeze(1) for values, columns in zip(seen, maps, strict=True)]
+    splines = [spline_coefficients(values.cpu().numpy(), 3).astype(np.float32, order="C") for values in shown]
+    coefficients = [torch.as_tensor(values, device=field.device) for values in splines]
     return SizeTables(field, bundle, lattice, coefficients, core.float())
-
-
-def _splines(values: np.ndarray) -> np.ndarray:
-    """Coefficients [X + 2, S + 2, R] of values [X, S, R], float32; a single size stays as it is."""
-    for axis in (0, 1):
-        if values.shape[axis] > 1:
-            moved = values.swapaxes(0, axis)
-            flat = spline_coefficients(moved.reshape(len(moved), -1), 3)
-            values = flat.reshape(-1, *moved.shape[1:]).swapaxes(0, axis)
-    return np.ascontiguousarray(values, np.float32)

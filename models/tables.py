@@ -102,17 +102,23 @@ def tabulate(factor: Factor, n: int, reach: float, h: float, degree: int, dtype:
 
 
 def spline_coefficients(values: np.ndarray, degree: int) -> np.ndarray:
-    """Coefficients [T + degree - 1, R] of the spline of odd `degree` with a knot at every one of `values` [T, R].
+    """Coefficients [T_1 + degree - 1, ..., R] of the spline of odd `degree`, in every axis with a knot at every one of
+    `values` [T_1, ..., R].
 
     Its differences of order degree + 1 vanish at both ends, where no value lies beyond (de Boor 1978, chapter XIII).
     """
-    count, spare = len(values) + degree - 1, (degree - 1) // 2
+    spare = (degree - 1) // 2
     taps = bspline(torch.zeros(1, dtype=torch.float64), degree, degree + 1)[1][0, :-1].tolist()
-    inner = sparse.diags_array(taps, offsets=range(degree), shape=(len(values), count))
     difference = [(-1.0) ** k * math.comb(degree + 1, k) for k in range(degree + 2)]
-    low = sparse.diags_array(difference, offsets=range(degree + 2), shape=(spare, count))
-    high = sparse.diags_array(
-        difference, offsets=range(count - degree - 1 - spare, count + 1 - spare), shape=(spare, count)
-    )
-    system = sparse.vstack([low, inner, high]).tocsc()
-    return splu(system).solve(np.pad(values, [(spare, spare), (0, 0)]))
+    for axis in range(values.ndim - 1):
+        moved = values.swapaxes(0, axis)
+        count = len(moved) + degree - 1
+        inner = sparse.diags_array(taps, offsets=range(degree), shape=(len(moved), count))
+        low = sparse.diags_array(difference, offsets=range(degree + 2), shape=(spare, count))
+        high = sparse.diags_array(
+            difference, offsets=range(count - degree - 1 - spare, count + 1 - spare), shape=(spare, count)
+        )
+        system = splu(sparse.vstack([low, inner, high]).tocsc())
+        solved = system.solve(np.pad(moved.reshape(len(moved), -1), [(spare, spare), (0, 0)]))
+        values = solved.reshape(count, *moved.shape[1:]).swapaxes(0, axis)
+    return values

@@ -7,7 +7,7 @@ from builders import field_config, random_field
 from scipy.interpolate import BSpline, lagrange
 
 from models.factors import SPLINE_DEGREE, SplineFactor, TableFactor
-from models.interpolation import bspline, gather, interpolation, scatter
+from models.interpolation import bspline, gather, gather_grid, interpolation, scatter
 
 
 def random_places(count: int, low: float, high: float) -> torch.Tensor:
@@ -43,6 +43,15 @@ def test_gathering_and_its_matrix_agree():
     wanted = [sum(local[n, k] @ values[first[n, k] + torch.arange(8)] for k in range(3)) for n in range(4)]
     np.testing.assert_allclose(gather(values, first, local), torch.stack(wanted), atol=1e-12)
     np.testing.assert_allclose(scatter(first, local, 10) @ values, torch.stack(wanted), atol=1e-12)
+
+
+def test_a_grid_is_read_along_one_axis_after_the_other():
+    shape, values = (5, 9, 7), torch.randn(5, 9, 7, 2, dtype=torch.float64)
+    taps = [interpolation(random_places(6, 0, n - 1), n, width) for n, width in zip(shape, (2, 4, 1), strict=True)]
+    lines = [scatter(first[:, None], local[:, None], n) for (first, local), n in zip(taps, shape, strict=True)]
+    wanted = torch.einsum("na,nb,nc,abcr->nr", *lines, values)
+    np.testing.assert_allclose(gather_grid(values, taps), wanted, atol=1e-12)
+    np.testing.assert_allclose(gather_grid(values.float(), taps), wanted, atol=1e-5)
 
 
 def make_spline(n: int, knots: int = 11, reach: float = 0.4, rank: int = 3) -> SplineFactor:

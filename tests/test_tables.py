@@ -30,6 +30,13 @@ def test_coefficients_are_of_the_spline_through_the_values(degree):
     np.testing.assert_allclose(spline(x), (x / 8 - 1)[:, None] ** np.arange(degree + 1), atol=1e-10)
 
 
+def test_coefficients_of_a_grid_are_those_of_its_lines():
+    values = np.random.default_rng(0).random((6, 9, 2))
+    rows = np.stack([spline_coefficients(line, 3) for line in values])
+    wanted = np.stack([spline_coefficients(line, 3) for line in rows.swapaxes(0, 1)], axis=1)
+    np.testing.assert_allclose(spline_coefficients(values, 3), wanted, atol=1e-12)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 def test_a_table_differs_from_its_factor_by_a_polynomial_below_degree_n(n):
     x = torch.linspace(-1.1, 0.9, 33, dtype=torch.float64)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.field import Field
-from models.interpolation import bspline
+from models.interpolation import bspline, gather_grid
 from signals.signal import Signal, spacing
 from training.lattice import LatticeTargets
 from training.objective import LatticeObjective, Loss
@@ -50,14 +49,9 @@ class LinearSampler:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Points [N, d] -> [N, c]."""
-        rows, weights = (torch.zeros_like(points[:, :1], dtype=torch.long), torch.ones_like(points[:, :1]))
-        for axis, count in enumerate(self.values.shape[:-1]):
-            place = (points[:, axis] - self.starts[axis]) / self.steps[axis]
-            first, local = bspline(place, min(1, count - 1), count)
-            corners = torch.arange(local.shape[1], device=points.device)
-            rows = (rows[:, :, None] * count + first[:, None, None] + corners).flatten(1)
-            weights = (weights[:, :, None] * local[:, None]).flatten(1)
-        return F.embedding_bag(rows, self.values.flatten(0, -2), per_sample_weights=weights, mode="sum")
+        axes = zip(points.T, self.starts, self.steps, self.values.shape[:-1], strict=True)
+        taps = (bspline((x - start) / step, min(1, count - 1), count) for x, start, step, count in axes)
+        return gather_grid(self.values, taps)
 
 
 class AutodiffObjective(LatticeObjective):
