@@ -21,6 +21,7 @@ from modalities import find
 from models import Field, SeparableField
 from models.filtering import grid_points
 from models.interpolation import gather, interpolation
+from models.products import at_points
 from models.varying import CovarianceFilter, Filter, turned_covariances
 from signals import Signal, coordinates
 from signals.gaussians import gaussian_convolution
@@ -70,10 +71,7 @@ def yardstick(field: SeparableField, kernel: SparseKernel, points: Tensor, scale
             seen.append(gather(values, first, local * shares[..., None]))
             basis = field.polynomial.basis(nodes.reshape(-1), axis).unflatten(0, nodes.shape)
             powers.append((basis * shares[..., None]).sum(dim=1))
-        total = torch.tensordot(seen[0], field.core.double(), dims=1)
-        for factor in seen[1:]:
-            total = torch.einsum("nr...,nr->n...", total, factor)
-        results.append(total + field.polynomial.product(powers))
+        results.append(at_points(field.core.double(), seen) + at_points(field.polynomial.coefficients.double(), powers))
     return torch.cat(results)
 
 

@@ -16,6 +16,7 @@ from kernels import SparseKernel
 from models.config import FieldConfig, Origin
 from models.convolution import convolve_points
 from models.field import Field
+from models.products import at_points, on_grid
 from models.stencil import Stencil
 from signals.signal import Signal, coordinates, spacing
 
@@ -53,28 +54,19 @@ class ExactField(Field):
         return total / (math.factorial(power) * delta)
 
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
-        values = self.values
-        for axis, stencil in enumerate(stencils):
-            seen = stencil.combine(self.basis(stencil.nodes, axis), 0)
-            values = torch.tensordot(seen, values, dims=([1], [axis])).movedim(0, axis)
-        return values
+        # One at a time: the factors of a large signal are large.
+        seen = (stencil.combine(self.basis(stencil.nodes, axis), 0) for axis, stencil in enumerate(stencils))
+        return on_grid(self.values, seen)
 
     def network_points(self, points: Tensor) -> Tensor:
-        return self._products([self.basis(points[:, axis], axis) for axis in range(points.shape[1])])
+        return at_points(self.values, [self.basis(points[:, axis], axis) for axis in range(points.shape[1])])
 
     def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         seen = []
         for axis, (x, w) in enumerate(zip(nodes, weights, strict=True)):
             basis = self.basis(x.reshape(-1), axis).unflatten(0, x.shape)
             seen.append((basis * w.double()[..., None]).sum(dim=1))
-        return self._products(seen)
-
-    def _products(self, factors: Sequence[Tensor]) -> Tensor:
-        """Factors [N, samples_j] of N points -> [N, c]."""
-        total = torch.tensordot(factors[0], self.values, dims=1)
-        for factor in factors[1:]:
-            total = torch.einsum("nr...,nr->n...", total, factor)
-        return total
+        return at_points(self.values, seen)
 
 
 def exact_at(signal: Signal, kernel: SparseKernel, points: Tensor, scale: Tensor | None, boundary: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.products import at_points, on_grid
 from models.stencil import Stencil
 
 
@@ -42,23 +43,8 @@ class PolynomialPart(nn.Module):
 
     def grid(self, stencils: Sequence[Stencil]) -> Tensor:
         """P through one stencil per axis -> [M_1, ..., M_d, c]."""
-        factors = [s.combine(self.basis(s.nodes, axis), 0) for axis, s in enumerate(stencils)]
-        return self._contract(factors)
-
-    def _contract(self, factors: Sequence[Tensor]) -> Tensor:
-        total = self.coefficients
-        for factor in factors:
-            # Contracting the leading axis and appending the result keeps the axes in order.
-            total = torch.tensordot(total, factor.to(total.dtype), dims=([0], [1]))
-        return total.movedim(0, -1)
-
-    def product(self, factors: Sequence[Tensor]) -> Tensor:
-        """P from per-point factors [N, degree + 1] of every axis -> [N, c], in float64."""
-        total = factors[0]
-        for factor in factors[1:]:
-            total = (total[:, :, None] * factor[:, None, :]).flatten(1)
-        return total @ self.coefficients.double().flatten(0, -2)
+        return on_grid(self.coefficients, [s.combine(self.basis(s.nodes, axis), 0) for axis, s in enumerate(stencils)])
 
     def forward(self, points: Tensor) -> Tensor:
         """P at points [N, d] -> [N, c], in float64."""
-        return self.product([self.basis(points[:, axis], axis) for axis in range(len(self.n))])
+        return at_points(self.coefficients.double(), [self.basis(x, axis) for axis, x in enumerate(points.T)])

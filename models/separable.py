@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.config import FieldConfig, Origin
 from models.factors import Factor, build_factor
 from models.field import Field
+from models.products import at_points, on_grid
 from models.stencil import Stencil
 from models.tables import Table, UnfilteredTable, tabulate
 
@@ -34,24 +35,10 @@ class SeparableField(Field):
         return [factor for factor in self.factors if isinstance(factor, Factor)]
 
     def network_grid(self, stencils: Sequence[Stencil]) -> Tensor:
-        return self._contract([s.combine(u(s.nodes), 0) for u, s in zip(self.axis_factors, stencils, strict=True)])
-
-    def _contract(self, factors: Sequence[Tensor]) -> Tensor:
-        """Factors [M_j, R_j] of every axis -> values [M_1, ..., M_d, c] on their tensor grid, in the core's dtype."""
-        total = self.core
-        for factor in factors:
-            total = torch.tensordot(total, factor.to(total.dtype), dims=([0], [1]))
-        return total.movedim(0, -1)
+        return on_grid(self.core, [s.combine(u(s.nodes), 0) for u, s in zip(self.axis_factors, stencils, strict=True)])
 
     def network_points(self, points: Tensor) -> Tensor:
-        return self._products([u(points[:, axis]) for axis, u in enumerate(self.axis_factors)])
-
-    def _products(self, factors: Sequence[Tensor]) -> Tensor:
-        """Factors [N, R_j] of N points -> [N, c]."""
-        total = torch.tensordot(factors[0].to(self.core.dtype), self.core, dims=1)
-        for factor in factors[1:]:
-            total = torch.einsum("nr...,nr->n...", total, factor.to(total.dtype))
-        return total
+        return at_points(self.core, [u(points[:, axis]) for axis, u in enumerate(self.axis_factors)])
 
     def tables(self, degree: int, dtype: torch.dtype, reach: Sequence[float]) -> list[Table]:
         """The factors as tables of splines of `degree` over [-reach_j, reach_j] (domain units); kept."""

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from models.polynomial import PolynomialPart
+from models.products import on_grid
 from signals.exact import slabs
 from signals.measures import decibels
-from training.lattice import LatticeTargets, expand, fit_polynomial, seen_powers
+from training.lattice import LatticeTargets, fit_polynomial, seen_powers
 
 # Directions smaller than this, relative to the largest, are the rounding of the ground truth's float32.
 TOLERANCE = 1e-6
@@ -59,7 +60,7 @@ def without_polynomial(targets: LatticeTargets, degree: int) -> tuple[Polynomial
     first, *others = seen_powers(targets, polynomial)
     rest = torch.empty_like(values)
     for part in slabs(values.shape, 0):
-        rest[part] = values[part].double() - expand(polynomial.coefficients, [first[part], *others])
+        rest[part] = values[part].double() - on_grid(polynomial.coefficients, [first[part], *others])
     return polynomial, rest
 
 
@@ -130,5 +131,5 @@ def held(targets: LatticeTargets, rest: Tensor, bases: Sequence[Tensor], core: T
         rows = order[x[order].abs() <= 1 + 1e-9][::thin].to(rest.device)
         rest = rest.index_select(axis, rows)
         bases = [basis[rows] if other == axis else basis for other, basis in enumerate(bases)]
-    error = float((rest.double() - expand(core, bases)).square().mean())
+    error = float((rest.double() - on_grid(core, bases)).square().mean())
     return decibels(targets.peak**2, error)

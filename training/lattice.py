@@ -212,13 +212,6 @@ def seen_powers(targets: LatticeTargets, polynomial: PolynomialPart) -> list[Ten
     return [stencil.combine(polynomial.basis(stencil.nodes, axis), 0) for axis, stencil in stencils]
 
 
-def expand(core: Tensor, bases: Sequence[Tensor]) -> Tensor:
-    """The products of `bases` [M_j, R_j], summed through `core` [R_1, ..., R_d, c] -> [M_1, ..., M_d, c]."""
-    for basis in bases:
-        core = torch.tensordot(core, basis, dims=([0], [1]))
-    return core.movedim(0, -1)
-
-
 def project(values: Tensor, bases: Sequence[Tensor]) -> Tensor:
     """`values` [M_1, ..., M_d, c] along the columns of `bases` [M_j, R_j] -> [R_1, ..., R_d, c], in float64 slabs."""
     first, *others = bases
