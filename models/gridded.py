@@ -1,13 +1,14 @@
 """Filtering on a regular grid: slab by slab, with sizes by a map, or a covariance at every output."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kernels import SparseKernel
 from kernels.library import Kernel
@@ -102,18 +103,25 @@ def filter_sizes(
         if 16 * count > len(points):
             break
         sizes = np.geomspace(least, most, count)
-        first, weights = interpolation(
-            torch.as_tensor((count - 1) * np.log(factors / least) / max(math.log(most / least), 1e-12)), count, 4
-        )
-        near = first[..., None].numpy() + np.arange(weights.shape[-1])
         result = np.zeros((*shape, field.config.channels), np.float32)
-        for index, size in enumerate(sizes):
-            share = ((near == index) * weights.numpy()).sum(axis=-1).astype(np.float32)
-            result += share[..., None] * filter_grid(field, kernel, grid, size, None, quiet)
+        for done, (size, share) in enumerate(zip(sizes, size_shares(factors, sizes), strict=True), 1):
+            result += share * filter_grid(field, kernel, grid, size, None, quiet)
             if settings.progress:
-                settings.progress((index + 1) / count)
+                settings.progress(done / count)
         error = float(np.sqrt(np.mean((result.reshape(len(points), -1)[rows.numpy()] - wanted) ** 2)))
         if -20 * math.log10(max(error, 1e-30)) >= settings.accuracy:
             return result
     values = filter_at(field, kernel, points, scale, None, replace(settings, notify=silent))
     return values.float().cpu().numpy().reshape(*shape, -1)
+
+
+def size_shares(factors: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """How much the signal filtered at each of `sizes` [S] in turn counts where sizes are `factors` [...]: cubics in the
+    logarithm, in which `sizes` are even steps. S times [..., 1], float32."""
+    place = (len(sizes) - 1) * np.log(factors / sizes[0]) / max(math.log(sizes[-1] / sizes[0]), 1e-12)
+    first, local = interpolation(torch.as_tensor(place), len(sizes), 4)
+    # A zero on either side, for sizes that are no neighbours.
+    local = F.pad(local.float(), (1, 1))
+    for index in range(len(sizes)):
+        offset = (index + 1 - first).clamp(0, local.shape[-1] - 1)
+        yield local.gather(-1, offset[..., None]).numpy()

@@ -1,17 +1,15 @@
 """A kernel that grows away from where one looks: filters of a few sizes are kept, and a click only blends them."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from evaluation.maps import fovea
-from models.interpolation import interpolation
+from models.gridded import size_shares
 from models.varying import Filter, resampled
 
-# Sizes that are kept, in even steps of the logarithm, and how many are blended at a point: 60 dB.
-SIZES, BLENDED = 8, 4
+# Sizes that are kept, in even steps of the logarithm: 60 dB.
+SIZES = 8
 
 
 def fovea_map(shape: Sequence[int], row: float, column: float) -> np.ndarray:
@@ -38,13 +36,7 @@ class Bank:
         if key != self._key:
             self._values, self._key = [filtered(float(size)) for size in sizes], key
         factors = resampled(chosen.factors, shape)[..., 0]
-        place = (SIZES - 1) * np.log(factors / least) / max(math.log(most / least), 1e-12)
-        first, weights = interpolation(torch.as_tensor(place), SIZES, BLENDED)
-        near, local = first.numpy(), weights.numpy().astype(np.float32)
         result = np.zeros_like(self._values[0])
-        for index, values in enumerate(self._values):
-            offset = index - near
-            used = (offset >= 0) & (offset < BLENDED)
-            share = np.take_along_axis(local, np.clip(offset, 0, BLENDED - 1)[..., None], -1)
-            result += np.where(used[..., None], share, 0) * values
+        for share, values in zip(size_shares(factors, sizes), self._values, strict=True):
+            result += share * values
         return result
