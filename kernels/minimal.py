@@ -5,21 +5,22 @@ derivative is the n-th difference: t_k = -s + k h, w_k = (-1)^k C(n, k) / h^n (H
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kernels.sparse import LARGEST_SCALE, SparseKernel, checked_order, outer
 
-if TYPE_CHECKING:
-    from scipy.interpolate import BSpline
-
 
 def knot_spacing(order: int, half_size: float) -> float:
     """h = 2 s / n, the distance between the Diracs of a minimal kernel, in domain units."""
     return 2.0 * half_size / (order + 1)
+
+
+def minimal_knots(order: int, half_size: float) -> np.ndarray:
+    """Where the Diracs of a minimal kernel are, [order + 2], in domain units."""
+    return -half_size + knot_spacing(order, half_size) * np.arange(order + 2)
 
 
 def difference_weights(n: int, spacing: float) -> np.ndarray:
@@ -29,14 +30,13 @@ def difference_weights(n: int, spacing: float) -> np.ndarray:
 
 def minimal_kernel_1d(order: int, half_size: float) -> SparseKernel:
     """The 1-D minimal kernel of polynomial degree `order` on [-half_size, half_size], of unit mass."""
-    n = checked_order(order) + 1
+    order = checked_order(order)
     if not 1 / LARGEST_SCALE <= half_size <= LARGEST_SCALE:
         raise ValueError(
             f"half size must be positive, from {1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}, not {half_size}"
         )
-    h = knot_spacing(n - 1, half_size)
-    positions = -half_size + h * np.arange(n + 1)
-    return SparseKernel(positions[:, None], difference_weights(n, h), n - 1, (0,))
+    weights = difference_weights(order + 1, knot_spacing(order, half_size))
+    return SparseKernel(minimal_knots(order, half_size)[:, None], weights, order, (0,))
 
 
 def minimal_kernel(
@@ -53,10 +53,10 @@ def minimal_kernel(
     return product.embedded(axes, dim)
 
 
-def bspline(order: int, half_size: float) -> "BSpline":
-    """The 1-D minimal kernel as a SciPy B-spline of unit mass, 0 outside [-half_size, half_size]."""
+def bspline(order: int, half_size: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The density of the 1-D minimal kernel by SciPy's B-splines, of unit mass; 0 outside [-half_size, half_size]."""
     from scipy.interpolate import BSpline
 
-    n, h = order + 1, knot_spacing(order, half_size)
-    basis = BSpline.basis_element(-half_size + h * np.arange(n + 1), extrapolate=False)
-    return BSpline.construct_fast(basis.t, basis.c / h, basis.k, extrapolate=False)
+    basis, h = BSpline.basis_element(minimal_knots(order, half_size), extrapolate=False), knot_spacing(order, half_size)
+    # SciPy answers NaN outside.
+    return lambda t: np.nan_to_num(basis(t)) / h

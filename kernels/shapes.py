@@ -102,5 +102,4 @@ def along_axis(axis: int, profile: Profile, sigma: float) -> Profile:
 
 def spline(dim: int, half_size: float, degree: int) -> Target:
     """The B-spline of `degree` on [-half_size, half_size], of mass 1: box, tent, quadratic, ..."""
-    profile = bspline(degree, half_size)
-    return product(lambda x: np.nan_to_num(profile(x)), half_size, dim)
+    return product(bspline(degree, half_size), half_size, dim)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import qmc
 
-from kernels.minimal import bspline, knot_spacing
+from kernels.minimal import bspline, minimal_knots
 from signals.callables import Continuous, SamplingRequest
+from signals.legendre import Lines, tensor_rule
 from signals.measures import decibels, peak
 from signals.monte_carlo import within
 from signals.quadrature import cuts
@@ -28,9 +29,6 @@ CAUTION = 1.12
 LONGEST_RULE = 16
 ROWS = 1 << 14
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
-
-# Nodes and weights along every axis, under the kernel at one output.
-Lines = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +70,19 @@ class Checks:
                 lines.append((np.zeros(1), np.ones(1)))
                 continue
             size, order = sizes[axis], request.order
-            edges = -size + knot_spacing(order, size) * np.arange(order + 2)
-            t, w = panels(cuts(edges, point[axis], rules[axis]), spacing(n))
-            lines.append((t, w * np.nan_to_num(bspline(order, size)(t))))
+            t, w = panels(cuts(minimal_knots(order, size), point[axis], rules[axis]), spacing(n))
+            lines.append((t, w * bspline(order, size)(t)))
         return lines
 
     def psnr(self, signal: Signal, plan: Sequence[Lines]) -> float:
         """Estimated PSNR (dB) of the convolution of a signal with the minimal kernel."""
         points = self._outputs(signal.shape)
         found = convolved_at(signal, self.request, points)
-        asked = np.concatenate([_grid(p, lines)[0] for p, lines in zip(points, plan, strict=False)])
+        rules = [tensor_rule(lines) for lines in plan]
+        asked = np.concatenate([point - offsets for point, (offsets, _) in zip(points, rules, strict=False)])
         values = self.f(within(asked, boundary_rules(self.request.boundary, self.request.axes, self.f.dim)))
         parts = np.split(values, np.cumsum([evaluations(lines) for lines in plan])[:-1])
-        truth = np.stack([_grid(p, lines)[1] @ v for p, lines, v in zip(points, plan, parts, strict=False)])
+        truth = np.stack([weights @ part for (_, weights), part in zip(rules, parts, strict=True)])
         error = CAUTION * float(np.sqrt(np.mean(np.square(found[: len(truth)] - truth))))
         size = peak(found)
         # What an error adds to the range of values is no range of the truth.
@@ -94,15 +92,6 @@ class Checks:
 def evaluations(lines: Lines) -> int:
     """How often the callable is asked for one output."""
     return math.prod(len(t) for t, _ in lines)
-
-
-def _grid(point: np.ndarray, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
-    """Places [Q, d] under the kernel at an output, and their weights [Q]."""
-    offsets = np.stack(np.meshgrid(*[t for t, _ in lines], indexing="ij"), axis=-1).reshape(-1, len(lines))
-    weights = np.ones(1)
-    for _, w in lines:
-        weights = np.multiply.outer(weights, w).reshape(-1)
-    return point - offsets, weights
 
 
 def panels(edges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +129,7 @@ def hat_integrals(x: np.ndarray, samples: np.ndarray, order: int, half_size: flo
     """(hat_j * B-spline)(x_i) [M, N] for evenly spaced `samples` [N]; exact but for rounding."""
     step = samples[1] - samples[0]
     reach = math.ceil(half_size / step) + 2
-    spline, knots = bspline(order, half_size), -half_size + knot_spacing(order, half_size) * np.arange(order + 2)
+    spline, knots = bspline(order, half_size), minimal_knots(order, half_size)
     matrix = np.zeros((len(x), len(samples)))
     for start in range(0, len(x), max(1, ROWS // reach)):
         rows = np.arange(start, min(len(x), start + max(1, ROWS // reach)))[:, None]
@@ -150,7 +139,7 @@ def hat_integrals(x: np.ndarray, samples: np.ndarray, order: int, half_size: flo
         cuts = np.sort(np.clip(np.concatenate([y - knots, ends], axis=-1), -step, step), axis=-1)
         half = np.diff(cuts, axis=-1)[..., None] / 2
         u = cuts[..., :-1, None] + half + half * NODES
-        values = (half * NODE_WEIGHTS * np.nan_to_num(spline(y[..., None] - u)) * (1 - np.abs(u) / step)).sum((-1, -2))
+        values = (half * NODE_WEIGHTS * spline(y[..., None] - u) * (1 - np.abs(u) / step)).sum((-1, -2))
         inside = (column >= 0) & (column < len(samples))
         matrix[np.broadcast_to(rows, column.shape)[inside], column[inside]] = values[inside]
     return matrix

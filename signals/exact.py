@@ -17,10 +17,11 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from kernels import SparseKernel
-from kernels.minimal import bspline, knot_spacing
+from kernels.minimal import bspline, minimal_knots
 from kernels.separate import tensor_terms, weight_grid
 from kernels.sparse import ramp
 from kernels.target import Target
+from signals.legendre import hat_rule, shared
 from signals.signal import Signal, spacing
 
 Density = Callable[[np.ndarray], np.ndarray]
@@ -59,8 +60,7 @@ def fir_taps(density: Density, radius: float, step: float, knots: Any = ()) -> n
 
 def minimal_taps(order: int, half_size: float, step: float) -> np.ndarray:
     """Taps [2 r + 1] of hat * B-spline of `order` and `half_size`, samples `step` apart (domain units)."""
-    knots = -half_size + knot_spacing(order, half_size) * np.arange(order + 2)
-    return fir_taps(lambda t: np.nan_to_num(bspline(order, half_size)(t)), half_size, step, knots)
+    return fir_taps(bspline(order, half_size), half_size, step, minimal_knots(order, half_size))
 
 
 def kernel_taps(positions: np.ndarray, weights: np.ndarray, order: int, step: float) -> np.ndarray:
@@ -102,18 +102,11 @@ def _sum_products(weights: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndar
 
 def target_taps(target: Target, steps: Sequence[float], nodes: int = 4) -> np.ndarray:
     """Taps of hat * g for an exact kernel that is no product, by `nodes` Gauss points per grid cell and axis."""
-    u, w = np.polynomial.legendre.leggauss(nodes)
     reach = [int(np.ceil(r / s - 1e-9)) + 1 for r, s in zip(target.radius, steps, strict=True)]
-    axes = [s * (np.arange(-m, m)[:, None] + (u + 1) / 2).ravel() for m, s in zip(reach, steps, strict=True)]
-    values = target.on_grid(axes)
-    for axis, (m, s) in enumerate(zip(reach, steps, strict=True)):
-        values = np.moveaxis(values, axis, -1)
-        values = values.reshape(*values.shape[:-1], 2 * m, nodes) * (w * s / 2)
-        share = (u + 1) / 2
-        taps = np.zeros((*values.shape[:-2], 2 * m + 1))
-        taps[..., :-1] += values @ (1 - share)
-        taps[..., 1:] += values @ share
-        values = np.moveaxis(taps, -1, axis)
+    u, share = hat_rule(nodes)
+    values = target.on_grid([s * (np.arange(-m, m)[:, None] + u).ravel() for m, s in zip(reach, steps, strict=True)])
+    for axis, step in enumerate(steps):
+        values = shared(values, axis, step * share)
     return values
 
 

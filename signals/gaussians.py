@@ -9,6 +9,7 @@ from functools import reduce
 
 import numpy as np
 
+from signals.legendre import hat_rule, shared
 from signals.signal import Signal, spacing
 
 # Standard deviations that are integrated to either side: beyond lies a share of 2e-9.
@@ -41,20 +42,19 @@ def gaussian_taps(point: np.ndarray, sigma: np.ndarray, cells: np.ndarray) -> tu
     inverse, thinnest = np.linalg.inv(sigma), math.sqrt(float(np.linalg.eigvalsh(sigma)[0]))
     first, offsets, shares = [], [], []
     for centre, size, cell in zip((point + 1) / cells, np.sqrt(np.diag(sigma)), cells, strict=True):
-        u, w = np.polynomial.legendre.leggauss(2 + math.ceil(2 * cell / thinnest))
-        u, w = (u + 1) / 2, w * cell / 2
+        u, share = hat_rule(2 + math.ceil(2 * cell / thinnest))
         start, stop = (math.floor(centre - REACH * size / cell), math.ceil(centre + REACH * size / cell))
         first.append(start)
         offsets.append((np.arange(start, stop)[:, None] + u - centre) * cell)
-        shares.append(np.stack([w * (1 - u), w * u], axis=-1))
+        shares.append(cell * share)
     rest = math.prod(offset.size for offset in offsets[1:])
     rows = max(1, SLAB // (rest * offsets[0].shape[1]))
     taps = np.zeros([len(offset) + 1 for offset in offsets])
     for row in range(0, len(offsets[0]), rows):
         slab = [offsets[0][row : row + rows], *offsets[1:]]
         values = _density(slab, inverse)
-        for axis, (offset, share) in enumerate(zip(slab, shares, strict=True)):
-            values = _shared(values, axis, len(offset), share)
+        for axis, share in enumerate(shares):
+            values = shared(values, axis, share)
         taps[row : row + rows + 1] += values
     return first, taps / math.sqrt(np.linalg.det(2 * np.pi * sigma))
 
@@ -65,13 +65,3 @@ def _density(offsets: Sequence[np.ndarray], inverse: np.ndarray) -> np.ndarray:
     lines = [x.reshape([-1 if axis == j else 1 for j in range(dim)]) for axis, x in enumerate(offsets)]
     square = reduce(np.add, [inverse[i, j] * lines[i] * lines[j] for i in range(dim) for j in range(dim)])
     return np.exp(square * -0.5)
-
-
-def _shared(values: np.ndarray, axis: int, count: int, share: np.ndarray) -> np.ndarray:
-    """Values at the nodes [nodes, 2] of `count` cells along an axis, summed at the samples on both sides of a cell."""
-    moved = np.moveaxis(values, axis, -1)
-    parts = moved.reshape(*moved.shape[:-1], count, -1) @ share
-    taps = np.zeros((*parts.shape[:-2], count + 1))
-    taps[..., :-1] += parts[..., 0]
-    taps[..., 1:] += parts[..., 1]
-    return np.moveaxis(taps, -1, axis)

@@ -11,6 +11,7 @@ import numpy as np
 from kernels.sparse import SparseKernel
 from kernels.target import Target
 from signals.callables import Continuous
+from signals.legendre import tensor_rule
 from signals.measures import psnr
 from signals.monte_carlo import within
 from signals.signal import Signal, boundary_rules, coordinates
@@ -51,17 +52,13 @@ def dense_convolution(
     results = []
     for point in points:
         lines = [_line(edges, point[axis], rules[axis]) for edges, axis in zip(fixed, axes, strict=True)]
-        grid = np.stack(np.meshgrid(*[t for t, _ in lines], indexing="ij"), axis=-1).reshape(-1, len(axes))
+        grid, product = tensor_rule(lines)
         key = b"".join(t.tobytes() for t, _ in lines)
         if key not in known:
             known = {key: _density(kernel, grid, axes)}
-        weights = known[key]
-        product = np.ones(1)
-        for _, w in lines:
-            product = np.multiply.outer(product, w).reshape(-1)
         moved = np.repeat(point[None], len(grid), axis=0)
         moved[:, list(axes)] -= grid
-        results.append((product * weights) @ f(within(moved, rules)))
+        results.append((product * known[key]) @ f(within(moved, rules)))
     return np.stack(results)
 
 
