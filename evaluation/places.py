@@ -95,11 +95,7 @@ class Places:
         if inside and not field.origin.released:
             check_reach(field, radius.tolist())
         if furthest.max() > 1 + 1e-6:
-            try:
-                check_reach(field, (radius + np.maximum(furthest - 1, 0)).tolist())
-            except ValueError as error:
-                far = furthest.max() - 1
-                raise ValueError(f"--points lie up to {far:.3g} outside [-1, 1], and with that {error}") from None
+            check_reach(field, radius.tolist(), np.maximum(furthest - 1, 0).tolist())
 
 
 def check_together(options: Mapping[str, Any]) -> bool:

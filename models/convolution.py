@@ -49,12 +49,16 @@ def check_kernel(field: Field, kernel: SparseKernel) -> None:
         )
 
 
-def check_reach(field: Field, radius: Sequence[float]) -> None:
-    """Raise KernelError for a kernel of `radius` [d] that reaches further over the border than the field was trained.
+def check_reach(field: Field, radius: Sequence[float], outside: Sequence[float] = ()) -> None:
+    """Raise KernelError for a kernel of `radius` [d] that reaches further over the border than the field was trained,
+    at points in [-1, 1] or up to `outside` [d] beyond.
 
     Training points covered the field's margin beyond [-1, 1]; their minimal kernels reach that much further.
     """
-    margin = field.origin.margin
+    margin, place = field.origin.margin, ""
+    if outside:
+        place = f"points lie up to {max(outside):.3g} outside [-1, 1], and with that "
+        radius = [r + x for r, x in zip(radius, outside, strict=True)]
     for axis, half_size in zip(field.config.axes, field.origin.half_size, strict=True):
         # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
         missing = field.h[axis] / 2 - half_size
@@ -64,8 +68,8 @@ def check_reach(field: Field, radius: Sequence[float]) -> None:
             if wanted > LARGEST_MARGIN:
                 advice = f"use a smaller kernel: no margin lets one of more than {LARGEST_MARGIN - missing:.4g} through"
             raise KernelError(
-                f"the kernel has radius {radius[axis]:.4g} but the field, trained with a margin of {margin:.4g}, "
-                f"answers up to {margin + half_size:.4g}: {advice}"
+                f"{place}the kernel has radius {radius[axis]:.4g} but the field, trained with a margin of "
+                f"{margin:.4g}, answers up to {margin + half_size:.4g}: {advice}"
             )
 
 

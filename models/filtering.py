@@ -54,10 +54,10 @@ def sparse_kernel(field: Field, kernel: Kernel | SparseKernel) -> SparseKernel:
     return kernel
 
 
-def check_radius(field: Field, radius: Sequence[float], notify: Notify) -> None:
-    """Raise KernelError for kernels of `radius` [d] beyond the margin; warn for the authors' fields, without one."""
+def check_radius(field: Field, radius: Sequence[float], notify: Notify, outside: Sequence[float] = ()) -> None:
+    """As `check_reach`, but only warn for the authors' fields, which have no margin."""
     try:
-        check_reach(field, radius)
+        check_reach(field, radius, outside)
     except KernelError as error:
         if not field.origin.released:
             raise
@@ -69,17 +69,21 @@ def prepared(field: Field, kernel: SparseKernel, least: float, most: float, sett
     kernel reaches beyond the margin, and warns of what the field was not trained for."""
     notify = settings.notify
     check_radius(field, (most * kernel.radius).tolist(), notify)
-    for axis, half_size in zip(kernel.axes, field.origin.half_size, strict=True):
-        radius = least * float(kernel.radius[axis])
-        if radius < half_size * (1 - 1e-6):
-            notify(f"warning: the kernel's radius of {radius:.3g} is below the training kernel's {half_size:.3g}: "
-                   "the field does not hold details that fine")  # fmt: skip
-            break
-    else:
-        # Measuring takes longer than filtering may, so only where somebody reads it.
-        if notify is not silent:
-            warn_of_thin(field, kernel.scaled(least), notify)
+    small = warn_of_small(field, (least * kernel.radius).tolist(), notify)
+    # Measuring takes longer than filtering may, so only where somebody reads it.
+    if not small and notify is not silent:
+        warn_of_thin(field, kernel.scaled(least), notify)
     return in_precision(field, kernel.scaled(least), settings)
+
+
+def warn_of_small(field: Field, radius: Sequence[float], notify: Notify) -> bool:
+    """Whether kernels of `radius` [d] are smaller than the training kernel along an axis, which is then notified."""
+    for axis, half_size in zip(field.config.axes, field.origin.half_size, strict=True):
+        if radius[axis] < half_size * (1 - 1e-6):
+            notify(f"warning: the kernel's radius of {radius[axis]:.3g} is below the training kernel's "
+                   f"{half_size:.3g}: the field does not hold details that fine")  # fmt: skip
+            return True
+    return False
 
 
 def warn_of_thin(field: Field, kernel: SparseKernel | Target, notify: Notify) -> bool:

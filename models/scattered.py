@@ -148,10 +148,7 @@ def check_outside(field: Field, points: Tensor, radius: Sequence[float], setting
     """Raise KernelError where points outside [-1, 1] ask, with kernels of `radius` [d], beyond the field's margin."""
     outside = [max(0.0, float(x.abs().max()) - 1) for x in points.detach().T if len(x)]
     if max(outside, default=0.0) > 1e-6:
-        try:
-            check_radius(field, [r + x for r, x in zip(radius, outside, strict=True)], settings.notify)
-        except KernelError as error:
-            raise KernelError(f"points lie up to {max(outside):.3g} outside [-1, 1], and with that {error}") from None
+        check_radius(field, radius, settings.notify, outside)
 
 
 def one_covariance(

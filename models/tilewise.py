@@ -12,7 +12,7 @@ from torch import Tensor
 from kernels import SparseKernel
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
-from models.filtering import Settings, points_of, regular_grid, silent, sparse_kernel, warn_of_thin
+from models.filtering import Settings, points_of, regular_grid, silent, sparse_kernel, warn_of_small, warn_of_thin
 from models.gridded import filter_grid
 from models.scattered import as_points, filter_at
 from models.tiled import TiledField
@@ -204,13 +204,8 @@ def warn(wanted: Wanted, settings: Settings) -> None:
     field.level_of(most[None])
     if wanted.covariance is not None:
         return
-    axes = list(field.config.axes)
-    for r, half_size in zip(least[axes].tolist(), field.origin.half_size, strict=True):
-        if r < half_size * (1 - 1e-6):
-            settings.notify(f"warning: the kernel's radius of {r:.3g} is below the training kernel's {half_size:.3g}: "
-                            "the field does not hold details that fine")  # fmt: skip
-            return
-    if settings.notify is not silent:
+    if not warn_of_small(field, least.tolist(), settings.notify) and settings.notify is not silent:
+        axes = list(field.config.axes)
         thinnest = wanted.kernel.scaled((least[axes].numpy() / wanted.kernel.radius[axes]).tolist())
         warn_of_thin(field, thinnest, settings.notify)
 
