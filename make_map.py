@@ -18,24 +18,23 @@ from signals import coordinates
 from utils import clear_errors
 
 
-def depth(shape: tuple[int, ...], row: float, slope: float = 0.8) -> np.ndarray:
+def depth(shape: tuple[int, ...], row: float) -> np.ndarray:
     """Circle of confusion [H, W] on a ground plane that recedes upwards, in focus at `row`, as a share of the largest.
 
-    Inverse depth 1 / z falls linearly from the lower to the upper edge, and a thin lens blurs by |1 / z - 1 / z_focus|.
+    A thin lens blurs by |1 / z - 1 / z_focus|, and inverse depth 1 / z falls linearly from the lower to the upper edge.
     """
-    inverse = 1.0 + slope * coordinates(shape[0])
-    blur = np.abs(inverse - (1.0 + slope * row))
+    blur = np.abs(coordinates(shape[0]) - row)
     return np.broadcast_to((blur / max(float(blur.max()), 1e-12))[:, None], shape).copy()
 
 
-def flow(picture: np.ndarray, sigma: float = 4.0) -> np.ndarray:
+def flow(picture: np.ndarray) -> np.ndarray:
     """Direction of edges [H, W] / 180 degrees, counter-clockwise from the columns, by the structure tensor.
 
-    Smoothed over `sigma` pixels (Bigun & Granlund 1987).
+    Smoothed over 4 pixels (Bigun & Granlund 1987).
     """
     from skimage.feature import structure_tensor
 
-    rows, mixed, columns = structure_tensor(picture.mean(axis=-1), sigma=sigma, order="rc")
+    rows, mixed, columns = structure_tensor(picture.mean(axis=-1), sigma=4.0, order="rc")
     # The steepest direction, in columns and rows; an edge runs across it, and rows count downwards.
     steepest = 0.5 * np.arctan2(2 * mixed, columns - rows)
     return ((np.pi / 2 - steepest) / np.pi) % 1.0

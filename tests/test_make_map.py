@@ -31,7 +31,7 @@ def test_the_largest_size_is_one_and_grows_as_distance_and_blur_do():
     assert found[10, 30] == pytest.approx(8**-0.5) and found[20, 0] == pytest.approx(2 * 8**-0.5)
     found = depth((21, 31), 0.5)
     assert found.shape == (21, 31) and found.max() == 1.0
-    # |inverse depth - that in focus| is 0.8 |y - 0.5|.
+    # |inverse depth - that in focus| is a multiple of |y - 0.5|.
     np.testing.assert_allclose(found[:, 3], np.abs(np.linspace(-1, 1, 21) - 0.5) / 1.5, atol=1e-12)
 
 
