@@ -83,6 +83,7 @@ def filtered(
     kernel, maps = chosen.request(shape)
     wanted = wanted_on_grid(field, kernel, shape, **maps)
     warn(wanted, Settings(**settings))
+    field.check_averaging(None if "covariance" in maps else kernel)
     quiet = Settings(**{name: value for name, value in settings.items() if name != "notify"})
     channels = own_channels(field.config.channels, field.origin.metadata.known) + share
     chunks = _chunks(field, shape, channels)

@@ -110,19 +110,22 @@ class Field(nn.Module):
         share=True their last channel is the share of known weight.
         Raises KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
         """
-        from models.filtering import Settings, regular_grid
+        from models.filtering import Settings, check_out, regular_grid
         from models.gridded import filter_grid
         from models.scattered import filter_at
 
         share = settings.pop("share", False)
         chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
+        fixed = kernel if covariance is None else None
         if at is not None:
-            values = filter_at(self, kernel, at, scale, covariance, chosen)
-        else:
-            grid = regular_grid(shape or self.origin.shape, self.config.dim)
-            values = filter_grid(self, kernel, grid, scale, covariance, chosen)
-        values = self.normalised(values, kernel if covariance is None else None, share)
-        if out is None or at is not None:
+            if out is not None:
+                raise ValueError("out is for grids: leave it out with at")
+            return self.normalised(filter_at(self, kernel, at, scale, covariance, chosen), fixed, share)
+        shape = self.origin.shape if shape is None else shape
+        grid = regular_grid(shape, self.config.dim)
+        check_out(self, out, shape, share)
+        values = self.normalised(filter_grid(self, kernel, grid, scale, covariance, chosen), fixed, share)
+        if out is None:
             return values
         out[...] = values
         return out
@@ -134,15 +137,20 @@ class Field(nn.Module):
             if share:
                 raise ValueError("no sample of this field's signal is missing: leave share out")
             return values
-        from models.filtering import sparse_kernel
         from signals.masks import divided
 
-        if kernel is not None and sparse_kernel(self, kernel).mass < LEAST_MASS:
-            raise ValueError("a signal with missing samples is averaged: use a kernel of mass 1, not of differences")
+        self.check_averaging(kernel)
         found, weight = divided(values, known)
         if not share:
             return found
         return np.concatenate([found, weight], -1) if isinstance(found, np.ndarray) else torch.cat([found, weight], -1)
+
+    def check_averaging(self, kernel: Kernel | SparseKernel | None) -> None:
+        """Raise ValueError for a kernel of differences where samples of the signal are missing."""
+        from models.filtering import sparse_kernel
+
+        if self.origin.metadata.known and kernel is not None and sparse_kernel(self, kernel).mass < LEAST_MASS:
+            raise ValueError("a signal with missing samples is averaged: use a kernel of mass 1, not of differences")
 
     def sparse(self, kernel: Kernel) -> SparseKernel:
         """The Diracs of a kernel of the library for this field's order and axes."""

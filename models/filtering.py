@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from kernels.width import THINNEST, relative_width
 from models.convolution import TOLERANCE, KernelError, check_kernel, check_reach
 from models.field import Field, Notify, Progress
 from models.precision import estimate_noise
+from signals.masks import own_channels
 from signals.signal import coordinates
 
 
@@ -110,9 +113,21 @@ def in_precision(field: Field, kernel: SparseKernel, settings: Settings) -> Fiel
 
 def regular_grid(shape: Sequence[int], dim: int) -> list[Tensor]:
     """Positions [M_j] along every axis of the regular grid of `shape` over [-1, 1]^dim; raises ValueError."""
-    if len(shape) != dim or min(shape) < 1:
-        raise ValueError(f"the shape {tuple(shape)} must have {dim} positive numbers, one for every axis")
+    if np.ndim(shape) != 1 or len(shape) != dim or not all(isinstance(n, int | np.integer) and n > 0 for n in shape):
+        raise ValueError(f"the shape {shape} must have {dim} positive numbers, whole and one for every axis")
     return [torch.as_tensor(coordinates(n)) for n in shape]
+
+
+def check_out(field: Field, out: Any, shape: Sequence[int], share: bool) -> tuple[int, ...]:
+    """What a result on the grid of `shape` has, [M_1, ..., M_d, c]; raises ValueError for an `out`, where there is one,
+    that does not hold it as it is."""
+    known = field.origin.metadata.known
+    wanted = (*shape, own_channels(field.config.channels, known) + bool(share and known))
+    found, kind = getattr(out, "shape", wanted), str(getattr(out, "dtype", "float32"))
+    if tuple(found) != wanted or "float" not in kind or isinstance(out, list):
+        given = "a list" if isinstance(out, list) else f"{kind} {list(found)}"
+        raise ValueError(f"out must be an array of floats {list(wanted)}, not {given}")
+    return wanted
 
 
 def grid_points(shape: Sequence[int]) -> Tensor:

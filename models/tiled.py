@@ -142,8 +142,11 @@ class TiledField(Field):
         share = settings.pop("share", False)
         chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
         if at is not None:
+            if out is not None:
+                raise ValueError("out is for grids: leave it out with at")
             return filter_points_tiles(self, kernel, at, scale, covariance, share, chosen)
-        return filter_grid_tiles(self, kernel, shape or self.origin.shape, scale, covariance, share, chosen, out)
+        shape = self.origin.shape if shape is None else shape
+        return filter_grid_tiles(self, kernel, shape, scale, covariance, share, chosen, out)
 
     def sparse(self, kernel: Kernel) -> SparseKernel:
         found = super().sparse(kernel)

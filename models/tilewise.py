@@ -12,11 +12,19 @@ from torch import Tensor
 from kernels import SparseKernel
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
-from models.filtering import Settings, points_of, regular_grid, silent, sparse_kernel, warn_of_small, warn_of_thin
+from models.filtering import (
+    Settings,
+    check_out,
+    points_of,
+    regular_grid,
+    silent,
+    sparse_kernel,
+    warn_of_small,
+    warn_of_thin,
+)
 from models.gridded import filter_grid
 from models.scattered import as_points, filter_at
 from models.tiled import TiledField
-from signals.masks import own_channels
 
 # Outputs of a block along every axis: one tile's of an enlarged grid are more.
 LARGEST_BLOCK = 1024
@@ -92,13 +100,12 @@ def filter_grid_tiles(
     settings: Settings, out: Any = None,
 ) -> Any:  # fmt: skip
     """The filtered signal on the regular grid of `shape`, block by block; written to `out` where there is one."""
-    known = field.origin.metadata.known
+    blocks = blocks_of(field, shape)
+    result = check_out(field, out, shape, share)
     wanted = wanted_on_grid(field, kernel, shape, scale, covariance)
     warn(wanted, settings)
-    if out is None:
-        channels = own_channels(field.config.channels, known) + bool(share and known)
-        out = np.empty((*shape, channels), np.float32)
-    blocks = blocks_of(field, shape)
+    field.check_averaging(kernel if covariance is None else None)
+    out = np.empty(result, np.float32) if out is None else out
     settings, progress = replace(settings, progress=None, notify=silent), settings.progress
     for done, block in enumerate(blocks, 1):
         out[block] = filter_block(wanted, shape, block, share, settings)
@@ -150,14 +157,15 @@ def filter_points_tiles(
 ) -> Any:  # fmt: skip
     """The filtered signal at points [N, d] -> [N, c], an array for an array and a tensor for a tensor."""
     points = as_points(field, at)
-    axes = len(field.config.axes)
-    if scale is not None and np.ndim(scale) and tuple(np.shape(scale)) == (len(points),):
-        scale = scale[:, None]
+    count, axes = len(points), len(field.config.axes)
+    shape, sigma = tuple(np.shape(scale)) if scale is not None else (), tuple(np.shape(covariance))
+    if shape not in ((), (axes,), (count,), (count, 1), (count, axes)):
+        raise ValueError(f"the scale must be a number, [{axes}], [{count}] or [{count}, {axes}], not {list(shape)}")
+    if covariance is not None and sigma not in ((axes, axes), (count, axes, axes)):
+        raise ValueError(f"the covariance must be [{axes}, {axes}] or [{count}, {axes}, {axes}], not {list(sigma)}")
+    scale = scale[:, None] if shape == (count,) else scale
     kernel = kernel if covariance is not None else sparse_kernel(field, kernel)
     wanted = Wanted(field, kernel, scale, covariance)
-    if scale is not None and np.ndim(scale) == 2 and np.shape(scale) not in ((len(points), 1), (len(points), axes)):
-        raise ValueError(f"the scale must be a number, [{axes}], [{len(points)}] or [{len(points)}, {axes}], not "
-                         f"{list(np.shape(scale))}")  # fmt: skip
     warn(wanted, settings)
     values = _at_points(wanted, points, replace(settings, progress=None, notify=silent), settings)
     found = values if isinstance(at, Tensor) else values.numpy()
@@ -201,11 +209,13 @@ def _at_points(wanted: Wanted, points: Tensor, settings: Settings, shown: Settin
 def warn(wanted: Wanted, settings: Settings) -> None:
     """Warn, once for all tiles, of kernels that the field was not trained for; raises KernelError beyond its reach."""
     field, (least, most) = wanted.field, wanted.span()
+    axes = list(field.config.axes)
+    if not (least[axes] > 0).all() or not most.isfinite().all():
+        raise ValueError(f"the {'scale' if wanted.covariance is None else 'covariance'} must be positive and finite")
     field.level_of(most[None])
     if wanted.covariance is not None:
         return
     if not warn_of_small(field, least.tolist(), settings.notify) and settings.notify is not silent:
-        axes = list(field.config.axes)
         thinnest = wanted.kernel.scaled((least[axes].numpy() / wanted.kernel.radius[axes]).tolist())
         warn_of_thin(field, thinnest, settings.notify)
 
@@ -224,7 +234,7 @@ def _flat(value: Any, dim: int, entry: int) -> Any:
 
 def _grid_scale(scale: Any, shape: Sequence[int], field: TiledField) -> Any:
     """A scale for grids: none, a number, one per axis [a], or a map [M_1, ..., M_d, 1 or a]; raises ValueError."""
-    if scale is None or (np.ndim(scale) < 2 and tuple(np.shape(scale)) != tuple(shape)):
+    if scale is None or np.shape(scale) in ((), (len(field.config.axes),)):
         return scale
     factors = scale if scale.shape[:-1] == tuple(shape) else scale[..., None]
     if factors.shape[:-1] != tuple(shape) or factors.shape[-1] not in (1, len(field.config.axes)):
