@@ -38,5 +38,10 @@ def writable_folder(path: Path) -> Iterator[Path]:
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         yield path
+    except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:
+            again = f"{os.strerror(errno.ENOSPC)}; make room and give the same command again"
+            raise OSError(errno.ENOSPC, again, str(path)) from None
+        raise
     finally:
         remove_empty(made)
