@@ -22,6 +22,6 @@ def test_gaussians_that_the_finest_kernels_take_too_far_are_refused_before_any_i
     random_field(field_config("separable", 2), half_size=(0.1, 0.1), margin=0.9).save(tmp_path / "model.pth")
     np.save(tmp_path / "points.npy", np.array([[0.0, 0.0], [0.3, -1.57]]))
     np.save(tmp_path / "sigma.npy", np.stack([0.01 * np.eye(2)] * 2))
-    refused(eval_program, tmp_path, "--points lie up to 0.57 outside", model_path=tmp_path / "model.pth", accuracy=100,
+    refused(eval_program, tmp_path, "points lie up to 0.57 outside", model_path=tmp_path / "model.pth", accuracy=100,
             points=tmp_path / "points.npy", covariance=tmp_path / "sigma.npy", kernel="gaussian",
             save_path=tmp_path / "out")  # fmt: skip
