@@ -178,6 +178,9 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     place, target, raw = pick_device(device), Destination(save_path), None
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
+    if (workers or scheduler) and (places is not None or model_path is None):
+        raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
+                         "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
     gaussians = check_together(click.get_current_context().params)
     loader, sizes, maps = (
         {name: named.pop(name) for name in names} for names in (loader_names(without=OWN), SIZES, MAPS)
@@ -203,8 +206,6 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
                choose_kernel(field, request.path, request.scale, named, kernel_weights, request.half_size)
                for request in asked]  # fmt: skip
     if places is not None:
-        if workers or scheduler:
-            raise ValueError("points are filtered in one process: leave --workers and --scheduler out")
         filter_places(moved(field, place), kernels[0], places, target, signal, settings, weights)
         return
     jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
