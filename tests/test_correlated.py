@@ -15,7 +15,7 @@ from kernels.correlated import (
     full_correlation,
     half_correlation,
 )
-from kernels.correlated3 import correlated_gaussians_3d
+from kernels.correlated3 import CORES, _cores, correlated_gaussians_3d
 from kernels.splines import SplineBasis
 from models.exact import exact_at
 from signals import Signal
@@ -133,3 +133,10 @@ def test_three_axes_have_the_gaussian_of_independent_normal_variables(node, erro
     square = np.einsum("...i,ij,...j", at, np.linalg.inv(covariance), at, optimize=True)
     wanted = np.exp(-square / 2) / ((2 * np.pi) ** 1.5 * np.linalg.det(covariance) ** 0.5)
     assert np.linalg.norm(density - wanted) < error * np.linalg.norm(wanted)
+
+
+def test_odd_functions_have_no_mean_where_nothing_is_correlated():
+    pairs = correlated_gaussians(1, 0, 0)
+    odd = (~pairs.even).astype(int)
+    core = _cores(pairs, np.zeros(CORES))[0, 0, 0]
+    assert np.abs(core[(odd[:, None, None] + odd[:, None] + odd) % 2 == 1]).max() < 1e-12

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from programs import call
+from sampling_cases import FOLDS, convolved, decibels, integral
 
 import eval as eval_program
 import mc_utils
@@ -15,9 +16,7 @@ from modalities import CALLABLES
 from nfconv import fit, gaussian
 from signals import make_ground_truth
 from signals.callables import SamplingRequest, SamplingSettings
-from signals.estimate import hat_integrals
 from signals.ground_truth import GroundTruth
-from signals.measures import peak
 from signals.probing import continuous
 from signals.quadrature import dense_convolution
 from signals.sampling import corrected, refined, sample, storing_grid
@@ -33,43 +32,6 @@ def spheres(p):
 
 def waves(p):
     return 0.5 + 0.2 * np.sin(14 * p[:, :1] + 3 * p[:, 1:] ** 2) + 0.2 * np.cos(11 * p[:, 1:] - 2 * p[:, :1])
-
-
-def integral(f, half_size, points, axes, fold, cells=24):
-    """f * tent at points by Gauss-Legendre of 4 nodes in cells that end on knots and borders."""
-    x, w = np.polynomial.legendre.leggauss(4)
-    found = []
-    for point in points:
-        lines = []
-        for axis in axes:
-            bends = [point[axis] - 1, point[axis] + 1, 0.0]
-            cuts = np.union1d(np.linspace(-half_size, half_size, cells + 1), [b for b in bends if abs(b) < half_size])
-            half = np.diff(cuts)[:, None] / 2
-            t = (cuts[:-1, None] + half + half * x).ravel()
-            lines.append((t, (half * w).ravel() * (1 - np.abs(t) / half_size) / half_size))
-        mesh = np.meshgrid(*[t for t, _ in lines], indexing="ij")
-        weights = math.prod(np.meshgrid(*[v for _, v in lines], indexing="ij")).ravel()
-        moved = np.repeat(point[None], mesh[0].size, axis=0)
-        moved[:, axes] -= np.stack([m.ravel() for m in mesh], -1)
-        found.append(weights @ f(fold(moved)))
-    return np.array(found)
-
-
-FOLDS = {"clamp": lambda p: np.clip(p, -1, 1), "extend": lambda p: p, "periodic": lambda p: (p + 1) % 2 - 1}
-
-
-def decibels(values, truth):
-    return 20 * math.log10(peak(truth) / math.sqrt(np.mean((values - truth) ** 2)))
-
-
-def convolved(signal, request, points):
-    """The tent over the samples at any points: hats and B-spline integrated point by point."""
-    pads = [math.ceil(request.half_size[0] / spacing(n)) + 2 for n in signal.shape]
-    values = signal.padded(pads, request.boundary)
-    lines = [hat_integrals(points[:, a], coordinates(n, pads[a]), 1, request.half_size[0])
-             for a, n in enumerate(signal.shape)]  # fmt: skip
-    letters = "ijk"[: signal.dim]
-    return np.einsum(f"{','.join('n' + x for x in letters)},{letters}c->nc", *lines, values)
 
 
 @pytest.mark.parametrize(
@@ -104,23 +66,6 @@ def test_a_budget_below_the_first_grid_starts_with_about_half_of_it(dim, half_si
     sample(source, SamplingRequest(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"), said.append)
     sides = said[0].split(" samples")[0].split(" x ")
     assert budget / 4 < math.prod(map(int, sides)) < budget * 3 / 4
-
-
-@pytest.mark.parametrize("evaluations", [1100, 1500, 2000, 3000, 5000, 10_000, 30_000, 100_000])
-def test_a_wave_that_aliases_is_not_taken_for_a_smooth_one(evaluations):
-    """cos(160 pi x) in the plane with a slow wave: never more than 6 dB too optimistic, whatever the budget."""
-
-    def trap(p):
-        return 0.5 + 0.25 * (np.cos(160 * np.pi * p[:, :1]) + np.cos(2 * p[:, 1:]))
-
-    source = replace(continuous(trap, dim=2), settings=SamplingSettings((0,), 100.0, evaluations))
-    request = SamplingRequest((0, 1), 1, (0.05, 0.05), 0.2, "clamp")
-    found = sample(source, request)
-    points = np.random.default_rng(1).uniform(-1, 1, (150, 2))
-    truth = integral(trap, 0.05, points, [0, 1], FOLDS["clamp"], 16)
-    assert not found.met and found.evaluations <= evaluations
-    measured = decibels(convolved(found.signal, request, points), truth)
-    assert found.estimate <= measured + 6
 
 
 @pytest.mark.parametrize("boundary", list(FOLDS))
@@ -175,24 +120,6 @@ def test_corrected_samples_have_the_right_mean_up_to_the_border():
         )
     (plain, found), (finer, least) = errors
     assert 3.9 < plain / finer < 4.1 and 14 < found / least < 18 and found < plain / 100
-
-
-@pytest.mark.parametrize("half_size", [0.4, 0.2, 0.13, 0.07])
-@pytest.mark.parametrize("phase", [0, 1.6, 3])
-def test_a_wave_of_one_coordinate_that_aliases_is_not_taken_for_a_smooth_one(half_size, phase):
-    """cos(160 pi x + phase) at budgets that end at any grid: never more than 6 dB too optimistic."""
-    points = np.random.default_rng(1).uniform(-1, 1, (100, 1))
-
-    def wave(p):
-        return 0.5 + 0.5 * np.cos(160 * np.pi * p + phase)
-
-    truth = integral(wave, half_size, points, [0], FOLDS["clamp"], math.ceil(640 * half_size))
-    for evaluations in (100, 300, 700, 1300, 4000):
-        source = replace(continuous(wave, dim=1), settings=SamplingSettings((0,), 100.0, evaluations))
-        request = SamplingRequest((0,), 1, (half_size,), 0.2, "clamp")
-        found = sample(source, request)
-        measured = decibels(convolved(found.signal, request, points), truth)
-        assert found.estimate <= measured + 6
 
 
 def test_refinement_keeps_the_function():

@@ -234,3 +234,10 @@ def test_merging_is_relative_to_the_radius_and_the_weights():
     for rest, count in ((1.9e-14, 3), (2.1e-14, 4)):
         weights = np.array([1.0, -2.0 + rest, 1.0 - 2 * rest, rest])
         assert len(SparseKernel(np.arange(4.0)[:, None], weights, 1, (0,)).merged()) == count
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0])
+def test_lines_are_told_apart_at_every_size(scale):
+    product = outer(minimal_kernel(0, 0.2), minimal_kernel(0, 0.2))
+    with pytest.raises(ValueError, match="moment conditions"):
+        SparseKernel(scale * product.positions, np.abs(product.weights) * [1, 1, -1, -1], 0, (0, 1))

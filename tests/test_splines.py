@@ -84,3 +84,8 @@ def test_knots_that_carry_no_spline_are_refused():
     with pytest.raises(ValueError, match="increasing"):
         SplineBasis(np.array([0.0, 1.0, 1.0]), 0)
     assert SplineBasis(np.array([0.0, 1.0, 2.0, 3.0]), 2).size == 1
+
+
+def test_one_box_is_one_between_its_two_knots():
+    found = SplineBasis(np.array([-1.0, 1.0]), 0).averages(np.array([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0]))
+    np.testing.assert_allclose(found, [[0], [1], [1], [1], [0]], atol=1e-15)

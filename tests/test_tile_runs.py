@@ -124,3 +124,13 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     refused(program, tmp_path, "number of samples", **flags, tile="x")
     truth = make_ground_truth(smooth_signal((20, 20)), 1, 0.3, 0.3).save(tmp_path / "truth.npz")
     refused(program, tmp_path, "leave --half_size out", monte_carlo=truth, half_size=0.1, summary=tmp_path / "runs")
+
+
+def test_a_run_in_tiles_goes_on_without_naming_them(tmp_path):
+    flags = flags_of(tmp_path, tile=40, experiment_name="a", core_size=30_000, accuracy=0)
+    assert call(program, **flags).exit_code == 0
+    before = nfconv.load(tmp_path / "runs" / "a").levels[0].tiling.tile
+    del flags["tile"]
+    result = call(program, **flags, resume=True)
+    assert result.exit_code == 0, result.output
+    assert nfconv.load(tmp_path / "runs" / "a").levels[0].tiling.tile == before

@@ -66,10 +66,10 @@ def train_in_folder(
     Raises Interrupted after Ctrl-C or SIGTERM, with everything saved, and DivergedError.
     """
     run.write_json("options.json", trainer.options.to_dict() | {"ground_truth": truth.source})
-    record = Record(run.path, truth, Validation(truth, trainer.options.levels), trainer.step)
     parameters = sum(p.numel() for p in trainer.field.parameters())
-    record.describe(trainer.options, parameters)
     with write_errors_raised_once():
+        record = Record(run.path, truth, Validation(truth, trainer.options.levels), trainer.step)
+        record.describe(trainer.options, parameters)
         try:
             keep_training(run, trainer, record, display, checkpoint_steps, save_seconds)
         except DivergedError as error:
