@@ -4,6 +4,7 @@ PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 """
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,8 @@ def clear_errors(command: Command) -> Command:
 
     @functools.wraps(command)
     def guarded(*args: Any, **options: Any) -> Any:
+        # Warnings of the library as those of the programs, without the line of code that they come from.
+        warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
         try:
             return command(*args, **options)
         except OSError as error:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cluster.session import Cluster
 from evaluation.destination import Destination, print_report
+from evaluation.kernels import derivative_unit
 from evaluation.measuring import fit_error, measure, warn_of_fit
 from evaluation.references import Reference
 from files.inputs import note
@@ -69,6 +70,8 @@ def evaluate(
             report |= measure(own, reference, chosen.radius, field)
             files += write_comparison(field, own, reference, target, signed)
         warn_of_fit(report, kernel, chosen, field)
+        if unit := derivative_unit(field, kernel):
+            note(unit)
         files += target.write_metrics(report)
     print_report(report, files)
     return report

@@ -47,6 +47,20 @@ def field_units(field: Field) -> Units:
     return Units([Ruler({})] * len(units.rulers), units.names, warn) if field.origin.released else units
 
 
+def derivative_unit(field: Field, kernel: Kernel | SparseKernel) -> str | None:
+    """What derivatives are taken by, in a sentence; None for kernels that do not differentiate."""
+    if not isinstance(kernel, Kernel) or not kernel.type.differentiates:
+        return None
+    units = field_units(field)
+    own = []
+    for ruler, name in zip(units.rulers, units.names, strict=True):
+        if ruler.units:
+            unit = "s" if "s" in ruler.units else next(iter(ruler.units))
+            own.append(f"{1 / ruler.units[unit]:.6g} {unit} along {name}")
+    power = "" if kernel.type.differentiates == 1 else " squared"
+    return f"derivatives are per domain unit{power}" + (f", which is {', '.join(own)}" if own else "")
+
+
 def named_kernel(named: Mapping[str, Any], units: Units) -> Kernel | None:
     """The kernel that --kernel and its parameters (text, with units) ask for; None without a name. Raises ValueError.
 

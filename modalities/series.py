@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from files import load_array
+from files.stored import Array
 from modalities.figures import Comparison, Figure, curves_figure
 from modalities.formats.grids import write_values
 from modalities.formats.inputs import bounded, existing_file, in_file, warn
@@ -163,6 +164,11 @@ class Series(Modality):
         numbers = np.column_stack([own.times(len(values)), own.original(values, signed)])
         table = write_table(folder / "output.csv", Table(numbers, own.columns, own.delimiter))
         return [table, write_values(folder / "output.npy", values)]
+
+    def write_array(self, values: Array, path: Path, metadata: Metadata) -> Path:
+        """As every modality, with a printed warning: a field's columns have no units."""
+        warn(f"{path.name}: columns are (value - mean) / size, as the field has them; name a .csv for their units")
+        return super().write_array(values, path, metadata)
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """SNR about the mean and PSNR (over the truth's range) in dB, and MSE, of the scaled columns."""

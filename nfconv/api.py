@@ -96,7 +96,15 @@ def read(
         signal = kind.load(source, reach, **options)
     else:
         kind = find(modality or "image")
-        signal = kind.from_array(np.asarray(source), reach, **options)
+        try:
+            signal = kind.from_array(np.asarray(source), reach, **options)
+        except TypeError as error:
+            raise ValueError(
+                f"an array requires more than that: nfconv.read(array, {kind.name!r}, ...) ({error})"
+            ) from None
+        if np.ma.is_masked(source):
+            hidden = np.asarray(np.ma.getmaskarray(source)).reshape(*signal.shape, -1)
+            signal = kind.masked(signal, ~np.any(hidden, axis=-1, keepdims=True))
     return kind.with_axes(signal, axes)
 
 

@@ -13,7 +13,7 @@ from files.inputs import warn
 from signals.signal import Signal
 
 # Share of known weight below which nothing is known: the mean of the signal stands there.
-LEAST_SHARE = 1e-4
+LEAST_SHARE = 1e-3
 
 
 def masked(signal: Signal, mask: np.ndarray) -> Signal:
@@ -56,9 +56,9 @@ def divided(values: Any, known: tuple[float, ...]) -> tuple[Any, Any]:
     """Filtered channels [..., c + 1] of a masked signal as the signal's own [..., c], and the share of known weight
     [..., 1]; NumPy or PyTorch."""
     share = values[..., -1:]
-    unknown = abs(share) < LEAST_SHARE
+    unknown = share < LEAST_SHARE
     offset = values.new_tensor(known) if hasattr(values, "new_tensor") else np.asarray(known, values.dtype)
-    return values[..., :-1] / (share + unknown) * ~unknown + offset, share
+    return values[..., :-1] / (share + unknown) * ~unknown + offset, share.clip(0.0, None)
 
 
 def quotient(values: Any, known: tuple[float, ...] | None) -> Any:

@@ -199,3 +199,22 @@ def test_a_mask_of_a_recording_has_its_samples_and_that_of_a_video_its_frames(tm
     still, frames = (find("video").masked(video, m) for m in (once, np.repeat(once[..., None], 4, axis=2)))
     np.testing.assert_array_equal(still.values, frames.values)
     assert still.values[2, 3, :, -1].max() == 0 and still.values[..., -1].sum() == 29 * 4
+
+
+@pytest.mark.parametrize("shape", [(14, 12), (14, 12, 3)])
+def test_masked_arrays_of_numpy_hide_what_lies_below(shape):
+    values = np.random.default_rng(0).random(shape)
+    hidden = np.random.default_rng(1).random(shape) < 0.1
+    found = nfconv.read(np.ma.array(np.where(hidden, -9999, values), mask=hidden))
+    unknown = hidden if len(shape) == 2 else hidden.any(axis=-1)
+    own, share = divided(found.values, found.metadata.known)
+    np.testing.assert_array_equal(share[..., 0], ~unknown)
+    wanted = values[..., None] if len(shape) == 2 else values
+    np.testing.assert_allclose(own[~unknown], wanted[~unknown], atol=1e-6)
+
+
+def test_what_is_hardly_known_is_the_mean_and_no_share_is_negative():
+    share = np.array([[-0.2], [-1e-4], [5e-4], [0.5], [1.0002]], np.float32)
+    found, known = divided(np.concatenate([0.1 * share, share], axis=-1), (0.3,))
+    np.testing.assert_allclose(found[:, 0], [0.3, 0.3, 0.3, 0.4, 0.4], atol=1e-6)
+    np.testing.assert_allclose(known[:, 0], np.clip(share[:, 0], 0, None))

@@ -20,7 +20,7 @@ def test_a_field_is_too_large_where_its_ground_truth_is_margin_and_channels_incl
     assert too_large(found)
 
 
-def test_tiles_of_more_axes_are_shorter_and_hold_more_samples():
+def test_tiles_of_more_axes_are_no_longer_and_hold_more_samples():
     sides = []
     for shape in ((20_000,), (1500, 1500), (260, 260, 260)):
         dim = len(shape)
@@ -29,7 +29,7 @@ def test_tiles_of_more_axes_are_shorter_and_hold_more_samples():
         sizes = tile_sizes(Source(signal, 1, (1e-3,) * dim, 0.1, "clamp"))
         assert len(set(sizes)) == 1
         sides.append(sizes[0])
-    assert sides[0] > sides[1] > sides[2] and sides[0] < sides[1] ** 2 < sides[2] ** 3
+    assert sides[0] >= sides[1] > sides[2] and sides[0] < sides[1] ** 2 < sides[2] ** 3
 
 
 def test_what_no_tiles_are_is_refused():
@@ -40,3 +40,11 @@ def test_what_no_tiles_are_is_refused():
             nfconv.fit(signal, 0.06, tile=tile)
     with pytest.raises(ValueError, match="callable"):
         nfconv.fit(lambda points: points[:, :1], dim=2, tile=64)
+
+
+def test_a_long_axis_is_too_large_for_the_dense_matrices_of_one_field():
+    signal = Signal(np.broadcast_to(np.float32(0.5), (60_000, 1)), (0,))
+    assert too_large(Source(signal, 1, (2e-4,), 0.1, "clamp"))
+    assert not too_large(Source(signal, 1, (2e-2,), 0.1, "clamp"))
+    with pytest.raises(ValueError, match="two samples or more"):
+        tile_sizes(Source(signal, 1, (2e-2,), 0.1, "clamp"), 3.5)

@@ -175,7 +175,7 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
     if max(knots) > LARGEST_SPLINE:
         raise ValueError(
             f"{max(knots)} knots along one axis are more than the {LARGEST_SPLINE} that are solved for at once: "
-            "use a smaller --knots or --factor swish"
+            "use a smaller --tile or --knots, or --factor swish"
         )
     return {"knots": tuple(knots), "reach": tuple(reach)}
 

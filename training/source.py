@@ -15,12 +15,14 @@ from signals.tiling import balanced
 
 # Samples along a filtered axis by the number of filtered axes, and fewest of them in widths of the training kernel:
 # below these the margins are most of the work.
-TILE = {1: 4096, 2: 512, 3: 128}
+TILE = {1: 512, 2: 512, 3: 128}
 LEAST_TILE = 6.0
 # Values of a tile, at most, and samples of an axis below which it is not cut for that.
 LARGEST_TILE, SHORTEST = 1 << 24, 64
 # Values of a ground truth beyond which no single field is tried, and options that mean the same for tiles of splines.
 LARGEST_WHOLE = 1 << 26
+# Distances of the training kernel's Diracs along an axis beyond which no single field is tried: its matrices are dense.
+LONGEST_WHOLE = 1200
 SHARED = {"factor", "seed", "levels", "knots", "poly_degree"}
 Tile = int | Sequence[int] | str
 
@@ -83,8 +85,8 @@ def tile_sizes(source: Source, tile: Tile | None = None) -> list[int]:
         except ValueError:
             raise ValueError(f"--tile is a number of samples, or one per axis with commas, not {tile!r}") from None
     axes = [axis for axis in source.counted if signal.shape[axis] > 1] or list(signal.axes)
-    given = [tile] if isinstance(tile, int) else list(tile or ())
-    if given and (len(given) not in (1, signal.dim) or any(t < 0 or t == 1 for t in given)):
+    given = [tile] if isinstance(tile, int | float) else list(tile or ())
+    if given and (len(given) not in (1, signal.dim) or any(t != int(t) or t < 0 or t == 1 for t in given)):
         raise ValueError(f"--tile is two samples or more, or as many for each of {signal.dim} axes, not {tile}")
     if len(given) == signal.dim > 1 or (given and signal.dim == 1):
         found = [t or n for t, n in zip(given, signal.shape, strict=True)]
@@ -128,8 +130,9 @@ def tiles_help(source: Source, options: Mapping[str, Any]) -> bool:
 
 
 def too_large(source: Source) -> bool:
-    """Whether the ground truth of one field would take too much memory."""
+    """Whether one field would take too much memory: its ground truth, or the dense matrices of a long axis."""
     signal = source.signal
     pads = pads_for(source.margin, signal.shape, signal.axes)
     counts = [count + 2 * pad for count, pad in zip(signal.shape, pads, strict=True)]
-    return math.prod(counts) * signal.channels > LARGEST_WHOLE
+    longest = max(counts[axis] / step for axis, step in source.spacing.items())
+    return math.prod(counts) * signal.channels > LARGEST_WHOLE or longest > LONGEST_WHOLE

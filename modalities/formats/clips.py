@@ -16,7 +16,7 @@ from files import atomic_write
 from files.stored import LARGE
 from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
 from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, frame_pixels, is_large
-from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, in_file
+from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
 from modalities.formats.longclips import FolderFrames, LongClip
 from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole
@@ -150,6 +150,9 @@ def write_clip(
             for number, frame in enumerate(frames):
                 pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
                 if number == 0:
+                    if pixels.shape != frame.shape:
+                        warn(f"{path.name}: players require even sizes, so its last rows or columns of "
+                             f"{frame.shape[0]} x {frame.shape[1]} are repeated")  # fmt: skip
                     _set_up(stream, pixels, pixel_aspect, colour)
                     stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
                 container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
