@@ -215,3 +215,11 @@ def test_onnx_models_compute_and_nothing_else(tmp_path):
     for name, words in (("outside", "weights in other files"), ("loop", "loops"), ("damaged", "not an ONNX model")):
         with pytest.raises(ValueError, match=words):
             read_program(tmp_path / f"{name}.onnx")
+
+
+def test_callables_are_probed_inside_of_their_domain():
+    def inside(p):
+        assert p.min() >= 2 and p.max() <= 5
+        return p[:, 0] * p[:, 1]
+
+    assert continuous(inside, domain=(2.0, 5.0)).dim == 2

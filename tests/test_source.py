@@ -48,3 +48,12 @@ def test_a_long_axis_is_too_large_for_the_dense_matrices_of_one_field():
     assert not too_large(Source(signal, 1, (2e-2,), 0.1, "clamp"))
     with pytest.raises(ValueError, match="two samples or more"):
         tile_sizes(Source(signal, 1, (2e-2,), 0.1, "clamp"), 3.5)
+
+
+@pytest.mark.parametrize("shape, tile, wanted", [
+    ((120, 90), (60, 30), [60, 30]), ((120, 90), "0,30", [120, 30]), ((90,), (30,), [30]), ((12, 120), 40, [12, 40]),
+    ((60, 48, 40), (20, 0, 10), [20, 48, 10]),
+])  # fmt: skip
+def test_every_axis_has_the_tile_that_was_asked_for_it(shape, tile, wanted):
+    axes = (1,) if shape == (12, 120) else tuple(range(len(shape)))
+    assert tile_sizes(Source(noise_signal(shape, 1, axes), 1, 4 / max(shape), 0.1, "clamp"), tile) == wanted

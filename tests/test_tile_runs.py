@@ -6,6 +6,7 @@ import signal as signals_
 import cv2
 import numpy as np
 import pytest
+import torch
 from builders import exact_truth, noise_signal, smooth_signal
 from programs import call, refused
 from training_cases import SILENT
@@ -18,6 +19,7 @@ from signals import Signal, make_ground_truth
 from signals.exact import kernel_convolution
 from signals.measures import psnr
 from training import source, tile, train
+from training.processes import ManyProcesses
 
 
 def picture_file(folder, shape=(96, 90)):
@@ -134,3 +136,10 @@ def test_a_run_in_tiles_goes_on_without_naming_them(tmp_path):
     result = call(program, **flags, resume=True)
     assert result.exit_code == 0, result.output
     assert nfconv.load(tmp_path / "runs" / "a").levels[0].tiling.tile == before
+
+
+def test_tiles_are_not_for_torchrun(tmp_path):
+    signal = source.Source(noise_signal((40, 40)), 1, 0.2, 0.3, "clamp")
+    with pytest.raises(ValueError, match="not for torchrun: start this without it"):
+        train(signal, folder=tmp_path / "run", tile=20, processes=ManyProcesses(0, 2, torch.device("cpu")))
+    assert not list(tmp_path.iterdir())

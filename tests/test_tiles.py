@@ -117,6 +117,14 @@ def test_points_outside_have_a_level_that_reaches_them(picture):
         picture.filter(nfconv.tent(half_size=0.06), at=np.array([[1.3, 0.0]]))
 
 
+def test_points_have_covariances_of_their_own(picture):
+    generator = np.random.default_rng(4)
+    points, spread = generator.uniform(-1, 1, (40, 2)), generator.uniform(-0.04, 0.04, (40, 2, 2))
+    sigma = spread @ spread.swapaxes(1, 2) + 0.05**2 * np.eye(2)
+    found = picture.filter(nfconv.gaussian(), at=points, covariance=sigma)
+    assert error(found, gaussian_convolution(PICTURE, points, sigma, "clamp")) < 1e-3
+
+
 def test_maps_of_sizes_and_covariances_are_what_points_are(picture):
     shape = (31, 23)
     y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
