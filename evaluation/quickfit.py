@@ -76,8 +76,9 @@ def fit_for(
     reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
     margin = max(0.0, *reaches)
     if margin > LARGEST_MARGIN:
+        larger = "a larger --window" if kind.counted == "w" else "name its unit, as in 5px or 3s"
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
-                         "smaller one, or name its unit, as in 5px or 3s")  # fmt: skip
+                         f"smaller one, or {larger}")  # fmt: skip
     if kind.counted:
         signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
         signal = signal if mask is None else kind.masked(signal, mask)

@@ -141,12 +141,9 @@ class Session:
             sparse = (self.fits.coarse if draft else self.fits.exact)(self.kernel(selection))
             factors = None
             if selection.vary == "fovea":
-                least, most = (
-                    numbers(text, 1, name)[0] for name, text in (("least", selection.least), ("most", selection.most))
-                )
-                values = fovea_map(self.field.origin.shape, selection.row, selection.column).astype(np.float64)[
-                    ..., None
-                ]
+                ends = {"least": selection.least, "most": selection.most}
+                least, most = (numbers(text, 1, name)[0] for name, text in ends.items())
+                values = fovea_map(self.field.origin.shape, selection.row, selection.column)[..., None].astype(float)
                 factors = least + (most - least) * values
             found = Filter((sparse,), factors=factors)
         if not self.field.origin.released:
