@@ -76,7 +76,8 @@ def fit_for(
     reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
     margin = max(0.0, *reaches)
     if margin > LARGEST_MARGIN:
-        larger = "a larger --window" if kind.counted == "w" else "name its unit, as in 5px or 3s"
+        windows = any(option.name == "window" for option in kind.options)
+        larger = "a larger --window" if windows else "name its unit, as in 5px or 3s"
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
                          f"smaller one, or {larger}")  # fmt: skip
     if kind.counted:
