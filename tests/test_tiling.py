@@ -27,3 +27,10 @@ def test_stretches_of_a_signal_are_those_of_the_padded_signal(boundary):
     for start, stop in (((-3, 2), (12, 9)), ((-20, -20), (27, 29)), ((8, 5), (20, 29))):
         rows = tuple(slice(20 + a, 20 + b) for a, b in zip(start, stop, strict=True))
         np.testing.assert_array_equal(stretch_of(signal, start, stop, boundary), whole[rows].astype(np.float32))
+
+
+@pytest.mark.parametrize("steps, tile", [((0.0, 30.0), (1, 8)), ((12.5, 0.0), (5, 1)), ((40.0, 20.0), (9, 21))])
+def test_lengths_in_a_tile_are_those_between_its_positions(steps, tile):
+    tiling, x = Tiling(steps, tile), np.array([-0.5, 0.5])
+    slopes = [float(np.diff(tiling.local(axis, x, 0))[0]) for axis in range(2)]
+    np.testing.assert_allclose(tiling.stretch, slopes)

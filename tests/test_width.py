@@ -1,6 +1,7 @@
 """How fine kernels are: widths beside the training kernel's, and cutoffs, against closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,3 +79,10 @@ def test_a_profile_is_the_kernel_integrated_over_the_other_axes():
     points = np.stack(np.meshgrid(y, [0.0], x, indexing="ij"), axis=-1).reshape(-1, 3)
     wanted = kernel.density(points).reshape(len(y), len(x)).sum(axis=0) * (y[1] - y[0])
     np.testing.assert_allclose(line.density(x[:, None]), wanted, atol=1e-4 * wanted.max())
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_width_is_that_of_the_shape_whatever_the_amplitude(dim):
+    kernel = nfconv.gaussian(sigma=0.05).sparse(1, dim)
+    faint = replace(kernel, weights=kernel.weights * 1e-9)
+    assert relative_width(faint, 1, [0.05] * dim) == pytest.approx(relative_width(kernel, 1, [0.05] * dim))
