@@ -34,10 +34,11 @@ def clear_errors(command: Command) -> Command:
 
     @functools.wraps(command)
     def guarded(*args: Any, **options: Any) -> Any:
-        # Warnings of the library as those of the programs, without the line of code that they come from.
-        warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
         try:
-            return command(*args, **options)
+            with warnings.catch_warnings():
+                # Those of the library without the line of code that they come from.
+                warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
+                return command(*args, **options)
         except OSError as error:
             named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise click.ClickException(one_line(named)) from None

@@ -78,7 +78,7 @@ def filtered(
         raise ValueError("a cluster shares out the tiles of a field that is kept in tiles, and this one is not: leave "
                          "--workers and --scheduler out, or train with --tile first")  # fmt: skip
     if isinstance(chosen, Filter) and chosen.angles is not None:
-        raise ValueError("kernels turned by --angle_map are filtered with in one process: leave --workers and "
+        raise ValueError("kernels turned by --angle_map are filtered in one process: leave --workers and "
                          "--scheduler out, or use --kernel gaussian")  # fmt: skip
     kernel, maps = chosen.request(shape)
     wanted = wanted_on_grid(field, kernel, shape, **maps)

@@ -58,7 +58,7 @@ def derivative_unit(field: Field, kernel: Kernel | SparseKernel) -> str | None:
             unit = "s" if "s" in ruler.units else next(iter(ruler.units))
             own.append(f"{1 / ruler.units[unit]:.6g} {unit} along {name}")
     power = "" if kernel.type.differentiates == 1 else " squared"
-    return f"derivatives are per domain unit{power}" + (f", which is {', '.join(own)}" if own else "")
+    return f"derivatives are per domain unit{power}" + (f"; a domain unit is {', '.join(own)}" if own else "")
 
 
 def named_kernel(named: Mapping[str, Any], units: Units) -> Kernel | None:

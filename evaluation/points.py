@@ -14,10 +14,12 @@ from rich.console import Console
 
 import nfconv
 from evaluation.destination import Destination, print_report
+from evaluation.kernels import derivative_unit
 from evaluation.measuring import fit_error, measure
 from evaluation.places import Places
 from evaluation.references import Reference, read_signal
 from files import atomic_write
+from files.inputs import note
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
@@ -82,6 +84,8 @@ def evaluate_points(
             reference = exact_points(raw, kernel, places, field)
             report |= measure(np.load(file, mmap_mode="r"), reference, np.array(report["radius"]), field)
         files = [file, *shares, *target.write_metrics(report)]
+    if unit := derivative_unit(field, kernel):
+        note(unit)
     print_report(report, files)
 
 

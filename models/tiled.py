@@ -119,8 +119,9 @@ class TiledField(Field):
         if bool(coarse.any()):
             what = where or "the kernel is much wider along one axis than along another, and with that "
             advice = "a larger kernel, or no tiles (--tile 0)" if where else "a rounder kernel, or a larger --tile"
-            raise KernelError(f"{what}it is for coarse tiles, which hold no details finer than a kernel of radius "
-                              f"{float(tent[coarse].max()):.3g}: use {advice}")  # fmt: skip
+            finest = float(tent[coarse].max())
+            raise KernelError(f"{what}only coarse tiles reach as far, which hold no details finer than a kernel of "
+                              f"radius {finest:.3g}: use {advice}")  # fmt: skip
         return level
 
     def level_for(self, kernel: Kernel | SparseKernel) -> int:

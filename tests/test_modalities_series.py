@@ -1,10 +1,13 @@
 """Time series: tables of times and values, even times, units that come back."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import call
 
+import eval as eval_program
 from modalities import find, for_path
 from modalities.figures import Comparison
 from modalities.formats.tables import Table, read_table, write_table
@@ -198,3 +201,21 @@ def test_mutated_tables_are_signals_or_one_sentence(tmp_path):
             assert "a.csv" in str(error) and "\n" not in str(error) and len(str(error)) < 400
             refused += 1
     assert 0 < refused < 500
+
+
+def test_derivatives_are_those_of_the_table_by_the_unit_that_is_printed(tmp_path):
+    times = 0.5 * np.arange(400)
+    rows = [f"{t},{v}" for t, v in zip(times, 1000 + 10 * np.sin(0.2 * times), strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["t,a", *rows]))
+    result = call(eval_program, signal=tmp_path / "a.csv", kernel="derivative", sigma="1s", save_path=tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    seconds = float(re.findall(r"per domain unit; a domain unit is ([\d.]+) s along", result.output)[0])
+    found = np.loadtxt(tmp_path / "out" / "output.csv", delimiter=",", skiprows=1)[:, 1] / seconds
+    wanted = 2 * np.cos(0.2 * times) * np.exp(-(0.2**2) / 2)
+    np.testing.assert_allclose(found[20:-20], wanted[20:-20], atol=0.01)
+
+
+def test_arrays_of_scaled_columns_are_said_to_be_that(tmp_path, capsys):
+    signal = load_text(tmp_path, GOOD)
+    SERIES.save_as(signal.values, tmp_path / "out.npy", signal.metadata)
+    assert "out.npy: columns are (value - mean) / size" in capsys.readouterr().err
