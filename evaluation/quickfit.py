@@ -77,9 +77,9 @@ def fit_for(
     margin = max(0.0, *reaches)
     if margin > LARGEST_MARGIN:
         windows = any(option.name == "window" for option in kind.options)
-        larger = "a larger --window" if windows else "name its unit, as in 5px or 3s"
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
-                         f"smaller one, or {larger}")  # fmt: skip
+                         f"smaller one{' or a larger --window' * windows}; sizes without a unit (5px, 3s) are in "
+                         "domain units")  # fmt: skip
     if kind.counted:
         signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
         signal = signal if mask is None else kind.masked(signal, mask)
