@@ -51,7 +51,7 @@ def test_a_finished_projection_has_the_residuals_it_reports():
     assert [float(rms.detach()) for rms in loss.rms] == pytest.approx(np.sqrt(squares), rel=1e-6)
     # The loss: levels weighed by 4^l, and what a four times narrower kernel sees of the 1-D functions, weighed by 2e-5.
     stencil = targets.stencils()[0]
-    narrow = narrow_stencil(stencil, FINER)
+    narrow = narrow_stencil(stencil, 1)
     with torch.no_grad():
         fine = narrow.combine(field.factors[0](narrow.nodes), 0) * objective.directions[0].sizes
     rows = targets.values.shape[0] / len(stencil.first)
@@ -79,7 +79,7 @@ def test_residuals_are_means_over_all_points_of_several_axes():
 def test_the_prior_sees_the_same_stretch_through_a_narrower_kernel(n, phases):
     truth = exact_truth(noise_signal((20 * phases,)), n - 1, n * phases / (20 * phases - 1), 0.3)
     stencil = targets_of(truth).stencils()[0]
-    narrow = narrow_stencil(stencil, FINER)
+    narrow = narrow_stencil(stencil, 1)
     assert (narrow.n, narrow.spacing) == (n, stencil.spacing / FINER)
     assert float(narrow.nodes[0]) == pytest.approx(float(stencil.nodes[0]), abs=1e-12)
     # Its nodes fill the L + n steps of a lattice, FINER to a step.
@@ -87,6 +87,10 @@ def test_the_prior_sees_the_same_stretch_through_a_narrower_kernel(n, phases):
     assert float(narrow.nodes[-1] - narrow.nodes[0]) == pytest.approx(
         stencil.spacing * (stencil.count + n) - narrow.spacing
     )
+    # Several lattices are one with as many times the results, sorted.
+    several = narrow_stencil(stencil, 3).nodes.sort().values
+    torch.testing.assert_close(several[::3], narrow.nodes)
+    torch.testing.assert_close(several.diff(), torch.full_like(several[1:], narrow.spacing / 3))
 
 
 @pytest.mark.parametrize("order, factor, weight", [(0, "spline", 2e-4), (1, "spline", 2e-5), (0, "swish", 2e-5)])

@@ -34,11 +34,12 @@ SMALLEST_FEATURE = 1e-6
 # others in every step, give as good a gradient as all of them at a third of the cost.
 ROWS_PER_FEATURE = 2
 # The training kernel does not see frequencies near the zeros of its spectrum, where F could hold anything, but kernels
-# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. For splines that is
-# no multiple of the usual knots per Dirac distance (up to 6): a lattice as coarse as the knots leaves them loose at the
-# borders.
+# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. It looks at one
+# lattice for networks, at LATTICES for splines: one as coarse as the knots misses what alternates from knot to knot,
+# which leaves the borders loose.
 PRIOR = 2e-5
-FINER, FINER_OF_SPLINES = 4, 7
+FINER = 4
+LATTICES = 3
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class ProjectionObjective:
         stencil = direction.stencil
         features = stencil.combine(factor.features(stencil.nodes), 0).double()
         shape = (len(stencil.first), stencil.count)
-        narrow = narrow_stencil(stencil, FINER_OF_SPLINES if field.config.layers == "spline" else FINER)
+        narrow = narrow_stencil(stencil, LATTICES if field.config.layers == "spline" else 1)
         fine = narrow.combine(factor.features(narrow.nodes), 0).double()
         prior = prior_weight(field.config) / len(fine)
         with torch.no_grad():
@@ -179,11 +180,12 @@ def prior_weight(config: FieldConfig) -> float:
     return 10 * PRIOR if config.layers == "spline" and config.order == 0 else PRIOR
 
 
-def narrow_stencil(stencil: Differences, finer: int) -> Differences:
-    """One lattice over the same stretch at 1 / `finer` of the spacing: F seen through a kernel as much narrower."""
-    spacing = stencil.spacing / finer
-    shift = spacing * (stencil.n / 2) - stencil.spacing * (stencil.n / 2)
-    return Differences(stencil.first[:1] + shift, stencil.n, spacing, finer * (stencil.count + stencil.n) - stencil.n)
+def narrow_stencil(stencil: Differences, lattices: int) -> Differences:
+    """F seen through a FINER times narrower kernel: even lattices over the same stretch, each moved on a bit."""
+    spacing = stencil.spacing / FINER
+    moved = torch.arange(lattices, dtype=stencil.first.dtype, device=stencil.first.device) / lattices
+    first = stencil.first[:1] + (spacing - stencil.spacing) * (stencil.n / 2) + spacing * moved
+    return Differences(first, stencil.n, spacing, FINER * (stencil.count + stencil.n) - stencil.n)
 
 
 def level_forms(length: int, n: int, count: int, like: Tensor) -> Tensor:
