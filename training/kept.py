@@ -77,16 +77,9 @@ def train_in_folder(
             raise DivergedError(f"{error}; {kept}") from None
         field = finished(trainer.field, lambda field: record.validate(trainer.step, field, last=True))
         save_checkpoint(run.final, field)
-        quality = write_metrics(
-            run,
-            field.origin,
-            trainer.options,
-            steps=trainer.step,
-            seconds=trainer.elapsed,
-            preparation=trainer.prepared,
-            parameters=parameters,
-            bytes=run.final.stat().st_size,
-        )
+        quality = write_metrics(run, field.origin, trainer.options, steps=trainer.step, seconds=trainer.elapsed,
+                                preparation=trainer.prepared, parameters=parameters,
+                                bytes=run.final.stat().st_size)  # fmt: skip
         record.close(trainer.options, quality)
     return field
 

@@ -139,7 +139,6 @@ RECIPES: dict[str, dict[str, Any]] = {
                          "num_channels": 96},
     "mlp": LATTICES | {"pe": 7, "learn_rate": 1e-2, "split": 1, "num_channels": 112},
 }  # fmt: skip
-SINE_FACTORS = {"learn_rate": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "field": "mlp", "supervision": "points", "num_channels": 256, "num_layers": 4, "split": 0, "pe": 4,
@@ -164,7 +163,7 @@ def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
     kind = overrides.get("field", "separable")
     recipe = dict(RECIPES.get(kind, {}))
     if kind == "separable" and overrides.get("factor") == "sine":
-        recipe |= SINE_FACTORS
+        recipe["learn_rate"] = 1e-4
     merged = recipe | overrides
     # A budget that was asked for replaces the recipe's; both together mean whichever ends first.
     if chosen.get("num_steps") and "time_budget" not in chosen:

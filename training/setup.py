@@ -101,9 +101,12 @@ def make_config(
     """The field's shape: what is not asked for follows from the training kernel and, for the ranks of a separable
     field, from the singular values `spectra` of every axis."""
     h = min(truth.h.values())
+    # Bands, or two sine layers of 1 / h each, reach the first zero 2 pi / h of the training kernel's spectrum: what
+    # lies beyond it hardly shows.
+    bands = max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
     shape: dict[str, Any] = {
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
-        "pe": bands_for(h) if options.pe < 0 else options.pe, "omega_0": options.omega_0 or frequency_for(h),
+        "pe": bands if options.pe < 0 else options.pe, "omega_0": options.omega_0 or min(1.0 / h, LARGEST_FREQUENCY),
         "split": max(0, min(options.split, options.num_layers - 1)), "factor": options.factor,
         "poly_degree": options.poly_degree,
     }  # fmt: skip
@@ -178,16 +181,6 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
             "use a smaller --tile or --knots, or --factor swish"
         )
     return {"knots": tuple(knots), "reach": tuple(reach)}
-
-
-def bands_for(h: float) -> int:
-    """Bands up to the first zero 2 pi / h of the training kernel's spectrum: what lies beyond it hardly shows."""
-    return max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
-
-
-def frequency_for(h: float) -> float:
-    """omega_0 of sine layers, 1 / h: two of them reach the first zero 2 pi / h of the training kernel's spectrum."""
-    return min(1.0 / h, LARGEST_FREQUENCY)
 
 
 def network_objective(
