@@ -29,7 +29,7 @@ from signals import GroundTruth
 from training import PRESETS, Options, Source, train
 from training.display import Display, Silence
 from training.interrupt import Interrupted
-from training.processes import LostError, OneProcess, joined, launcher
+from training.processes import LostError, joined, launcher
 from training.run import SAVE_SECONDS
 from training.trainer import DivergedError
 from utils import clear_errors, cluster_options, load_options, loader_names
@@ -147,14 +147,9 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
             made, raw = truth or signal_source(signal, order, reading), None
             if truth and signal:
                 raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,))
-            train(made, signal=raw, display=shown(processes), **settings, **asked)
+            train(made, signal=raw, display=Display() if processes.leads else Silence(), **settings, **asked)
         if processes.leads:
             report(folder)
-
-
-def shown(processes: OneProcess) -> Display:
-    """What a process shows: the leading one alone anything."""
-    return Display() if processes.leads else Silence()
 
 
 def report(folder: Path) -> None:
