@@ -15,7 +15,7 @@ from torch import Tensor
 from kernels.correlated import CorrelatedGaussians, half_correlation
 from models.bundles import Bundle, filter_bundle
 from models.compression import compressed
-from models.convolution import reach_of, tables_for
+from models.convolution import reach_of
 from models.field import Field, Progress
 from models.interpolation import bspline, gather_grid
 from models.separable import SeparableField
@@ -132,11 +132,11 @@ def _from_tables(
     """A separable field's answer, made ready to reach as far as points `x` ask."""
     axes = x.shape[1]
     radius = (covariances.deviations.detach().amax(dim=0) * shared.kernels.radius).tolist()
-    extent = x.detach().abs().amax(dim=0).tolist()
+    reach = reach_of(field, x.detach().abs().amax(dim=0).tolist(), radius)
     if accuracy is None:
-        tables, core = tables_for(field, extent, radius, dtype), field.core.detach()
+        tables, core = field.tables(dtype, reach), field.core.detach()
     else:
-        tables, core = compressed(field, reach_of(field, extent, radius), dtype, covariances.thinnest, accuracy)
+        tables, core = compressed(field, reach, dtype, covariances.thinnest, accuracy)
     return partial(filter_bundle, field, tables, core, Bundle([shared.positions] * axes, [shared.weights] * axes))
 
 
