@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kernels import SparseKernel, minimal_kernel
 from kernels.library import Kernel
+from kernels.minimal import knot_spacing
 from models.config import FieldConfig, Origin
 from models.device import full_float32
 from models.polynomial import PolynomialPart
@@ -64,7 +65,8 @@ class Field(nn.Module):
     @property
     def h(self) -> dict[int, float]:
         """Distance between the training kernel's Diracs along every filtered axis, in domain units."""
-        return self.origin.spacings(self.config)
+        pairs = zip(self.config.axes, self.origin.half_size, strict=True)
+        return {axis: knot_spacing(self.config.order, size) for axis, size in pairs}
 
     @property
     def kernel(self) -> SparseKernel:
