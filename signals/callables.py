@@ -127,20 +127,21 @@ def grid_letters(columns: str) -> str:
     return "".join(next(order) if letter in "xyz" else letter for letter in columns)
 
 
-def parse_domain(text: str, dim: int) -> np.ndarray:
-    """'0,1' or 'low,high' for every column in turn, as bounds [dim, 2]; raises ValueError."""
-    try:
-        numbers = [float(part) for part in text.replace(";", ",").split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (2, 2 * dim):
-        raise ValueError(f"--domain must be low,high or {dim} such pairs, not {text!r}")
-    return checked_domain(np.array(numbers * dim if len(numbers) == 2 else numbers).reshape(dim, 2))
-
-
-def checked_domain(domain: Any) -> np.ndarray:
-    """`domain` as bounds [d, 2]; raises ValueError where a side is empty or not finite."""
+def parse_domain(domain: Any, dim: int) -> np.ndarray:
+    """(low, high), or one such pair for every column in turn, also as text ('0,1'), as bounds [dim, 2]; raises
+    ValueError."""
+    if isinstance(domain, str):
+        try:
+            numbers = [float(part) for part in domain.replace(";", ",").split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (2, 2 * dim):
+            raise ValueError(f"--domain must be low,high or {dim} such pairs, not {domain!r}")
+        domain = numbers if len(numbers) == 2 else np.reshape(numbers, (dim, 2))
     bounds = np.asarray(domain, np.float64)
+    if bounds.shape not in ((2,), (dim, 2)):
+        raise ValueError(f"the domain must be (low, high), or one such pair for each of {dim} coordinates")
+    bounds = np.broadcast_to(bounds, (dim, 2))
     if not (np.isfinite(bounds).all() and (bounds[:, 0] < bounds[:, 1]).all()):
         raise ValueError(f"the domain {bounds.tolist()} must have finite bounds, each low end below its high end")
     return bounds
@@ -161,12 +162,10 @@ def parse_sizes(resolution: int | Sequence[int] | str | None, dim: int) -> tuple
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """The convolution that samples must serve: its kernel, the margin beyond the box, the boundary rules; and when
-    sampling stops (dB, evaluations)."""
+    """The convolution that samples must serve: its kernel, the margin beyond the box and the boundary rules."""
 
     axes: tuple[int, ...]
     order: int
     half_size: tuple[float, ...]
     margin: float
     boundary: str
-    settings: SamplingSettings = SamplingSettings()  # frozen

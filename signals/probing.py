@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from signals.callables import LARGEST_CALLABLE_DIM, Continuous, Function, checked_domain, parse_domain
+from signals.callables import LARGEST_CALLABLE_DIM, Continuous, Function, parse_domain
 
 PROBES = 37
 MOST_CHANNELS = 256
@@ -36,7 +36,7 @@ def continuous(
     found, failures = [], []
     for count in dims:
         letters = columns or COLUMNS[count]
-        bounds = parse_domain(domain, count) if isinstance(domain, str) else _bounds(domain, count)
+        bounds = parse_domain(domain, count)
         try:
             found.append(_probed(f, letters, bounds, name))
         except NotAskedError as error:
@@ -50,13 +50,6 @@ def continuous(
         raise failures[0] from failures[0].__cause__
     _check_repeatable(found[0])
     return found[0]
-
-
-def _bounds(domain: Any, dim: int) -> np.ndarray:
-    bounds = np.asarray(domain, np.float64)
-    if bounds.shape not in ((2,), (dim, 2)):
-        raise ValueError(f"the domain must be (low, high), or one such pair for each of {dim} coordinates")
-    return checked_domain(np.broadcast_to(bounds, (dim, 2)))
 
 
 def _reads_last(f: Continuous) -> bool:
@@ -135,13 +128,10 @@ def _dialects(f: Any) -> list[tuple[str, Function]]:
     tensors = parameters + (list(f.buffers()) if callable(getattr(f, "buffers", None)) else [])
     floating = [t for t in tensors if getattr(t, "is_floating_point", bool)()]
     if floating:
-        device, types = floating[0].device, [floating[0].dtype]
-        return [_torch(f, dtype, device, grad) for dtype in types for grad in (False, True)]
+        return [_torch(f, floating[0].dtype, floating[0].device, grad) for grad in (False, True)]
+    import torch
+
     numpy = [(f"numpy {kind.__name__}", _numpy(f, kind)) for kind in (np.float64, np.float32)]
-    try:
-        import torch
-    except ImportError:
-        return numpy
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     types = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
     plain = [_torch(f, dtype, device, False) for device in devices for dtype in types]
