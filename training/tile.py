@@ -113,7 +113,7 @@ def convolved(plan: TilePlan, values: np.ndarray) -> np.ndarray:
     axes, reach = plan.config.axes, taps_reach(plan)
     taps = [minimal_taps(plan.config.order, plan.levels[0].half[axis], 1.0) for axis in axes]
     signal = Signal(values, axes, halo=tuple(reach), name=plan.origin.source)
-    return convolve_signal(signal, taps, axes, "clamp", (0,) * plan.config.dim, np.float32)
+    return convolve_signal(signal, taps, axes, "clamp", dtype=np.float32)
 
 
 def tile_truth(plan: TilePlan, values: np.ndarray, level: int, index: Index, first: list[int]) -> GroundTruth:
