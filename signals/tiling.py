@@ -102,11 +102,6 @@ def stretch_of(signal: Signal, start: Sequence[int], stop: Sequence[int], bounda
     places = [np.cumsum([0, *map(len, parts)]) for parts in runs]
     for choice in itertools.product(*[range(len(parts)) for parts in runs]):
         chosen = [runs[axis][part] for axis, part in enumerate(choice)]
-        rows = tuple(slice(int(i.min()), int(i.max()) + 1) for i in chosen)
-        block = np.asarray(signal.values[rows], np.float32)
-        for axis, i in enumerate(chosen):
-            if len(i) != block.shape[axis] or (np.diff(i) != 1).any():
-                block = block.take(i - i.min(), axis=axis)
         target = tuple(slice(places[axis][part], places[axis][part + 1]) for axis, part in enumerate(choice))
-        result[target] = block
+        result[target] = signal.taken(chosen)
     return result
