@@ -67,6 +67,8 @@ def train(
     with full_float32(), keeping as run:
         cut = partial(train_tiles, run, source, asked, preset, device, display, mapper, processes)
         if tile is not None or (run and (run.path / INDEX).is_file()):
+            if init is not None:
+                raise ValueError("--init_ckpt is the start of one field, and not of tiles: leave it or --tile out")
             return cut(tile)
         begun = resumable(Path(folder)) if folder is not None and resume else None
         able = not (begun or preset or init) and (run or truth is source) and tiles_help(source, asked)
@@ -108,7 +110,7 @@ def train_tiles(
     if processes.count > 1:
         raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
     if run is None:
-        return fit_in_tiles(source, tile, None, device, **asked)
+        return fit_in_tiles(source, tile, None, device, preset, **asked)
     return tile_in_folder(run, source, tile, asked, preset, str(device), display or Display(), mapper)
 
 

@@ -39,13 +39,14 @@ def quality_of(results: list[Numbers]) -> dict[float, float]:
 
 
 def fit_in_tiles(
-    source: Source, tile: Tile | None, folder: str | Path | None, device: str | torch.device, **asked: Any
-) -> TiledField:
+    source: Source, tile: Tile | None, folder: str | Path | None, device: str | torch.device,
+    preset: str | None = None, **asked: Any,
+) -> TiledField:  # fmt: skip
     """A field in tiles, of splines unless other factors are asked for, in `folder` (none: one that is removed with the
     field). Raises ValueError."""
     if source.signal.function is not None:
         raise ValueError("a callable is sampled as finely as it requires, and not in tiles: leave the tile out")
-    options = tile_options(asked)
+    options = tile_options(asked, preset)
     holder = None if folder else TemporaryFolder()
     plan = plan_tiles(source, tile, options.to_dict(), Path(folder or holder or ""), str(device))
     with lock_folder(plan.folder), Display() as display:
@@ -57,9 +58,9 @@ def fit_in_tiles(
 def tile_options(asked: Mapping[str, Any], preset: str | None = None) -> Options:
     """The options of tiles: separable fields are splines unless other factors are asked for."""
     given = {name: value for name, value in asked.items() if value is not None}
-    return resolve(
-        {"factor": "spline"} | given if preset is None and given.get("field") in (None, "separable") else given, preset
-    )
+    if preset is None and given.get("field", "separable") == "separable":
+        given = {"factor": "spline"} | given
+    return resolve(given, preset)
 
 
 def open_folder(plan: TilePlan) -> None:
