@@ -25,7 +25,7 @@ from signals.signal import Signal
 from signals.tiling import Index, stretch_of
 from training.coarse import averaged, coarse_stretch, reach_of_block
 from training.options import Options
-from training.plan import TilePlan, hull
+from training.plan import TilePlan
 from training.projection import ProjectionObjective
 from training.setup import make_trainers
 from training.source import Source
@@ -65,8 +65,10 @@ def prepare_tile(plan: TilePlan, source: Source, level: int, index: Index) -> tu
     """The digest of a tile, and the numbers of its valid file or else its ground truth; leaves its block of the next
     coarse level."""
     coarser = level + 1 < len(plan.levels)
-    ranges = [plan.field_range(level, index)] + ([reach_of_block(plan, level, index)] if coarser else [])
-    first, last = hull(*ranges)
+    first, last = plan.field_range(level, index)
+    if coarser:
+        begin, end = reach_of_block(plan, level, index)
+        first, last = list(map(min, first, begin)), list(map(max, last, end))
     values = read_samples(plan, source, level, first, last)
     digest = checksum([plan.digest, level, index, values])
     numbers = stored_numbers(tile_file(plan.folder, level, index), digest)
