@@ -190,18 +190,14 @@ def grid_stencils(
     for index, axis in enumerate(kernel.axes):
         # All terms have their Diracs at the same coordinates, so that their stencils share nodes.
         positions, weights = terms[0][index][0], [term[index][1] for term in terms]
-        budget = nodes[axis] if field.smooth else None
-        for row, stencil in zip(rows, _axis_stencils(coordinates[axis], positions, weights, budget), strict=True):
+        x = coordinates[axis]
+        if field.smooth and len(x) * len(positions) > nodes[axis]:
+            found: Sequence[Stencil] = shared_stencils(x, positions, weights, nodes[axis])
+        else:
+            found = [direct_stencil(x, positions, w) for w in weights]
+        for row, stencil in zip(rows, found, strict=True):
             row[axis] = stencil
     return rows
-
-
-def _axis_stencils(
-    x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int | None
-) -> Sequence[Stencil]:
-    if nodes is None or len(x) * len(positions) <= nodes:
-        return [direct_stencil(x, positions, w) for w in weights]
-    return shared_stencils(x, positions, weights, nodes)
 
 
 def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[int]:

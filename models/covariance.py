@@ -51,10 +51,6 @@ class Covariances:
             correlations.append((whole[:, 1, 2] - r12 * r13) / rest)
         return cls(deviations, torch.stack(correlations, dim=1), float(least.min().sqrt()))
 
-    def to(self, device: torch.device) -> "Covariances":
-        """The same on another device."""
-        return Covariances(self.deviations.to(device), self.correlations.to(device), self.thinnest)
-
     def __getitem__(self, rows: slice | Tensor) -> "Covariances":
         return Covariances(self.deviations[rows], self.correlations[rows], self.thinnest)
 
@@ -107,7 +103,7 @@ def convolve_covariances(
     sees at most about `block` points at once. Differentiable in points and covariances.
     """
     x = points.to(field.device, torch.float64)
-    covariances, asked = covariances.to(x.device), len(shared.positions)
+    asked = len(shared.positions)
     if isinstance(field, SeparableField):
         filtered = _from_tables(field, x, covariances, shared, dtype, accuracy)
     else:
