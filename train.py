@@ -138,16 +138,13 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
         if processes.leads:
             several = f"{processes.count} processes, " if processes.count > 1 else ""
             click.echo(f"device: {several}{describe_device(place)}", err=True)
-        settings: dict[str, Any] = {
-            "device": place, "folder": folder, "resume": resume, "preset": preset, "init": init, "tile": tile,
-            "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds, "processes": processes,
-            "mapper": mapper,
-        }  # fmt: skip
         with explain_resume(folder, given):
             made, raw = truth or signal_source(signal, order, reading), None
             if truth and signal:
                 raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,))
-            train(made, signal=raw, display=Display() if processes.leads else Silence(), **settings, **asked)
+            train(made, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init, tile=tile,
+                  checkpoint_steps=checkpoint_steps, save_seconds=save_seconds, processes=processes, mapper=mapper,
+                  display=Display() if processes.leads else Silence(), **asked)  # fmt: skip
         if processes.leads:
             report(folder)
 
