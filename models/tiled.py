@@ -57,8 +57,7 @@ class TiledField(Field):
     """Fields in tiles that answer as one: see `Field.filter`. `levels` [L], the tiles of the signal first; a tile is
     the file `tile_file(folder, level, index)`, and has the digest that `digests` [L][tiles] state (none: any).
 
-    Its `config` has the axes, order and channels of all tiles, and its `origin` is about the whole signal. It has no
-    repeated integral of its own.
+    Its `config` has the axes, order and channels of all tiles; its `origin` is about the whole signal.
     """
 
     def __init__(
@@ -120,12 +119,6 @@ class TiledField(Field):
                               f"radius {finest:.3g}: use {advice}")  # fmt: skip
         return level
 
-    def level_for(self, kernel: Kernel | SparseKernel) -> int:
-        """The level that answers a kernel; raises KernelError where none does."""
-        from models.filtering import sparse_kernel
-
-        return int(self.level_of(torch.as_tensor(sparse_kernel(self, kernel).radius[None].copy())))
-
     @full_float32()
     def filter(
         self, kernel: Kernel | SparseKernel, shape: Sequence[int] | None = None, *, at: Any = None, scale: Any = None,
@@ -181,8 +174,7 @@ class TiledField(Field):
 
 
 def load_tiled(path: Path) -> TiledField:
-    """The field in tiles whose index is `path`; raises FileNotFoundError, or ArchiveError also for one whose training
-    has not ended."""
+    """The field in tiles whose index is `path`; raises FileNotFoundError, or ArchiveError, also for unfinished ones."""
     entries = read_index(path)
     if not entries.get("complete"):
         raise ArchiveError(f"{path}: not all tiles are trained; go on with the command that began")

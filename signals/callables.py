@@ -22,8 +22,7 @@ LARGEST_CALLABLE_DIM = 4
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """`resolution`: samples per axis (0: by itself); the `accuracy` (estimated dB) and the number of `evaluations`
-    that end sampling."""
+    """Samples per axis (`resolution`, 0: by itself), and the `accuracy` (dB) and `evaluations` that end sampling."""
 
     resolution: tuple[int, ...] = (0,)
     accuracy: float = 95.0
@@ -75,8 +74,7 @@ class FieldMetadata(Metadata, modality="field", axis_names=""):
 class Continuous:
     """f on [-1, 1]^dim: `function` takes points [N, dim] in our axes and gives [N, channels], both float64.
 
-    `columns` are the letters of f's own coordinates in its order, `domain` [dim, 2] the bounds of its box in that
-    order, `dialect` how it is asked ('numpy', 'torch.float32 on cuda:0').
+    `columns` are the letters of f's own coordinates in its order, `domain` [dim, 2] the bounds of its box in it.
     """
 
     function: Function
@@ -84,7 +82,6 @@ class Continuous:
     columns: str
     domain: np.ndarray
     name: str = "callable"
-    dialect: str = "numpy"
     settings: SamplingSettings = SamplingSettings()  # frozen
 
     @property
@@ -128,8 +125,7 @@ def grid_letters(columns: str) -> str:
 
 
 def parse_domain(domain: Any, dim: int) -> np.ndarray:
-    """(low, high), or one such pair for every column in turn, also as text ('0,1'), as bounds [dim, 2]; raises
-    ValueError."""
+    """(low, high), or such a pair for every column, also as text ('0,1'), as bounds [dim, 2]; raises ValueError."""
     if isinstance(domain, str):
         try:
             numbers = [float(part) for part in domain.replace(";", ",").split(",")]
