@@ -73,8 +73,7 @@ def check_reach(field: Field, radius: Sequence[float], outside: Sequence[float] 
 
 
 def reach_of(field: Field, extent: Sequence[float], radius: Sequence[float]) -> list[float]:
-    """How far tables reach: as far as the field was trained, and as points in [-extent_j, extent_j] ask with kernels of
-    `radius` [d]."""
+    """How far tables reach: as the field was trained, and as kernels of `radius` [d] in [-extent_j, extent_j] ask."""
     trained = 1.0 + field.origin.margin + max(field.origin.half_size)
     return [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
 
@@ -91,8 +90,8 @@ def convolve_grid(
     """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
 
     coordinates: positions [M_j] in domain units; `block` bounds the points a network sees at once; `progress`
-    receives the share done. A kernel is a sum of products within `tolerance` of its L2 norm; one that is no short such
-    sum is summed Dirac by Dirac.
+    receives the share done. A kernel that is no short sum of products, within `tolerance` of its L2 norm, is summed
+    Dirac by Dirac.
     """
     extent = [float(x.abs().max()) for x in coordinates]
     coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
@@ -118,9 +117,8 @@ def convolve_points(
     """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64.
 
     `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
-    (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, at most about
-    `block` at once; a separable field reads tables. Differentiable in points and scale; `progress` receives the share
-    done.
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, about `block` at
+    once; a separable field reads tables. Differentiable in points and scale; `progress` receives the share done.
     """
     return PointFilter(field, kernel, TOLERANCE).at(points, scale, block, progress, torch.float64)
 

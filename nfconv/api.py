@@ -111,8 +111,7 @@ def read(
 def load(path: str | Path) -> Field:
     """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
 
-    A folder stands for the model in it. Raises FileNotFoundError, or ArchiveError for any other
-    file.
+    A folder stands for the model in it. Raises FileNotFoundError, or ArchiveError for any other file.
     """
     path = model_file(Path(path))
     refuse_signal(path, "a model: give it as --signal")

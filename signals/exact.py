@@ -30,8 +30,7 @@ SLAB = 1 << 22
 LEAST_REACHES = 4
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
-# Taps of an exact kernel change by less than this share of the largest when twice as many points are taken, or this
-# many points are reached.
+# Twice as many points change taps by less than this share of the largest; or this many points are reached.
 TAP_ACCURACY = 1e-5
 MOST_POINTS = 1 << 23
 # Pieces in which a smooth 1-D kernel is integrated, whatever the samples' spacing.
@@ -41,8 +40,7 @@ PIECES = 64
 def fir_taps(density: Density, radius: float, step: float, knots: Any = ()) -> np.ndarray:
     """Taps [2 r + 1] of hat * g at whole multiples of `step`, for a 1-D density g on [-radius, radius].
 
-    `step` is the sample spacing in domain units; g is smooth between `knots` (Nsampi et al. 2023, eq. 3;
-    Heckbert 1986).
+    `step` is the sample spacing in domain units; g is smooth between `knots` (Nsampi et al. 2023, equation 3).
     """
     reach = int(np.ceil(radius / step - 1e-9)) + 1
     offsets = np.arange(-reach, reach + 1)

@@ -90,9 +90,7 @@ def monte_carlo(
 
 def grid_sampler(signal: Signal, boundary: str, reach: Sequence[float], xp: ModuleType) -> Sample:
     """The signal as a function of points [N, d] -> [N, c]: multilinear between samples, up to `reach` [d] domain units
-    beyond [-1, 1].
-
-    Axes that are not filtered are only ever asked at their samples.
+    beyond [-1, 1]. Axes that are not filtered are only ever asked at their samples.
     """
     filtered = [axis in signal.axes for axis in range(signal.dim)]
     sizes = zip(reach, signal.shape, filtered, strict=True)

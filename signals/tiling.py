@@ -72,8 +72,7 @@ class Tiling:
         return tuple(min(t, n - k * t) for k, t, n in zip(index, self.tile, self.shape, strict=True))
 
     def tile_of(self, axis: int, x: Any) -> Any:
-        """Which tile along an axis positions x [N] (domain units, NumPy or PyTorch) are in, the nearest one for those
-        outside."""
+        """Which tile along an axis positions x [N] (domain units, an array or a tensor) are in or nearest to."""
         place = (x + 1) * (self.steps[axis] / 2) + ROUNDING
         return (place // self.tile[axis]).clip(0, self.counts[axis] - 1)
 

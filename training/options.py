@@ -41,9 +41,8 @@ class Options:
     """A run's options, all of them resolved; raises ValueError for values out of range.
 
     num_steps or time_budget (seconds) of 0 is no such limit; accuracy (dB) of 0 is as much as the core holds, of -1 as
-    many ranks as 75 dB require, or as a core of 50,000 entries holds if those are more; knots of 0 are 4, or 6
-    where 4 hold the truth to less; pe of -1, omega_0 of 0 and precision of 0 follow from the training kernel and the
-    supervision.
+    many ranks as 75 dB require, or as a core of 50,000 entries holds if those are more; knots of 0 are 4, or 6 where 4
+    hold the truth to less; pe of -1, omega_0 of 0 and precision of 0 follow from training kernel and supervision.
     """
 
     field: str = choice("separable", KINDS, "Kind of field.")

@@ -37,8 +37,8 @@ BETWEEN = 4
 @dataclass(frozen=True)
 class TilePlan:
     """The tiles of a signal: `levels`, the `spacing` [d] of the training kernel's Diracs in samples (0 in axes that are
-    not filtered), what is `stored` of every coarse level beyond the signal, [L][d] samples, the `options` of training,
-    and the `folder` of it all."""
+    not filtered), samples of every level that are `stored` beyond the signal, [L][d], `options` of training, `folder`.
+    """
 
     config: FieldConfig
     origin: Origin
@@ -81,8 +81,7 @@ class TilePlan:
         return first, [s + t + pad for s, t, pad in zip(start, found.tiling.tile, found.pads, strict=True)]
 
     def block_edges(self, level: int, axis: int) -> list[int]:
-        """Where the stretches of the next level's samples that the tiles of a level leave begin along an axis, and
-        where the last one ends."""
+        """Where each tile of a level begins to leave samples of the next one along an axis, and where the last ends."""
         tiling, factor = self.levels[level].tiling, self.factor(axis)
         beyond = self.stored[level + 1][axis]
         inner = [math.ceil(k * tiling.tile[axis] / factor) for k in range(1, tiling.counts[axis])]
@@ -156,8 +155,7 @@ def _level(
 
 
 def _even_pads(size: int, least: int, step: float) -> int:
-    """The fewest samples of a margin, `least` or more, with which `size` and both margins are whole steps, or enough
-    where there are none."""
+    """The smallest margin from `least` on with which `size` and both margins are whole steps, or enough without one."""
     pads = range(least, least + math.ceil(step))
     return next((pad for pad in pads if (size + 2 * pad) % step == 0), least + math.ceil(step / 2) + 1)
 

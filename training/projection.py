@@ -76,8 +76,7 @@ class Direction:
 class ProjectionObjective:
     """The loss above over all filtered axes of a separable field; see the module's formula.
 
-    `count` is the number of pyramid levels; `held` is the PSNR in dB at the training kernel that the ranks allow, and
-    for splines their knots.
+    `count` is the number of pyramid levels; `held` the PSNR in dB at the training kernel that ranks and knots allow.
     """
 
     def __init__(self, targets: LatticeTargets, decomposition: Decomposition, count: int) -> None:

@@ -47,9 +47,8 @@ def train(
     mapper: Mapper | None = None,
     **asked: Any,
 ) -> Field:
-    """A field trained on ground truth, or on a signal alone (a `Source`), ready to answer: weights in float32, as a
-    file stores them, PSNR at 1, 2, 4, ... times the training kernel in `origin.psnr`. Raises ValueError, DivergedError
-    and, in a folder, Interrupted.
+    """A field trained on ground truth, or on a signal alone (a `Source`), ready to answer: in float32, as a file stores
+    it, PSNR at 1, 2, 4, ... times the training kernel in `origin.psnr`. Raises ValueError, DivergedError, Interrupted.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`

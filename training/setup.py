@@ -101,8 +101,7 @@ def make_config(
     """The field's shape: what is not asked for follows from the training kernel and, for the ranks of a separable
     field, from the singular values `spectra` of every axis."""
     h = min(truth.h.values())
-    # Bands, or two sine layers of 1 / h each, reach the first zero 2 pi / h of the training kernel's spectrum: what
-    # lies beyond it hardly shows.
+    # Bands, or two sine layers, reach the first zero 2 pi / h of the training kernel's spectrum: more hardly shows.
     bands = max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
     shape: dict[str, Any] = {
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
@@ -167,8 +166,7 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
     """Knots of spline factors per filtered axis and how far they reach: `per_step` of them for each distance h of the
     training kernel's Diracs, but no more than the signal has samples.
 
-    More than about four would represent frequencies that the training kernel does not see; training queries lie
-    n h / 2 beyond the margin.
+    More than four would represent frequencies that the training kernel does not see; queries lie n h / 2 further out.
     """
     knots, reach = [], []
     for axis in targets.axes:

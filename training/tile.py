@@ -38,8 +38,7 @@ Numbers = dict[str, Any]
 
 
 def solve_tiles(plan: TilePlan, source: Source, level: int, indices: Sequence[Index]) -> list[Numbers]:
-    """Make the checkpoints of some tiles and their blocks of the next coarse level, where they are not there; numbers
-    of how good each is.
+    """Make the checkpoints of some tiles, and their blocks of the next level, that are missing; numbers of each.
 
     Level 0 reads the signal's samples under a tile and its margin, a coarse level what the one before it has left.
     Raises ValueError, DivergedError and OSError.
@@ -62,8 +61,7 @@ def solve_tiles(plan: TilePlan, source: Source, level: int, indices: Sequence[In
 
 
 def prepare_tile(plan: TilePlan, source: Source, level: int, index: Index) -> tuple[str, Numbers | GroundTruth]:
-    """The digest of a tile, and the numbers of its valid file or else its ground truth; leaves its block of the next
-    coarse level."""
+    """A tile's digest, and the numbers in its valid file or its ground truth; leaves its block of the next level."""
     coarser = level + 1 < len(plan.levels)
     first, last = plan.field_range(level, index)
     if coarser:
@@ -96,8 +94,7 @@ def save_tile(plan: TilePlan, trainer: Trainer, truth: GroundTruth, level: int, 
 
 
 def read_samples(plan: TilePlan, source: Source, level: int, first: list[int], last: list[int]) -> np.ndarray:
-    """What a tile of `level` is made from: samples of the signal, with those that the training kernel reaches, or of
-    the coarse level."""
+    """What a tile is made from: samples of the signal and those that the training kernel reaches, or of the level."""
     if level:
         return coarse_stretch(plan, level, first, last)
     reach = [0] * plan.config.dim if source.seen else taps_reach(plan)

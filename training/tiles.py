@@ -77,8 +77,7 @@ def open_folder(plan: TilePlan) -> None:
 def fit_tiles(
     plan: TilePlan, source: Source, display: Display, mapper: Mapper | None = None
 ) -> tuple[TiledField, list[Numbers]]:
-    """All tiles of a plan, those that are there already left as they are, and their index; the field, and the numbers
-    of every tile.
+    """All tiles of a plan that are not there already, and their index; the field, and the numbers of every tile.
 
     Raises ValueError where the folder holds the tiles of another signal or of other settings, and Interrupted.
     """
