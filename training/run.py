@@ -84,14 +84,16 @@ def train(
             trainer = make_trainer(truth, options, device, signal, processes)
         shortfall = rank_shortfall(trainer)
         if shortfall and able:
-            note(f"{source.signal.name} is fitted in tiles: {shortfall.what}")
+            note(f"{source.signal.name} is fitted in tiles: {shortfall[0]}")
             del trainer
             return cut(None)
         if mapper is not None:
             raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers and "
                              "--scheduler out")  # fmt: skip
-        for warning in filter(None, (check_precision_early(trainer), shortfall)):
-            display.warn(str(warning))
+        if warning := check_precision_early(trainer):
+            display.warn(warning)
+        if shortfall:
+            display.warn(f"{shortfall[0]}: use {shortfall[1]}")
         with display:
             begin(trainer, truth, init, state)
             if not processes.leads:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -121,19 +121,8 @@ def make_config(
     return FieldConfig(options.field, truth.dim, truth.channels, truth.axes, truth.order, **shape)
 
 
-@dataclass(frozen=True)
-class Shortfall:
-    """One field holds less than was asked for: `what` it holds, and what `helps`."""
-
-    what: str
-    helps: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: use {self.helps}"
-
-
-def rank_shortfall(trainer: Trainer) -> Shortfall | None:
-    """What the ranks of a separable field lack to hold its truth as well as was asked for; None where they do."""
+def rank_shortfall(trainer: Trainer) -> tuple[str, str] | None:
+    """How well the ranks of a separable field hold its truth, and what helps, where that is less than was asked for."""
     objective, config = trainer.objective, trainer.field.config
     if not isinstance(objective, ProjectionObjective):
         return None
@@ -154,7 +143,7 @@ def rank_shortfall(trainer: Trainer) -> Shortfall | None:
     ranks_now = " x ".join(map(str, config.ranks))
     what = (f"{ranks_now} functions of one coordinate hold the signal to about {objective.held:.1f} dB at the training "
             f"kernel, not to {wanted:g}")  # fmt: skip
-    return Shortfall(what, " or ".join(helps))
+    return what, " or ".join(helps)
 
 
 def widths_for(targets: LatticeTargets, width: int) -> tuple[int, ...]:
