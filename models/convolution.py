@@ -151,7 +151,7 @@ class PointFilter:
             tables = field.tables(dtype, reach_of(field, extent, radius.tolist()))
             answer = partial(filter_bundle, field, tables, field.core, self.bundle)
         else:
-            answer = partial(self._sum_terms, self.bundle)
+            answer = partial(field.sum_bundle, self.bundle)
         rows, results = max(1, block // self.asked), []
         for x, s in zip(points.split(rows), scale.split(rows), strict=True):
             results.append(answer(x, torch.ones_like(x).index_copy(1, self.axes, s)))
@@ -163,17 +163,6 @@ class PointFilter:
         """Every Dirac queried for itself; scale [N, d], 1 in axes that are not filtered."""
         weights = self.w / scale.prod(dim=1, keepdim=True) ** self.kernel.n
         return self.field.sum_diracs(x[:, None] - self.t * scale[:, None], weights)
-
-    def _sum_terms(self, bundle: Bundle, x: Tensor, scale: Tensor) -> Tensor:
-        """Every product axis by axis."""
-        sizes, parts = [scale[:, axis, None] for axis in range(x.shape[1])], []
-        nodes = [x[:, axis, None] - s * t for axis, (s, t) in enumerate(zip(sizes, bundle.positions, strict=True))]
-        for term in range(bundle.size):
-            # An axis that is not filtered has one kernel for all terms.
-            rows = [w[min(term, len(w) - 1)] for w in bundle.weights]
-            weights = [w / s**n for w, s, n in zip(rows, sizes, self.field.config.n, strict=True)]
-            parts.append(self.field.scattered(nodes, weights))
-        return torch.stack(parts).sum(dim=0)
 
 
 def grid_stencils(

@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from models.config import FieldConfig, Origin
 from models.device import full_float32
 from models.polynomial import PolynomialPart
 from models.stencil import Stencil
+
+if TYPE_CHECKING:
+    from models.bundles import Bundle
 
 # Receives the share of the work that is done, and one sentence the user should read.
 Progress = Callable[[float], None]
@@ -199,8 +202,8 @@ class Field(nn.Module):
             total = total + self.grid(stencils)
         return total
 
-    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        """Product kernels of N points of their own, where `factored`: nodes and weights [N, K_j] per axis -> [N, c]."""
+    def sum_bundle(self, bundle: "Bundle", x: Tensor, scale: Tensor) -> Tensor:
+        """The kernels of a bundle at points x [N, d], stretched by `scale` [N, d], where `factored` -> [N, c]."""
         raise NotImplementedError
 
     def sum_diracs(self, points: Tensor, weights: Tensor) -> Tensor:
