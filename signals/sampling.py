@@ -88,7 +88,9 @@ def _asking(
 ) -> tuple[list[int], list[Lines], int]:
     """Samples beyond either end, checks, and how often f is asked for a grid of `shape` and its checks."""
     halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
-    samples = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
+    # Both ends of a period are one place.
+    places = zip(shape, halo, rules, strict=True)
+    samples = math.prod(n - 1 if rule == "periodic" else n + 2 * beyond for n, beyond, rule in places)
     plan = checks.plan(shape, samples)
     return halo, plan, samples + sum(evaluations(lines) for lines in plan)
 
@@ -161,11 +163,6 @@ def _halo(request: SamplingRequest, rule: str, axis: int, count: int) -> int:
         return 0
     size, step = request.half_size[request.axes.index(axis)], spacing(count)
     return math.ceil(request.margin / step - 1e-9) + math.ceil(size / step - 1e-9) + 2
-
-
-def _unique(count: int, halo: int, rule: str) -> int:
-    """Places along an axis where f is asked: both ends of a period are one."""
-    return count - 1 if rule == "periodic" else count + 2 * halo
 
 
 def _sampled(
