@@ -73,7 +73,8 @@ def check_reach(field: Field, radius: Sequence[float], outside: Sequence[float] 
 
 
 def reach_of(field: Field, extent: Sequence[float], radius: Sequence[float]) -> list[float]:
-    """How far tables reach: as the field was trained, and as kernels of `radius` [d] in [-extent_j, extent_j] ask."""
+    """How far tables reach: as far as the field was trained, and as points in [-extent_j, extent_j] ask with kernels of
+    `radius` [d]."""
     trained = 1.0 + field.origin.margin + max(field.origin.half_size)
     return [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
 
@@ -117,8 +118,9 @@ def convolve_points(
     """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64.
 
     `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
-    (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, about `block` at
-    once; a separable field reads tables. Differentiable in points and scale; `progress` receives the share done.
+    (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, at most about
+    `block` at once; a separable field reads tables. Differentiable in points and scale; `progress` receives the share
+    done.
     """
     return PointFilter(field, kernel, TOLERANCE).at(points, scale, block, progress, torch.float64)
 

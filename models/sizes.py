@@ -67,7 +67,8 @@ class Lattice:
 
 @dataclass(frozen=True, eq=False)
 class SizeTables:
-    """Coefficients [X_j + 2, S + 2, B r_j] per axis, float32, of cubic splines in place and, unless it is one, size."""
+    """Coefficients [X_j + 2, S + 2, B r_j] of every axis, float32, of cubic splines in place and size; without S where
+    there is one size."""
 
     field: SeparableField
     bundle: Bundle

@@ -74,7 +74,8 @@ class FieldMetadata(Metadata, modality="field", axis_names=""):
 class Continuous:
     """f on [-1, 1]^dim: `function` takes points [N, dim] in our axes and gives [N, channels], both float64.
 
-    `columns` are the letters of f's own coordinates in its order, `domain` [dim, 2] the bounds of its box in it.
+    `columns` are the letters of f's own coordinates in its order, `domain` [dim, 2] the bounds of its box in that
+    order.
     """
 
     function: Function

@@ -40,7 +40,8 @@ PIECES = 64
 def fir_taps(density: Density, radius: float, step: float, knots: Any = ()) -> np.ndarray:
     """Taps [2 r + 1] of hat * g at whole multiples of `step`, for a 1-D density g on [-radius, radius].
 
-    `step` is the sample spacing in domain units; g is smooth between `knots` (Nsampi et al. 2023, equation 3).
+    `step` is the sample spacing in domain units; g is smooth between `knots` (Nsampi et al. 2023, eq. 3;
+    Heckbert 1986).
     """
     reach = int(np.ceil(radius / step - 1e-9)) + 1
     offsets = np.arange(-reach, reach + 1)

@@ -81,7 +81,8 @@ class TilePlan:
         return first, [s + t + pad for s, t, pad in zip(start, found.tiling.tile, found.pads, strict=True)]
 
     def block_edges(self, level: int, axis: int) -> list[int]:
-        """Where each tile of a level begins to leave samples of the next one along an axis, and where the last ends."""
+        """Where the stretches of the next level's samples that the tiles of a level leave begin along an axis, and
+        where the last one ends."""
         tiling, factor = self.levels[level].tiling, self.factor(axis)
         beyond = self.stored[level + 1][axis]
         inner = [math.ceil(k * tiling.tile[axis] / factor) for k in range(1, tiling.counts[axis])]
