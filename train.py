@@ -29,7 +29,7 @@ from signals import GroundTruth
 from training import PRESETS, Options, Source, train
 from training.display import Display, Silence
 from training.interrupt import Interrupted
-from training.processes import LostError, OneProcess, joined, launcher
+from training.processes import LostError, joined, launcher
 from training.run import SAVE_SECONDS
 from training.trainer import DivergedError
 from utils import clear_errors, cluster_options, load_options, loader_names
@@ -138,23 +138,15 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
         if processes.leads:
             several = f"{processes.count} processes, " if processes.count > 1 else ""
             click.echo(f"device: {several}{describe_device(place)}", err=True)
-        settings: dict[str, Any] = {
-            "device": place, "folder": folder, "resume": resume, "preset": preset, "init": init, "tile": tile,
-            "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds, "processes": processes,
-            "mapper": mapper,
-        }  # fmt: skip
         with explain_resume(folder, given):
             made, raw = truth or signal_source(signal, order, reading), None
             if truth and signal:
                 raw = find(truth.modality).load_again(signal, truth.metadata, (truth.margin,))
-            train(made, signal=raw, display=shown(processes), **settings, **asked)
+            train(made, signal=raw, device=place, folder=folder, resume=resume, preset=preset, init=init, tile=tile,
+                  checkpoint_steps=checkpoint_steps, save_seconds=save_seconds, processes=processes, mapper=mapper,
+                  display=Display() if processes.leads else Silence(), **asked)  # fmt: skip
         if processes.leads:
             report(folder)
-
-
-def shown(processes: OneProcess) -> Display:
-    """What a process shows: the leading one alone anything."""
-    return Display() if processes.leads else Silence()
 
 
 def report(folder: Path) -> None:

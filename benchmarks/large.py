@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.ndimage import correlate1d
 
 import nfconv
@@ -122,7 +123,8 @@ def wide_rows(pixels: np.ndarray, half: float, folder: Path, settings: Settings)
         for axis in (0, 1):
             wanted = correlate1d(wanted, taps, axis=axis, mode="nearest")
         quality = f"{psnr(found, wanted):.1f}"
-        rows.append([sigma, field.level_for(sparse), f"{len(sparse):,}", quality, f"{cost.cpu:.1f}"])
+        level = int(field.level_of(torch.tensor(sparse.radius[None])))
+        rows.append([sigma, level, f"{len(sparse):,}", quality, f"{cost.cpu:.1f}"])
     return rows
 
 

@@ -81,7 +81,7 @@ def scale_space(field: Field, signal: Signal) -> list[list[str]]:
         turn = math.radians(angle)
         factor = np.array([[-math.sin(turn), math.cos(turn)], [math.cos(turn), math.sin(turn)]]) * [along, across]
         sigma = factor @ factor.T
-        truth = convolve_signal_nd(signal, gaussian_taps(-np.ones(2), sigma, cells)[1], (0, 1), "clamp", (0, 0))
+        truth = convolve_signal_nd(signal, gaussian_taps(-np.ones(2), sigma, cells)[1], (0, 1), "clamp")
         ask = partial(field.filter, nfconv.gaussian(), covariance=sigma, accuracy=75)
         rows.append(row(f"{along:g} x {across:g} at {angle:g}°", ask, truth, 3 * along))
     return rows

@@ -7,6 +7,7 @@ seen through the first, in orthonormal columns, bound what any of them shows, an
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -35,16 +36,13 @@ def compressed(
     maps, core = field.kept(("compression", *place), lambda: _truncation(field, reach, level, accuracy + HEADROOM))
 
     def make() -> list[Table]:
-        tables = field.tables(5 if dtype == torch.float64 else 3, dtype, reach)
-        return [_combined(table, columns) for table, columns in zip(tables, maps, strict=True)]
+        found: list[Table] = []
+        for table, columns in zip(field.tables(dtype, reach), maps, strict=True):
+            assert isinstance(table, FactorTable)
+            found.append(replace(table, coefficients=(table.coefficients.double() @ columns).to(dtype)))
+        return found
 
     return field.kept(("compressed tables", dtype, *place), make), core
-
-
-def _combined(table: Table, columns: Tensor) -> Table:
-    assert isinstance(table, FactorTable)
-    coefficients = (table.coefficients.double() @ columns).to(table.dtype)
-    return FactorTable(coefficients, table.degree, table.start, table.step)
 
 
 @torch.no_grad()
@@ -55,7 +53,7 @@ def _truncation(
     kernel = gaussian(sigma=sigma).sparse(field.config.order, 1)
     t, w = (torch.tensor(values, device=field.device) for values in (kernel.positions[:, 0], kernel.weights))
     seen = []
-    for axis, table in enumerate(field.tables(5, torch.float64, reach)):
+    for axis, table in enumerate(field.tables(torch.float64, reach)):
         extent = reach[axis] - float(kernel.radius[0])
         x = torch.linspace(-extent, extent, math.ceil(4 * extent / sigma) + 1, dtype=torch.float64, device=field.device)
         seen.append(table.combined(x[:, None] - t, w.expand(len(x), -1)))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kernels.minimal import knot_spacing
 from kernels.sparse import LARGEST_DIM, LARGEST_ORDER, checked_axes
 from signals.ground_truth import GroundTruth, check_half_size
 from signals.metadata import Metadata
@@ -172,7 +171,3 @@ class Origin:
         margin = truth.margin if covered is None else max(0.0, min(covered, truth.margin))
         facts = (truth.half_size, margin, truth.boundary, truth.shape, truth.modality, truth.source)
         return cls(*facts, truth.digest, truth.metadata)
-
-    def spacings(self, config: FieldConfig) -> dict[int, float]:
-        """Distance between the training kernel's Diracs along every filtered axis, in domain units."""
-        return {axis: knot_spacing(config.order, s) for axis, s in zip(config.axes, self.half_size, strict=True)}

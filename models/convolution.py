@@ -19,7 +19,6 @@ from models.field import Field, Progress
 from models.interpolation import NEIGHBOURS
 from models.separable import SeparableField
 from models.stencil import Points, Stencil, direct_stencil, shared_stencils
-from models.tables import Table
 from signals.ground_truth import LARGEST_MARGIN
 
 # Queries of a network per output that shared nodes may cost.
@@ -73,18 +72,9 @@ def check_reach(field: Field, radius: Sequence[float], outside: Sequence[float] 
             )
 
 
-def tables_for(
-    field: SeparableField, extent: Sequence[float], radius: Sequence[float], dtype: torch.dtype = torch.float64
-) -> list[Table]:
-    """The field's tables, as far as points within [-extent_j, extent_j] ask with kernels of `radius` [d].
-
-    Quintic splines in float64, cubic ones in float32.
-    """
-    return field.tables(5 if dtype == torch.float64 else 3, dtype, reach_of(field, extent, radius))
-
-
 def reach_of(field: Field, extent: Sequence[float], radius: Sequence[float]) -> list[float]:
-    """How far tables reach: as far as the field was trained, and as points in [-extent_j, extent_j] ask."""
+    """How far tables reach: as far as the field was trained, and as points in [-extent_j, extent_j] ask with kernels of
+    `radius` [d]."""
     trained = 1.0 + field.origin.margin + max(field.origin.half_size)
     return [max(trained, x + r) for x, r in zip(extent, radius, strict=True)]
 
@@ -101,8 +91,8 @@ def convolve_grid(
     """The signal filtered by `kernel` on the tensor grid of `coordinates` -> [M_1, ..., M_d, c], float64.
 
     coordinates: positions [M_j] in domain units; `block` bounds the points a network sees at once; `progress`
-    receives the share done. A kernel is a sum of products within `tolerance` of its L2 norm; one that is no short such
-    sum is summed Dirac by Dirac.
+    receives the share done. A kernel that is no short sum of products, within `tolerance` of its L2 norm, is summed
+    Dirac by Dirac.
     """
     extent = [float(x.abs().max()) for x in coordinates]
     coordinates = [torch.as_tensor(x, dtype=torch.float64, device=field.device) for x in coordinates]
@@ -112,7 +102,7 @@ def convolve_grid(
         shape = [len(x) for x in coordinates]
         return convolve_points(field, kernel, points, None, block, progress).reshape(*shape, -1)
     if isinstance(field, SeparableField):
-        tables = tables_for(field, extent, kernel.radius.tolist())
+        tables = field.tables(torch.float64, reach_of(field, extent, kernel.radius.tolist()))
         return filter_bundle_grid(field, tables, Bundle.of_terms(kernel, terms, field.device), coordinates)
     return field.grid_sum(grid_stencils(field, kernel, terms, coordinates), block, progress).double()
 
@@ -124,23 +114,21 @@ def convolve_points(
     scale: Tensor | None = None,
     block: int = 1 << 16,
     progress: Progress | None = None,
-    dtype: torch.dtype = torch.float64,
-    tolerance: float = TOLERANCE,
 ) -> Tensor:
     """The signal filtered by `kernel` at scattered `points` [N, d] -> [N, c], float64.
 
     `scale` [N, number of filtered axes] stretches the kernel at every point by its own factors, mass kept
     (spatially varying kernels, Nsampi et al. 2023, section 4.3). A network answers K queries a point, at most about
-    `block` at once; a separable field reads tables of `dtype`. Differentiable in points and scale; `progress` receives
-    the share done.
+    `block` at once; a separable field reads tables. Differentiable in points and scale; `progress` receives the share
+    done.
     """
-    return PointFilter(field, kernel, tolerance).at(points, scale, block, progress, dtype)
+    return PointFilter(field, kernel, TOLERANCE).at(points, scale, block, progress, torch.float64)
 
 
 class PointFilter:
     """A kernel made ready for scattered points of a field: what it consists of is on the field's device, once."""
 
-    def __init__(self, field: Field, kernel: SparseKernel, tolerance: float = TOLERANCE) -> None:
+    def __init__(self, field: Field, kernel: SparseKernel, tolerance: float) -> None:
         self.field, self.kernel = field, kernel
         terms = tensor_terms(kernel, tolerance) if field.factored else None
         self.bundle = None if terms is None else Bundle.of_terms(kernel, terms, field.device)
@@ -148,9 +136,10 @@ class PointFilter:
         arrays = (kernel.positions, kernel.weights, np.array(kernel.axes))
         self.t, self.w, self.axes = (torch.tensor(array, device=field.device) for array in arrays)
 
-    def at(self, points: Tensor, scale: Tensor | None, block: int, progress: Progress | None,
-           dtype: torch.dtype = torch.float64) -> Tensor:  # fmt: skip
-        """See `convolve_points`."""
+    def at(
+        self, points: Tensor, scale: Tensor | None, block: int, progress: Progress | None, dtype: torch.dtype
+    ) -> Tensor:
+        """See `convolve_points`; a separable field reads tables of `dtype`."""
         field, kernel = self.field, self.kernel
         points = points.to(field.device, torch.float64)
         scale = torch.ones_like(points[:, : len(kernel.axes)]) if scale is None else scale.to(points)
@@ -160,10 +149,11 @@ class PointFilter:
             answer: Callable[[Tensor, Tensor], Tensor] = self._sum_diracs
         elif isinstance(field, SeparableField):
             radius = kernel.radius * float(scale.detach().max())
-            tables = tables_for(field, points.detach().abs().amax(dim=0).tolist(), radius.tolist(), dtype)
+            extent = points.detach().abs().amax(dim=0).tolist()
+            tables = field.tables(dtype, reach_of(field, extent, radius.tolist()))
             answer = partial(filter_bundle, field, tables, field.core, self.bundle)
         else:
-            answer = partial(self._sum_terms, self.bundle)
+            answer = partial(field.sum_bundle, self.bundle)
         rows, results = max(1, block // self.asked), []
         for x, s in zip(points.split(rows), scale.split(rows), strict=True):
             results.append(answer(x, torch.ones_like(x).index_copy(1, self.axes, s)))
@@ -175,17 +165,6 @@ class PointFilter:
         """Every Dirac queried for itself; scale [N, d], 1 in axes that are not filtered."""
         weights = self.w / scale.prod(dim=1, keepdim=True) ** self.kernel.n
         return self.field.sum_diracs(x[:, None] - self.t * scale[:, None], weights)
-
-    def _sum_terms(self, bundle: Bundle, x: Tensor, scale: Tensor) -> Tensor:
-        """Every product axis by axis."""
-        sizes, parts = [scale[:, axis, None] for axis in range(x.shape[1])], []
-        nodes = [x[:, axis, None] - s * t for axis, (s, t) in enumerate(zip(sizes, bundle.positions, strict=True))]
-        for term in range(bundle.size):
-            # An axis that is not filtered has one kernel for all terms.
-            rows = [w[min(term, len(w) - 1)] for w in bundle.weights]
-            weights = [w / s**n for w, s, n in zip(rows, sizes, self.field.config.n, strict=True)]
-            parts.append(self.field.scattered(nodes, weights))
-        return torch.stack(parts).sum(dim=0)
 
 
 def grid_stencils(
@@ -200,18 +179,14 @@ def grid_stencils(
     for index, axis in enumerate(kernel.axes):
         # All terms have their Diracs at the same coordinates, so that their stencils share nodes.
         positions, weights = terms[0][index][0], [term[index][1] for term in terms]
-        budget = nodes[axis] if field.smooth else None
-        for row, stencil in zip(rows, _axis_stencils(coordinates[axis], positions, weights, budget), strict=True):
+        x = coordinates[axis]
+        if field.smooth and len(x) * len(positions) > nodes[axis]:
+            found: Sequence[Stencil] = shared_stencils(x, positions, weights, nodes[axis])
+        else:
+            found = [direct_stencil(x, positions, w) for w in weights]
+        for row, stencil in zip(rows, found, strict=True):
             row[axis] = stencil
     return rows
-
-
-def _axis_stencils(
-    x: Tensor, positions: np.ndarray, weights: Sequence[np.ndarray], nodes: int | None
-) -> Sequence[Stencil]:
-    if nodes is None or len(x) * len(positions) <= nodes:
-        return [direct_stencil(x, positions, w) for w in weights]
-    return shared_stencils(x, positions, weights, nodes)
 
 
 def _node_budgets(field: Field, kernel: SparseKernel, coordinates: Sequence[Tensor]) -> list[int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from kernels.correlated import CorrelatedGaussians, half_correlation
 from models.bundles import Bundle, filter_bundle
 from models.compression import compressed
-from models.convolution import reach_of, tables_for
+from models.convolution import reach_of
 from models.field import Field, Progress
 from models.interpolation import bspline, gather_grid
 from models.separable import SeparableField
@@ -50,10 +50,6 @@ class Covariances:
             rest = ((1 - r12.square()) * (1 - r13.square())).sqrt()
             correlations.append((whole[:, 1, 2] - r12 * r13) / rest)
         return cls(deviations, torch.stack(correlations, dim=1), float(least.min().sqrt()))
-
-    def to(self, device: torch.device) -> "Covariances":
-        """The same on another device."""
-        return Covariances(self.deviations.to(device), self.correlations.to(device), self.thinnest)
 
     def __getitem__(self, rows: slice | Tensor) -> "Covariances":
         return Covariances(self.deviations[rows], self.correlations[rows], self.thinnest)
@@ -107,7 +103,7 @@ def convolve_covariances(
     sees at most about `block` points at once. Differentiable in points and covariances.
     """
     x = points.to(field.device, torch.float64)
-    covariances, asked = covariances.to(x.device), len(shared.positions)
+    asked = len(shared.positions)
     if isinstance(field, SeparableField):
         filtered = _from_tables(field, x, covariances, shared, dtype, accuracy)
     else:
@@ -132,11 +128,11 @@ def _from_tables(
     """A separable field's answer, made ready to reach as far as points `x` ask."""
     axes = x.shape[1]
     radius = (covariances.deviations.detach().amax(dim=0) * shared.kernels.radius).tolist()
-    extent = x.detach().abs().amax(dim=0).tolist()
+    reach = reach_of(field, x.detach().abs().amax(dim=0).tolist(), radius)
     if accuracy is None:
-        tables, core = tables_for(field, extent, radius, dtype), field.core.detach()
+        tables, core = field.tables(dtype, reach), field.core.detach()
     else:
-        tables, core = compressed(field, reach_of(field, extent, radius), dtype, covariances.thinnest, accuracy)
+        tables, core = compressed(field, reach, dtype, covariances.thinnest, accuracy)
     return partial(filter_bundle, field, tables, core, Bundle([shared.positions] * axes, [shared.weights] * axes))
 
 

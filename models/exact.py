@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kernels import SparseKernel
+from models.bundles import Bundle
 from models.config import FieldConfig, Origin
 from models.convolution import convolve_points
 from models.field import Field
@@ -61,12 +62,18 @@ class ExactField(Field):
     def network_points(self, points: Tensor) -> Tensor:
         return at_points(self.values, [self.basis(points[:, axis], axis) for axis in range(points.shape[1])])
 
-    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        seen = []
-        for axis, (x, w) in enumerate(zip(nodes, weights, strict=True)):
-            basis = self.basis(x.reshape(-1), axis).unflatten(0, x.shape)
-            seen.append((basis * w.double()[..., None]).sum(dim=1))
-        return at_points(self.values, seen)
+    def sum_bundle(self, bundle: Bundle, x: Tensor, scale: Tensor) -> Tensor:
+        parts = []
+        for term in range(bundle.size):
+            seen = []
+            for axis, (t, weights) in enumerate(zip(bundle.positions, bundle.weights, strict=True)):
+                size = scale[:, axis, None]
+                basis = self.basis((x[:, axis, None] - size * t).reshape(-1), axis).unflatten(0, (len(x), len(t)))
+                # An axis that is not filtered has one kernel for all terms.
+                w = weights[min(term, len(weights) - 1)] / size ** self.config.n[axis]
+                seen.append((basis * w[..., None]).sum(dim=1))
+            parts.append(at_points(self.values, seen))
+        return torch.stack(parts).sum(dim=0)
 
 
 def exact_at(signal: Signal, kernel: SparseKernel, points: Tensor, scale: Tensor | None, boundary: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +16,14 @@ from torch import Tensor, nn
 
 from kernels import SparseKernel, minimal_kernel
 from kernels.library import Kernel
+from kernels.minimal import knot_spacing
 from models.config import FieldConfig, Origin
 from models.device import full_float32
 from models.polynomial import PolynomialPart
 from models.stencil import Stencil
+
+if TYPE_CHECKING:
+    from models.bundles import Bundle
 
 # Receives the share of the work that is done, and one sentence the user should read.
 Progress = Callable[[float], None]
@@ -64,7 +68,8 @@ class Field(nn.Module):
     @property
     def h(self) -> dict[int, float]:
         """Distance between the training kernel's Diracs along every filtered axis, in domain units."""
-        return self.origin.spacings(self.config)
+        pairs = zip(self.config.axes, self.origin.half_size, strict=True)
+        return {axis: knot_spacing(self.config.order, size) for axis, size in pairs}
 
     @property
     def kernel(self) -> SparseKernel:
@@ -197,8 +202,8 @@ class Field(nn.Module):
             total = total + self.grid(stencils)
         return total
 
-    def scattered(self, nodes: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        """Product kernels of N points of their own, where `factored`: nodes and weights [N, K_j] per axis -> [N, c]."""
+    def sum_bundle(self, bundle: "Bundle", x: Tensor, scale: Tensor) -> Tensor:
+        """The kernels of a bundle at points x [N, d], stretched by `scale` [N, d], where `factored` -> [N, c]."""
         raise NotImplementedError
 
     def sum_diracs(self, points: Tensor, weights: Tensor) -> Tensor:

@@ -118,6 +118,19 @@ def regular_grid(shape: Sequence[int], dim: int) -> list[Tensor]:
     return [torch.as_tensor(coordinates(n)) for n in shape]
 
 
+def scale_on_grid(field: Field, scale: Any, shape: Sequence[int]) -> Any:
+    """A scale for outputs on a grid: one for all of them, a number or one per filtered axis [a], as it is; others as a
+    map [M_1, ..., M_d, 1 or a]. Raises ValueError."""
+    axes = len(field.config.axes)
+    if scale is None or np.shape(scale) in ((), (1,), (axes,)):
+        return scale
+    factors = np.asarray(scale, dtype=np.float64)
+    factors = factors[..., None] if factors.shape == tuple(shape) else factors
+    if factors.shape[:-1] != tuple(shape) or factors.shape[-1] not in (1, axes):
+        raise ValueError(f"the scale {np.shape(scale)} must be a map of the output's shape {tuple(shape)}")
+    return factors
+
+
 def check_out(field: Field, out: Any, shape: Sequence[int], share: bool) -> tuple[int, ...]:
     """What a result on the grid of `shape` has, [M_1, ..., M_d, c]; raises ValueError for an `out`, where there is one,
     that does not hold it as it is."""

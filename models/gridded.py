@@ -14,7 +14,7 @@ from kernels import SparseKernel
 from kernels.library import Kernel
 from models.convolution import convolve_grid
 from models.field import Field, Progress
-from models.filtering import Settings, points_of, prepared, silent, sparse_kernel
+from models.filtering import Settings, points_of, prepared, scale_on_grid, silent, sparse_kernel
 from models.interpolation import interpolation
 from models.memory import in_smaller_blocks
 from models.scattered import filter_at, one_covariance
@@ -40,14 +40,11 @@ def filter_grid(
         values = filter_at(field, kernel, points_of(grid), None, sigma, settings)
         return values.float().cpu().numpy().reshape(*shape, -1)
     found = sparse_kernel(field, kernel)
-    if scale is not None and np.ndim(scale) > 1:
-        factors = np.asarray(scale, dtype=np.float64)
-        factors = factors[..., None] if factors.shape == shape else factors
-        if factors.shape[:-1] != shape:
-            raise ValueError(f"the scale {factors.shape} must be a map of the output's shape {shape}")
-        if factors.shape[-1] == 1 and field.factored and field.smooth:
-            return filter_sizes(field, found, grid, factors[..., 0], settings)
-        values = filter_at(field, found, points_of(grid), factors.reshape(-1, factors.shape[-1]), None, settings)
+    scale = scale_on_grid(field, scale, shape)
+    if np.ndim(scale) > 1:
+        if scale.shape[-1] == 1 and field.factored and field.smooth:
+            return filter_sizes(field, found, grid, scale[..., 0], settings)
+        values = filter_at(field, found, points_of(grid), scale.reshape(-1, scale.shape[-1]), None, settings)
         return values.float().cpu().numpy().reshape(*shape, -1)
     if scale is not None:
         found = found.scaled(scale)

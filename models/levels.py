@@ -59,7 +59,7 @@ class Level:
 
 def tile_file(folder: Path, level: int, index: Index) -> Path:
     """The checkpoint of a tile in a field's folder."""
-    return Path(folder) / f"level_{level}" / f"tile_{'_'.join(f'{k:04d}' for k in index)}.pth"
+    return folder / f"level_{level}" / f"tile_{'_'.join(f'{k:04d}' for k in index)}.pth"
 
 
 def index_entries(
@@ -72,11 +72,10 @@ def index_entries(
             "levels": tiles, "digests": list(digests)}  # fmt: skip
 
 
-def write_index(folder: Path, entries: Mapping[str, Any]) -> Path:
+def write_index(folder: Path, entries: Mapping[str, Any]) -> None:
     """Write the index of a folder of tiles, whole or not at all."""
-    with atomic_write(Path(folder) / INDEX) as stream:
+    with atomic_write(folder / INDEX) as stream:
         stream.write(json.dumps(entries, indent=1).encode() + b"\n")
-    return Path(folder) / INDEX
 
 
 def read_index(path: Path) -> dict[str, Any]:

@@ -40,14 +40,15 @@ class SeparableField(Field):
     def network_points(self, points: Tensor) -> Tensor:
         return at_points(self.core, [u(points[:, axis]) for axis, u in enumerate(self.axis_factors)])
 
-    def tables(self, degree: int, dtype: torch.dtype, reach: Sequence[float]) -> list[Table]:
-        """The factors as tables of splines of `degree` over [-reach_j, reach_j] (domain units); kept."""
+    def tables(self, dtype: torch.dtype, reach: Sequence[float]) -> list[Table]:
+        """The factors over [-reach_j, reach_j] (domain units) as tables, quintic splines in float64 and cubic ones in
+        float32; kept."""
 
         def make(axis: int) -> Table:
             factor, n = self.axis_factors[axis], self.config.n[axis]
             if not n:
                 return UnfilteredTable(factor, dtype)
-            return tabulate(factor, n, reach[axis], self.h[axis], degree, dtype)
+            return tabulate(factor, n, reach[axis], self.h[axis], 5 if dtype == torch.float64 else 3, dtype)
 
-        keys = [("table", axis, degree, dtype, reach[axis]) for axis in range(self.config.dim)]
+        keys = [("table", axis, dtype, reach[axis]) for axis in range(self.config.dim)]
         return [self.kept(key, partial(make, axis)) for axis, key in enumerate(keys)]

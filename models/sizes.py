@@ -105,7 +105,7 @@ def size_tables(field: SeparableField, bundle: Bundle, lattice: Lattice, accurac
     sizes, ends = [2**size for size in lattice.sizes], [-start for start, *_ in lattice.places]
     reach = reach_of(field, ends, [radius * sizes[-1] for radius in lattice.radius])
     seen = []
-    for axis, table in enumerate(field.tables(5, torch.float64, reach)):
+    for axis, table in enumerate(field.tables(torch.float64, reach)):
         x, t = torch.linspace(-ends[axis], ends[axis], lattice.places[axis][2]).to(bundle.positions[axis]), []
         for size in sizes:
             nodes, powers = x[:, None] - size * bundle.positions[axis], x.new_full((len(x), 1, 1), size)

@@ -102,8 +102,7 @@ def tabulate(factor: Factor, n: int, reach: float, h: float, degree: int, dtype:
 
 
 def spline_coefficients(values: np.ndarray, degree: int) -> np.ndarray:
-    """Coefficients [T_1 + degree - 1, ..., R] of the spline of odd `degree`, in every axis with a knot at every one of
-    `values` [T_1, ..., R].
+    """Coefficients [T_1 + degree - 1, ..., R] of the spline of odd `degree` with knots at all `values` [T_1, ..., R].
 
     Its differences of order degree + 1 vanish at both ends, where no value lies beyond (de Boor 1978, chapter XIII).
     """

@@ -55,10 +55,9 @@ class TemporaryFolder:
 
 class TiledField(Field):
     """Fields in tiles that answer as one: see `Field.filter`. `levels` [L], the tiles of the signal first; a tile is
-    the file `tile_file(level, index)` of `folder`, and has the digest that `digests` [L][tiles] state (none: any).
+    the file `tile_file(folder, level, index)`, and has the digest that `digests` [L][tiles] state (none: any).
 
-    Its `config` has the axes, order and channels of all tiles, and its `origin` is about the whole signal. It has no
-    repeated integral of its own.
+    Its `config` has the axes, order and channels of all tiles; its `origin` is about the whole signal.
     """
 
     def __init__(
@@ -73,15 +72,11 @@ class TiledField(Field):
         # A temporary folder lives as long as the fields in it.
         self.holder: Any = None
 
-    def tile_file(self, level: int, index: Index) -> Path:
-        """The checkpoint of a tile."""
-        return tile_file(self.folder, level, index)
-
     def tile(self, level: int, index: Index) -> Field:
         """The field of a tile, in its own coordinates; raises ArchiveError where there is none for this signal."""
         key = (level, index)
         if key not in self._tiles:
-            path = self.tile_file(level, index)
+            path = tile_file(self.folder, level, index)
             field = load_checkpoint(path)[0]
             facts, own = ((f.dim, f.channels, f.axes, f.order) for f in (field.config, self.config))
             mine = (
@@ -123,12 +118,6 @@ class TiledField(Field):
             raise KernelError(f"{what}only coarse tiles reach as far, which hold no details finer than a kernel of "
                               f"radius {finest:.3g}: use {advice}")  # fmt: skip
         return level
-
-    def level_for(self, kernel: Kernel | SparseKernel) -> int:
-        """The level that answers a kernel; raises KernelError where none does."""
-        from models.filtering import sparse_kernel
-
-        return int(self.level_of(torch.as_tensor(sparse_kernel(self, kernel).radius[None].copy())))
 
     @full_float32()
     def filter(
@@ -172,7 +161,7 @@ class TiledField(Field):
             for number, level in enumerate(self.levels):
                 for index in level.tiling.indices:
                     made.append(tile_file(path, number, index))
-                    with self.tile_file(number, index).open("rb") as stream, atomic_write(made[-1]) as copy:
+                    with tile_file(self.folder, number, index).open("rb") as stream, atomic_write(made[-1]) as copy:
                         shutil.copyfileobj(stream, copy)
             write_index(path, index_entries(self.config, self.origin, self.levels, True, self.digests))
         except OSError:
@@ -185,8 +174,7 @@ class TiledField(Field):
 
 
 def load_tiled(path: Path) -> TiledField:
-    """The field in tiles whose index is `path`; raises FileNotFoundError, or ArchiveError also for one whose training
-    has not ended."""
+    """The field in tiles whose index is `path`; raises FileNotFoundError, or ArchiveError, also for unfinished ones."""
     entries = read_index(path)
     if not entries.get("complete"):
         raise ArchiveError(f"{path}: not all tiles are trained; go on with the command that began")

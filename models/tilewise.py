@@ -17,6 +17,7 @@ from models.filtering import (
     check_out,
     points_of,
     regular_grid,
+    scale_on_grid,
     silent,
     sparse_kernel,
     warn_of_small,
@@ -119,7 +120,7 @@ def wanted_on_grid(
 ) -> Wanted:
     """What `Field.filter` is asked for on the regular grid of `shape`; raises ValueError."""
     kernel = kernel if covariance is not None else sparse_kernel(field, kernel)
-    return Wanted(field, kernel, _grid_scale(scale, shape, field), _grid_sigma(covariance, shape, field))
+    return Wanted(field, kernel, scale_on_grid(field, scale, shape), _grid_sigma(covariance, shape, field))
 
 
 def filter_block(wanted: Wanted, shape: Sequence[int], block: Block, share: bool, settings: Settings) -> np.ndarray:
@@ -156,7 +157,7 @@ def filter_points_tiles(
     settings: Settings,
 ) -> Any:  # fmt: skip
     """The filtered signal at points [N, d] -> [N, c], an array for an array and a tensor for a tensor."""
-    points = as_points(field, at)
+    points, scale, covariance = as_points(field, at), _indexed(scale), _indexed(covariance)
     count, axes = len(points), len(field.config.axes)
     shape, sigma = tuple(np.shape(scale)) if scale is not None else (), tuple(np.shape(covariance))
     if shape not in ((), (axes,), (count,), (count, 1), (count, axes)):
@@ -227,24 +228,19 @@ def _runs(tiles: Tensor) -> list[tuple[slice, int]]:
     return [(slice(stop - n, stop), k) for stop, n, k in zip(stops, counts.tolist(), values.tolist(), strict=True)]
 
 
+def _indexed(value: Any) -> Any:
+    """What parts are taken of: tensors as they are, for their gradients, and anything else as an array."""
+    return value if value is None or isinstance(value, Tensor) else np.asarray(value)
+
+
 def _flat(value: Any, dim: int, entry: int) -> Any:
     """A map of entries of `entry` axes as a list of them; what is one for all outputs as it is."""
     return value if value is None or np.ndim(value) < dim + entry else value.reshape(-1, *value.shape[dim:])
-
-
-def _grid_scale(scale: Any, shape: Sequence[int], field: TiledField) -> Any:
-    """A scale for grids: none, a number, one per axis [a], or a map [M_1, ..., M_d, 1 or a]; raises ValueError."""
-    if scale is None or np.shape(scale) in ((), (len(field.config.axes),)):
-        return scale
-    factors = scale if scale.shape[:-1] == tuple(shape) else scale[..., None]
-    if factors.shape[:-1] != tuple(shape) or factors.shape[-1] not in (1, len(field.config.axes)):
-        raise ValueError(f"the scale {np.shape(scale)} must be a map of the output's shape {tuple(shape)}")
-    return factors
 
 
 def _grid_sigma(covariance: Any, shape: Sequence[int], field: TiledField) -> Any:
     """Covariances for grids: none, one [a, a], or a map of them; raises ValueError."""
     axes = len(field.config.axes)
     if covariance is None or np.shape(covariance) in ((axes, axes), (*shape, axes, axes)):
-        return covariance
+        return _indexed(covariance)
     raise ValueError(f"the covariance {np.shape(covariance)} must be [{axes}, {axes}] or a map of the output's shape")

@@ -79,8 +79,7 @@ class Filter:
     def apply(
         self, field: Field, shape: Sequence[int], progress: Progress | None = None, out: Any = None, **options: Any
     ) -> Any:
-        """The filtered signal on the regular grid of `shape`, [M_1, ..., M_d, c] float32; `out` and options as
-        Field.filter."""
+        """The filtered signal on the grid of `shape`, [M_1, ..., M_d, c] float32; `out` and options as Field.filter."""
         if self.angles is None:
             kernel, given = self.request(shape)
             return field.filter(kernel, shape, **given, progress=progress, out=out, **options)
@@ -95,8 +94,7 @@ class Filter:
         return self._blend(shape, filtered).astype(np.float32)
 
     def request(self, shape: Sequence[int]) -> tuple[SparseKernel, dict[str, np.ndarray]]:
-        """The kernel of one call of `Field.filter` on the grid of `shape`, and what varies it; raises ValueError where
-        several are blended."""
+        """Kernel and options of one call of `Field.filter` on a grid; raises ValueError where several are blended."""
         if self.angles is not None:
             raise ValueError(
                 "kernels that are turned by a map are several filters that are blended: one call is not all"
@@ -171,8 +169,7 @@ class CovarianceFilter:
         return gaussian(), {"covariance": self._on(shape)}
 
     def exact(self, signal: Signal, boundary: str) -> tuple[np.ndarray, np.ndarray]:
-        """Values [P, c] of the untruncated Gaussians at P random outputs on the signal's own grid, and their flat
-        indices [P]."""
+        """Values [P, c] of the untruncated Gaussians at P random samples of the signal, and their flat indices [P]."""
         dim, points = signal.dim, grid_points(signal.shape).numpy()
         rows = np.random.default_rng(0).permutation(len(points))[:CHECKED_GAUSSIANS]
         sigmas = self._on(signal.shape).reshape(-1, dim, dim)[rows]

@@ -54,7 +54,7 @@ def fit(
     in a terminal or notebook. Raises ValueError for values out of range and files that are not signals.
     """
     asked: dict[str, Any] = {"mask": mask}
-    if is_callable(signal):
+    if callable(signal) or (isinstance(signal, str | Path) and kind_of(signal) is CALLABLES):
         names = ("dim", *(option.name for option in CALLABLES.options))
         asked |= {name: options.pop(name) for name in names if name in options}
     source = measured(signal, half_size, order, margin, boundary, modality, **asked)
@@ -108,16 +108,10 @@ def read(
     return kind.with_axes(signal, axes)
 
 
-def is_callable(signal: Any) -> bool:
-    """Whether a signal is a function, or a path of one, rather than samples."""
-    return callable(signal) or (isinstance(signal, str | Path) and kind_of(signal) is CALLABLES)
-
-
 def load(path: str | Path) -> Field:
     """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
 
-    A folder stands for the model in it. Raises FileNotFoundError, or ArchiveError for any other
-    file.
+    A folder stands for the model in it. Raises FileNotFoundError, or ArchiveError for any other file.
     """
     path = model_file(Path(path))
     refuse_signal(path, "a model: give it as --signal")

@@ -22,8 +22,7 @@ LARGEST_CALLABLE_DIM = 4
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """`resolution`: samples per axis (0: by itself); the `accuracy` (estimated dB) and the number of `evaluations`
-    that end sampling."""
+    """Samples per axis (`resolution`, 0: by itself), and the `accuracy` (dB) and `evaluations` that end sampling."""
 
     resolution: tuple[int, ...] = (0,)
     accuracy: float = 95.0
@@ -76,7 +75,7 @@ class Continuous:
     """f on [-1, 1]^dim: `function` takes points [N, dim] in our axes and gives [N, channels], both float64.
 
     `columns` are the letters of f's own coordinates in its order, `domain` [dim, 2] the bounds of its box in that
-    order, `dialect` how it is asked ('numpy', 'torch.float32 on cuda:0').
+    order.
     """
 
     function: Function
@@ -84,7 +83,6 @@ class Continuous:
     columns: str
     domain: np.ndarray
     name: str = "callable"
-    dialect: str = "numpy"
     settings: SamplingSettings = SamplingSettings()  # frozen
 
     @property
@@ -127,20 +125,20 @@ def grid_letters(columns: str) -> str:
     return "".join(next(order) if letter in "xyz" else letter for letter in columns)
 
 
-def parse_domain(text: str, dim: int) -> np.ndarray:
-    """'0,1' or 'low,high' for every column in turn, as bounds [dim, 2]; raises ValueError."""
-    try:
-        numbers = [float(part) for part in text.replace(";", ",").split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (2, 2 * dim):
-        raise ValueError(f"--domain must be low,high or {dim} such pairs, not {text!r}")
-    return checked_domain(np.array(numbers * dim if len(numbers) == 2 else numbers).reshape(dim, 2))
-
-
-def checked_domain(domain: Any) -> np.ndarray:
-    """`domain` as bounds [d, 2]; raises ValueError where a side is empty or not finite."""
+def parse_domain(domain: Any, dim: int) -> np.ndarray:
+    """(low, high), or such a pair for every column, also as text ('0,1'), as bounds [dim, 2]; raises ValueError."""
+    if isinstance(domain, str):
+        try:
+            numbers = [float(part) for part in domain.replace(";", ",").split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (2, 2 * dim):
+            raise ValueError(f"--domain must be low,high or {dim} such pairs, not {domain!r}")
+        domain = numbers if len(numbers) == 2 else np.reshape(numbers, (dim, 2))
     bounds = np.asarray(domain, np.float64)
+    if bounds.shape not in ((2,), (dim, 2)):
+        raise ValueError(f"the domain must be (low, high), or one such pair for each of {dim} coordinates")
+    bounds = np.broadcast_to(bounds, (dim, 2))
     if not (np.isfinite(bounds).all() and (bounds[:, 0] < bounds[:, 1]).all()):
         raise ValueError(f"the domain {bounds.tolist()} must have finite bounds, each low end below its high end")
     return bounds
@@ -161,12 +159,10 @@ def parse_sizes(resolution: int | Sequence[int] | str | None, dim: int) -> tuple
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """The convolution that samples must serve: its kernel, the margin beyond the box, the boundary rules; and when
-    sampling stops (dB, evaluations)."""
+    """The convolution that samples must serve: its kernel, the margin beyond the box and the boundary rules."""
 
     axes: tuple[int, ...]
     order: int
     half_size: tuple[float, ...]
     margin: float
     boundary: str
-    settings: SamplingSettings = SamplingSettings()  # frozen

@@ -30,8 +30,7 @@ SLAB = 1 << 22
 LEAST_REACHES = 4
 # Enough nodes for degree 23, far above hat times any kernel of order <= 8, and for smooth targets.
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
-# Taps of an exact kernel change by less than this share of the largest when twice as many points are taken, or this
-# many points are reached.
+# Twice as many points change taps by less than this share of the largest; or this many points are reached.
 TAP_ACCURACY = 1e-5
 MOST_POINTS = 1 << 23
 # Pieces in which a smooth 1-D kernel is integrated, whatever the samples' spacing.
@@ -122,11 +121,14 @@ def refined_taps(target: Target, steps: Sequence[float]) -> np.ndarray:
             return taps
 
 
-def overlap_add(values: np.ndarray, taps: np.ndarray, axes: int | Sequence[int]) -> np.ndarray:
-    """`values` convolved with long `taps` of as many axes, where all taps fall on samples."""
+def overlap_add(values: np.ndarray, taps: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """`values` convolved along `axes` with long `taps` of as many axes, where all taps fall on samples."""
     from scipy.signal import oaconvolve  # slow to import, and short filters do without
 
-    return oaconvolve(values, taps, mode="valid", axes=axes)
+    shape = [1] * values.ndim
+    for axis, size in zip(axes, taps.shape, strict=True):
+        shape[axis] = size
+    return oaconvolve(values, taps.reshape(shape), mode="valid", axes=tuple(axes))
 
 
 def convolve_axis(values: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
@@ -134,9 +136,7 @@ def convolve_axis(values: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray
     reach = len(taps) // 2
     length = values.shape[axis]
     if len(taps) > 64:
-        shape = [1] * values.ndim
-        shape[axis] = len(taps)
-        return overlap_add(values, taps.reshape(shape), axis)
+        return overlap_add(values, taps, [axis])
     full = convolve1d(values, taps, axis=axis, mode="constant")
     return full.take(np.arange(reach, length - reach), axis=axis)
 
@@ -146,11 +146,11 @@ def convolve_signal(
     taps: Sequence[np.ndarray],
     axes: Sequence[int],
     boundary: str,
-    pads: Sequence[int],
+    pads: Sequence[int] | None = None,
     dtype: np.dtype | type = np.float64,
     out: Any = None,
 ) -> np.ndarray:
-    """Signal filtered by one FIR filter per axis of `axes`, on its grid with `pads` more samples a side.
+    """Signal filtered by one FIR filter per axis of `axes`, on its grid with `pads` more samples a side (none: 0).
 
     Returns [N_1 + 2 pads_1, ..., N_d + 2 pads_d, c] in `dtype`, or assigned to `out`; the work itself is in float64
     slabs along an axis that is not filtered, else along the first with the rows that its filter reaches.
@@ -158,6 +158,7 @@ def convolve_signal(
     reach = [0] * signal.dim
     for axis, filter_taps in zip(axes, taps, strict=True):
         reach[axis] = len(filter_taps) // 2
+    pads = pads or (0,) * signal.dim
     rows = signal.padded_rows([p + r for p, r in zip(pads, reach, strict=True)], boundary)
     shape = [len(index) - 2 * r for index, r in zip(rows, reach, strict=True)]
     result = np.empty((*shape, signal.channels), dtype) if out is None else out
@@ -178,18 +179,12 @@ def slabs(shape: Sequence[int], axis: int, least: int = 1) -> list[slice]:
     return [slice(start, min(start + rows, shape[axis])) for start in range(0, shape[axis], rows)]
 
 
-def convolve_signal_nd(
-    signal: Signal, taps: np.ndarray, axes: Sequence[int], boundary: str, pads: Sequence[int]
-) -> np.ndarray:
-    """Signal filtered by a d-dimensional FIR filter `taps` over `axes` that is no product of 1-D ones."""
+def convolve_signal_nd(signal: Signal, taps: np.ndarray, axes: Sequence[int], boundary: str) -> np.ndarray:
+    """Signal filtered on its grid by a d-dimensional FIR filter `taps` over `axes` that is no product of 1-D ones."""
     reach = [0] * signal.dim
     for axis, size in zip(axes, taps.shape, strict=True):
         reach[axis] = size // 2
-    values = signal.padded([p + r for p, r in zip(pads, reach, strict=True)], boundary).astype(np.float64)
-    shape = [1] * values.ndim
-    for axis, size in zip(axes, taps.shape, strict=True):
-        shape[axis] = size
-    return overlap_add(values, taps.reshape(shape), tuple(axes))
+    return overlap_add(signal.padded(reach, boundary).astype(np.float64), taps, axes)
 
 
 def minimal_convolution(
@@ -203,7 +198,7 @@ def minimal_convolution(
     """Exact convolution with the minimal kernel of `order` and `half_size` per filtered axis (Nsampi et al. 2023)."""
     steps = [spacing(signal.shape[axis]) for axis in signal.axes]
     taps = [minimal_taps(order, s, step) for s, step in zip(half_size, steps, strict=True)]
-    return convolve_signal(signal, taps, signal.axes, boundary, pads or (0,) * signal.dim, dtype)
+    return convolve_signal(signal, taps, signal.axes, boundary, pads, dtype)
 
 
 def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "clamp", out: Any = None) -> np.ndarray:
@@ -212,12 +207,11 @@ def kernel_convolution(signal: Signal, kernel: SparseKernel, boundary: str = "cl
     Products are filtered axis by axis, and assigned to `out` slab by slab; others by one d-dimensional filter.
     """
     steps = [spacing(signal.shape[axis]) for axis in kernel.axes]
-    pads = (0,) * signal.dim
     terms = tensor_terms(kernel)
     if terms is None or len(terms) > 1:
-        return convolve_signal_nd(signal, sparse_taps(kernel, steps), kernel.axes, boundary, pads)
+        return convolve_signal_nd(signal, sparse_taps(kernel, steps), kernel.axes, boundary)
     taps = [kernel_taps(t, w, kernel.order, step) for (t, w), step in zip(terms[0], steps, strict=True)]
-    return convolve_signal(signal, taps, kernel.axes, boundary, pads, out=out)
+    return convolve_signal(signal, taps, kernel.axes, boundary, out=out)
 
 
 def target_convolution(signal: Signal, target: Target, boundary: str = "clamp", out: Any = None) -> np.ndarray:
@@ -227,11 +221,9 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp", 
     sharp edge inside a cell costs accuracy there), as many as are needed.
     """
     steps = [spacing(signal.shape[axis]) for axis in signal.axes]
-    pads = (0,) * signal.dim
     factors = [target] if target.dim == 1 else target.factors()
     if factors is None:
-        taps = refined_taps(target, steps)
-        return convolve_signal_nd(signal, taps, signal.axes, boundary, pads)
+        return convolve_signal_nd(signal, refined_taps(target, steps), signal.axes, boundary)
 
     def taps_of(factor: Target, step: float) -> np.ndarray:
         radius = factor.radius[0]
@@ -239,4 +231,4 @@ def target_convolution(signal: Signal, target: Target, boundary: str = "clamp", 
         return fir_taps(lambda t: factor.density(t[:, None]), radius, step, knots)
 
     lines = [taps_of(factor, step) for factor, step in zip(factors, steps, strict=True)]
-    return convolve_signal(signal, lines, signal.axes, boundary, pads, out=out)
+    return convolve_signal(signal, lines, signal.axes, boundary, out=out)

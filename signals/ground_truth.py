@@ -141,6 +141,10 @@ class GroundTruth:
                 raise ValueError("it claims more facts than a signal has")
             axes = tuple(int(axis) for axis in arrays["axes"].ravel())
             sizes = [float(size) for size in arrays["half_size"].ravel()]
+            # Files before version 0.3 do not say.
+            backend = str(arrays.get("backend", "numpy"))
+            if backend not in BACKENDS:
+                raise ValueError(f"its samples are from {backend[:40]!r}, not from {' or '.join(BACKENDS)}")
             truth = cls(
                 values=arrays["values"],
                 axes=axes,
@@ -153,12 +157,8 @@ class GroundTruth:
                 seed=int(arrays["seed"]),
                 modality=str(arrays["modality"]),
                 source=str(arrays["source"]),
+                backend=backend,
             )
-            # Files before version 0.3 do not say.
-            backend = str(arrays.get("backend", "numpy"))
-            if backend not in BACKENDS:
-                raise ValueError(f"its samples are from {backend[:40]!r}, not from {' or '.join(BACKENDS)}")
-            object.__setattr__(truth, "backend", backend)
             entries = json.loads(str(arrays["meta"]))
             metadata = parse_metadata(truth.modality, entries, truth.shape, truth.channels)
             object.__setattr__(truth, "metadata", metadata)

@@ -53,8 +53,8 @@ def pack(values: np.ndarray, mask: np.ndarray | None, name: str) -> tuple[np.nda
 
 
 def divided(values: Any, known: tuple[float, ...]) -> tuple[Any, Any]:
-    """Filtered channels [..., c + 1] of a masked signal as the signal's own [..., c], and the share of known weight
-    [..., 1]; NumPy or PyTorch."""
+    """Filtered channels [..., c + 1] of a masked signal, an array or a tensor, as its own [..., c] and the share of
+    known weight [..., 1]."""
     share = values[..., -1:]
     unknown = share < LEAST_SHARE
     offset = values.new_tensor(known) if hasattr(values, "new_tensor") else np.asarray(known, values.dtype)

@@ -90,9 +90,7 @@ def monte_carlo(
 
 def grid_sampler(signal: Signal, boundary: str, reach: Sequence[float], xp: ModuleType) -> Sample:
     """The signal as a function of points [N, d] -> [N, c]: multilinear between samples, up to `reach` [d] domain units
-    beyond [-1, 1].
-
-    Axes that are not filtered are only ever asked at their samples.
+    beyond [-1, 1]. Axes that are not filtered are only ever asked at their samples.
     """
     filtered = [axis in signal.axes for axis in range(signal.dim)]
     sizes = zip(reach, signal.shape, filtered, strict=True)
@@ -116,16 +114,6 @@ def grid_sampler(signal: Signal, boundary: str, reach: Sequence[float], xp: Modu
                 low = xp.rint(place).astype(xp.int64)
             base = base + low * stride
         return sum(flat[base + offset] * weight[:, None] for offset, weight in corners)
-
-    return sample
-
-
-def callable_sampler(signal: Signal, boundary: str) -> Sample:
-    """The callable itself as a function of points [N, d] anywhere, moved into its box as the boundary rules say."""
-    rules = boundary_rules(boundary, signal.axes, signal.dim)
-
-    def sample(points: np.ndarray) -> np.ndarray:
-        return signal.function(within(points, rules))
 
     return sample
 
@@ -171,8 +159,10 @@ def monte_carlo_convolution(
         reach[axis] += size
     if signal.function is not None and xp is not np:
         raise ValueError("a callable is asked on the CPU, or asks a GPU itself: use --backend numpy")
-    asked = signal.function is not None
-    sample = callable_sampler(signal, boundary) if asked else grid_sampler(signal, boundary, reach, xp)
+    # A callable itself is asked anywhere, moved into its box as the boundary rules say.
+    rules = boundary_rules(boundary, signal.axes, signal.dim)
+    given = signal.function
+    sample = (lambda points: given(within(points, rules))) if given else grid_sampler(signal, boundary, reach, xp)
     result = np.empty((math.prod(shape), signal.channels), dtype=dtype)
     # Uploaded once: a device makes the points of a chunk itself.
     lines, strides = [xp.asarray(x) for x in axes], [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from signals.callables import LARGEST_CALLABLE_DIM, Continuous, Function, checked_domain, parse_domain
+from signals.callables import LARGEST_CALLABLE_DIM, Continuous, Function, parse_domain
 
 PROBES = 37
 MOST_CHANNELS = 256
@@ -36,7 +36,7 @@ def continuous(
     found, failures = [], []
     for count in dims:
         letters = columns or COLUMNS[count]
-        bounds = parse_domain(domain, count) if isinstance(domain, str) else _bounds(domain, count)
+        bounds = parse_domain(domain, count)
         try:
             found.append(_probed(f, letters, bounds, name))
         except NotAskedError as error:
@@ -50,13 +50,6 @@ def continuous(
         raise failures[0] from failures[0].__cause__
     _check_repeatable(found[0])
     return found[0]
-
-
-def _bounds(domain: Any, dim: int) -> np.ndarray:
-    bounds = np.asarray(domain, np.float64)
-    if bounds.shape not in ((2,), (dim, 2)):
-        raise ValueError(f"the domain must be (low, high), or one such pair for each of {dim} coordinates")
-    return checked_domain(np.broadcast_to(bounds, (dim, 2)))
 
 
 def _reads_last(f: Continuous) -> bool:
@@ -74,12 +67,12 @@ class NotAskedError(ValueError):
 
 
 def _probed(f: Any, columns: str, domain: np.ndarray, name: str) -> Continuous:
-    """f with the first dialect it answers in; raises NotAskedError, or ValueError for answers of a wrong shape."""
+    """f in the first way in which it answers; raises NotAskedError, or ValueError for answers of a wrong shape."""
     points = np.random.default_rng(0).uniform(-0.97, 0.97, (PROBES, len(columns)))
     failed: Exception | None = None
     cuda = False
-    for dialect, ask in _dialects(f):
-        whole = Continuous(ask, 1, columns, domain, name, dialect)
+    for ask in _ways(f):
+        whole = Continuous(ask, 1, columns, domain, name)
         try:
             values = ask(whole.theirs(points))
         except ShapeError as error:
@@ -93,7 +86,7 @@ def _probed(f: Any, columns: str, domain: np.ndarray, name: str) -> Continuous:
         if len(values) != PROBES:
             raise NotAskedError(f"{name} returned {list(values.shape)} for points {list(points.shape)}: return one row "
                                 "of channels for every point")  # fmt: skip
-        return Continuous(ask, values.shape[1], columns, domain, name, dialect)
+        return Continuous(ask, values.shape[1], columns, domain, name)
     if cuda:
         raise NotAskedError(f"{name} requires CUDA: move it to the CPU (.cpu()), or use a machine with a GPU")
     reason = " ".join(str(failed).split())[:200]
@@ -125,7 +118,7 @@ def _table(values: Any) -> np.ndarray:
     return table.astype(np.float64)
 
 
-def _dialects(f: Any) -> list[tuple[str, Function]]:
+def _ways(f: Any) -> list[Function]:
     """The ways f may be asked, the likeliest first."""
     if not callable(f):
         raise ValueError(f"{type(f).__name__} is not callable: give a function of points [N, d]")
@@ -135,13 +128,10 @@ def _dialects(f: Any) -> list[tuple[str, Function]]:
     tensors = parameters + (list(f.buffers()) if callable(getattr(f, "buffers", None)) else [])
     floating = [t for t in tensors if getattr(t, "is_floating_point", bool)()]
     if floating:
-        device, types = floating[0].device, [floating[0].dtype]
-        return [_torch(f, dtype, device, grad) for dtype in types for grad in (False, True)]
-    numpy = [(f"numpy {kind.__name__}", _numpy(f, kind)) for kind in (np.float64, np.float32)]
-    try:
-        import torch
-    except ImportError:
-        return numpy
+        return [_torch(f, floating[0].dtype, floating[0].device, grad) for grad in (False, True)]
+    import torch
+
+    numpy = [_numpy(f, kind) for kind in (np.float64, np.float32)]
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     types = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
     plain = [_torch(f, dtype, device, False) for device in devices for dtype in types]
@@ -154,7 +144,7 @@ def _numpy(f: Any, kind: type) -> Function:
     return lambda points: _table(f(np.ascontiguousarray(points, kind)))
 
 
-def _torch(f: Any, dtype: Any, device: Any, grad: bool) -> tuple[str, Function]:
+def _torch(f: Any, dtype: Any, device: Any, grad: bool) -> Function:
     """f asked with tensors; `grad`: it differentiates itself, so that points carry gradients."""
     import torch
 
@@ -163,7 +153,7 @@ def _torch(f: Any, dtype: Any, device: Any, grad: bool) -> tuple[str, Function]:
             tensor = torch.tensor(points, dtype=dtype, device=device, requires_grad=grad)
             return _table(f(tensor))
 
-    return f"{dtype} on {device}", ask
+    return ask
 
 
 def _check_repeatable(f: Continuous) -> None:

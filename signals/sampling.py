@@ -6,7 +6,7 @@ with quadrature of f at some outputs to the accuracy; how fast its error falls s
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,16 +58,15 @@ def storing_grid(f: Continuous, request: SamplingRequest) -> Signal:
     return Signal(on_grid(f, shape), request.axes, function=f)
 
 
-def sample(f: Continuous, request: SamplingRequest, notify: Callable[[str], None] | None = None) -> Sampling:
-    """Samples of f for a request; `notify` receives one sentence for every grid. Raises ValueError."""
-    request = replace(request, settings=f.settings)
+def sample(f: Continuous, request: SamplingRequest) -> Sampling:
+    """Samples of f for a request; raises ValueError."""
     rules = boundary_rules(request.boundary, request.axes, f.dim)
     grids, checks = _Grids(f, request), Checks.of(f, request)
     estimate, total = math.nan, 0
     best: Signal | None = None
     while (shape := grids.next(estimate)) is not None:
         halo, plan, cost = _asking(f, request, rules, checks, shape)
-        room = request.settings.evaluations - total
+        room = f.settings.evaluations - total
         if best is not None and cost > room:
             # What is left of the budget pays for a coarser grid than would be next.
             if (shape := grids.coarser(room / cost)) is None:
@@ -78,12 +77,10 @@ def sample(f: Continuous, request: SamplingRequest, notify: Callable[[str], None
         best = _sampled(f, request, rules, shape, halo)
         total += cost
         estimate = checks.psnr(best, plan)
-        if notify:
-            notify(f"{' x '.join(map(str, shape))} samples, {total} evaluations, estimated {estimate:.1f} dB")
-        if estimate >= request.settings.accuracy:
+        if estimate >= f.settings.accuracy:
             break
     assert best is not None
-    return Sampling(best, total, estimate, estimate >= request.settings.accuracy)
+    return Sampling(best, total, estimate, estimate >= f.settings.accuracy)
 
 
 def _asking(
@@ -91,7 +88,9 @@ def _asking(
 ) -> tuple[list[int], list[Lines], int]:
     """Samples beyond either end, checks, and how often f is asked for a grid of `shape` and its checks."""
     halo = [_halo(request, rules[a], a, n) for a, n in enumerate(shape)]
-    samples = math.prod(_unique(n, h, r) for n, h, r in zip(shape, halo, rules, strict=True))
+    # Both ends of a period are one place.
+    places = zip(shape, halo, rules, strict=True)
+    samples = math.prod(n - 1 if rule == "periodic" else n + 2 * beyond for n, beyond, rule in places)
     plan = checks.plan(shape, samples)
     return halo, plan, samples + sum(evaluations(lines) for lines in plan)
 
@@ -100,8 +99,8 @@ class _Grids:
     """The shapes to try: coarse to fine until sampling stops, or the one that is asked for."""
 
     def __init__(self, f: Continuous, request: SamplingRequest) -> None:
-        self.request = request
-        asked = request.settings.resolution
+        self.request, self.accuracy = request, f.settings.accuracy
+        asked = f.settings.resolution
         self.asked = [n or UNFILTERED if axis not in request.axes else n
                       for axis, n in enumerate(asked * f.dim if len(asked) == 1 else asked)]  # fmt: skip
         sizes = dict(zip(request.axes, request.half_size, strict=True))
@@ -112,7 +111,7 @@ class _Grids:
         self.cells = {axis: start / size for axis, size in sizes.items()}
         if not known:
             # A budget that ends before the first grid gets a coarser one; its checks are asked for as well.
-            within = request.settings.evaluations / math.prod(max(n, 1) for n in self.asked) / 2
+            within = f.settings.evaluations / math.prod(max(n, 1) for n in self.asked) / 2
             share = min(1.0, (within / math.prod(self.cells.values())) ** (1 / len(sizes)))
             self.cells = {axis: max(3.0, share * count) for axis, count in self.cells.items()}
         self.before: dict[int, int] = {}
@@ -154,7 +153,7 @@ class _Grids:
         if len(self.known) > 1:
             (coarse, before), (fine, now) = self.known[-min(3, len(self.known))], self.known[-1]
             order = min(max((now - before) / (fine - coarse), LEAST_ORDER), MOST_ORDER)
-        needed = 10 ** ((self.request.settings.accuracy + SURPLUS - estimate) / (20 * order))
+        needed = 10 ** ((self.accuracy + SURPLUS - estimate) / (20 * order))
         return min(max(needed, SMALLEST_GROWTH), growth)
 
 
@@ -164,11 +163,6 @@ def _halo(request: SamplingRequest, rule: str, axis: int, count: int) -> int:
         return 0
     size, step = request.half_size[request.axes.index(axis)], spacing(count)
     return math.ceil(request.margin / step - 1e-9) + math.ceil(size / step - 1e-9) + 2
-
-
-def _unique(count: int, halo: int, rule: str) -> int:
-    """Places along an axis where f is asked: both ends of a period are one."""
-    return count - 1 if rule == "periodic" else count + 2 * halo
 
 
 def _sampled(

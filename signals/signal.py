@@ -134,12 +134,11 @@ class Signal:
 
     def padded_rows(self, pads: Sequence[int], boundary: str) -> list[np.ndarray]:
         """Per axis, which of `values` the samples and `pads` more on either side are; raises as `padded`."""
-        rules = boundary_rules(boundary, self.axes, self.dim)
-        return [self._rows(axis, pad, rule) for axis, (pad, rule) in enumerate(zip(pads, rules, strict=True))]
-
-    def _rows(self, axis: int, pad: int, rule: str) -> np.ndarray:
-        stored, beyond = self.values.shape[axis], pad - self.halo[axis]
-        return self.stored_rows(axis, np.arange(-beyond, stored + beyond), rule)
+        rows = []
+        for axis, (pad, rule) in enumerate(zip(pads, boundary_rules(boundary, self.axes, self.dim), strict=True)):
+            stored, beyond = self.values.shape[axis], pad - self.halo[axis]
+            rows.append(self.stored_rows(axis, np.arange(-beyond, stored + beyond), rule))
+        return rows
 
     def stored_rows(self, axis: int, index: np.ndarray, rule: str) -> np.ndarray:
         """Which samples along an axis those at `index` are, of the stored ones, which a boundary rule continues."""

@@ -72,8 +72,7 @@ class Tiling:
         return tuple(min(t, n - k * t) for k, t, n in zip(index, self.tile, self.shape, strict=True))
 
     def tile_of(self, axis: int, x: Any) -> Any:
-        """Which tile along an axis positions x [N] (domain units, NumPy or PyTorch) are in, the nearest one for those
-        outside."""
+        """Which tile along an axis positions x [N] (domain units, an array or a tensor) are in or nearest to."""
         place = (x + 1) * (self.steps[axis] / 2) + ROUNDING
         return (place // self.tile[axis]).clip(0, self.counts[axis] - 1)
 
@@ -102,11 +101,6 @@ def stretch_of(signal: Signal, start: Sequence[int], stop: Sequence[int], bounda
     places = [np.cumsum([0, *map(len, parts)]) for parts in runs]
     for choice in itertools.product(*[range(len(parts)) for parts in runs]):
         chosen = [runs[axis][part] for axis, part in enumerate(choice)]
-        rows = tuple(slice(int(i.min()), int(i.max()) + 1) for i in chosen)
-        block = np.asarray(signal.values[rows], np.float32)
-        for axis, i in enumerate(chosen):
-            if len(i) != block.shape[axis] or (np.diff(i) != 1).any():
-                block = block.take(i - i.min(), axis=axis)
         target = tuple(slice(places[axis][part], places[axis][part + 1]) for axis, part in enumerate(choice))
-        result[target] = block
+        result[target] = signal.taken(chosen)
     return result

@@ -3,7 +3,7 @@
 import pytest
 from builders import exact_truth, field_config, noise_signal, origin_of
 
-from models import Origin
+from models import Origin, build_field
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,8 @@ from models import Origin
 def test_origins_out_of_range_are_refused(change, words):
     ends = {"half_size": (1e-6, 2.0), "margin": 1e6, "shape": (1, 1 << 24)}
     config = field_config("mlp", 2)
-    assert origin_of(config, **ends, boundary="reflect").spacings(config) == pytest.approx({0: 1e-6, 1: 2.0})
+    field = build_field(config, origin_of(config, **ends, boundary="reflect"))
+    assert field.h == pytest.approx({0: 1e-6, 1: 2.0})
     with pytest.raises(ValueError, match=words):
         origin_of(config, **change)
 

@@ -112,6 +112,8 @@ def test_kernels_of_the_library_get_the_order_and_axes_of_the_field():
         ({"shape": (3,)}, r"shape \(3,\) must have 2 positive numbers"),
         ({"shape": (3, 0)}, r"shape \(3, 0\) must have 2 positive numbers"),
         ({"scale": np.ones((4, 5, 1))}, r"scale \(4, 5, 1\) must be a map of the output's shape \(5, 4\)"),
+        ({"scale": np.ones((5, 4, 3))}, r"scale \(5, 4, 3\) must be a map of the output's shape \(5, 4\)"),
+        ({"scale": np.ones(3)}, r"scale \(3,\) must be a map of the output's shape \(5, 4\)"),
         ({"at": np.zeros((3, 3))}, r"points must be \[N, 2\], not \[3, 3\]"),
         ({"at": np.zeros(2)}, r"points must be \[N, 2\], not \[2\]"),
         ({"at": np.zeros((3, 2)), "scale": np.ones(4)}, r"must be a number, \[2\], \[3\] or \[3, 2\], not \[4\]"),
@@ -125,6 +127,17 @@ def test_requests_that_cannot_be_answered_are_refused(asked, words):
     kind = KernelError if "radius" in words or "kernel" in asked else ValueError
     with pytest.raises(kind, match=words):
         field.filter(**({"kernel": minimal_kernel(1, 0.2, 2)} | asked))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "separable"])
+def test_a_map_of_sizes_along_one_axis_has_one_number_per_output(kind):
+    field, kernel = (
+        random_field(field_config(kind, 1), half_size=(0.1,), margin=0.4, shape=(40,)),
+        minimal_kernel(1, 0.2),
+    )
+    sizes = np.linspace(0.5, 1.5, 40)
+    wanted = field.filter(kernel, at=np.linspace(-1, 1, 40)[:, None], scale=sizes)
+    np.testing.assert_allclose(field.filter(kernel, scale=sizes), wanted, atol=1e-4 * np.abs(wanted).max())
 
 
 def test_released_fields_answer_beyond_their_margin_with_a_warning():

@@ -39,9 +39,9 @@ def test_projection_gradient_is_the_slope_of_its_loss(name):
         assert float((p.grad * direction).sum()) == pytest.approx(slope, rel=2e-3, abs=1e-6)
 
 
-def test_a_finished_projection_has_the_residuals_it_reports():
+def test_a_finished_projection_has_the_residuals_it_reports(monkeypatch):
     field, targets, objective = parts(exact_truth(noise_signal((60,)), 1, 0.2, 0.3))
-    objective.rows = 1000
+    monkeypatch.setattr(projection, "ROWS_PER_FEATURE", 1000)
     loss = objective.loss(field, generator())
     objective.finish(field)
     batch = whole_batch(targets)
@@ -61,9 +61,9 @@ def test_a_finished_projection_has_the_residuals_it_reports():
     assert float(loss.total.detach()) == pytest.approx(total, rel=1e-6)
 
 
-def test_residuals_are_means_over_all_points_of_several_axes():
+def test_residuals_are_means_over_all_points_of_several_axes(monkeypatch):
     field, targets, objective = parts(exact_truth(noise_signal((30, 25), 3), 1, 0.2, 0.3), num_channels=60)
-    objective.rows = 1000
+    monkeypatch.setattr(projection, "ROWS_PER_FEATURE", 1000)
     loss = objective.loss(field, generator())
     assert loss.points == targets.values[..., 0].numel()
     sums = []

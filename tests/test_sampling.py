@@ -14,7 +14,7 @@ import mc_utils
 from kernels import minimal_kernel
 from modalities import CALLABLES
 from nfconv import fit, gaussian
-from signals import make_ground_truth
+from signals import make_ground_truth, sampling
 from signals.callables import SamplingRequest, SamplingSettings
 from signals.ground_truth import GroundTruth
 from signals.probing import continuous
@@ -58,14 +58,15 @@ def test_what_is_left_of_a_budget_is_used(budget):
 
 
 @pytest.mark.parametrize("dim, half_size, budget", [(1, 1e-4, 1000), (2, 0.01, 3000), (3, 0.01, 30_000)])
-def test_a_budget_below_the_first_grid_starts_with_about_half_of_it(dim, half_size, budget):
+def test_a_budget_below_the_first_grid_starts_with_about_half_of_it(dim, half_size, budget, monkeypatch):
     def ripples(p):
         return np.cos(40 * p).sum(axis=-1, keepdims=True)
 
-    source, said = replace(continuous(ripples, dim=dim), settings=SamplingSettings((0,), 300.0, budget)), []
-    sample(source, SamplingRequest(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"), said.append)
-    sides = said[0].split(" samples")[0].split(" x ")
-    assert budget / 4 < math.prod(map(int, sides)) < budget * 3 / 4
+    source, grids = replace(continuous(ripples, dim=dim), settings=SamplingSettings((0,), 300.0, budget)), []
+    sampled = sampling._sampled
+    monkeypatch.setattr(sampling, "_sampled", lambda *asked: grids.append(asked[3]) or sampled(*asked))
+    sample(source, SamplingRequest(tuple(range(dim)), 1, (half_size,) * dim, 0.2, "clamp"))
+    assert budget / 4 < math.prod(grids[0]) < budget * 3 / 4
 
 
 @pytest.mark.parametrize("boundary", list(FOLDS))

@@ -39,7 +39,8 @@ def test_a_run_that_was_cut_goes_on_with_the_tiles_that_are_there(tmp_path, monk
     again = tiled(PICTURE, 56)
     for number, level in enumerate(field.levels):
         for index in level.tiling.indices:
-            assert field.tile_file(number, index).stat().st_size == again.tile_file(number, index).stat().st_size
+            files = [tile_file(found.folder, number, index) for found in (field, again)]
+            assert files[0].stat().st_size == files[1].stat().st_size
     np.testing.assert_array_equal(field.filter(nfconv.tent(half_size=0.1)), again.filter(nfconv.tent(half_size=0.1)))
     with pytest.raises(ValueError, match="another signal or with other options"):
         tiled(PICTURE, 56, half=4, folder=tmp_path)

@@ -18,7 +18,7 @@ from models.tiled import TiledField
 from signals import Signal, make_ground_truth
 from signals.exact import kernel_convolution
 from signals.measures import psnr
-from training import source, tile, train
+from training import PRESETS, source, tile, train
 from training.processes import ManyProcesses
 
 
@@ -119,11 +119,21 @@ def test_networks_are_factors_of_tiles_where_they_are_asked_for():
     assert np.abs(field.filter(kernel) - kernel_convolution(signal, kernel)).max() < 0.03
 
 
+def test_tiles_have_the_options_of_a_preset(monkeypatch):
+    monkeypatch.setitem(PRESETS, "rough", {"factor": "swish", "num_channels": 20, "num_steps": 2, "time_budget": 0.0})
+    config = nfconv.fit(noise_signal((60, 52)), 0.2, tile=32, preset="rough").tile(0, (0, 0)).config
+    assert (config.factor, config.num_channels) == ("swish", 20)
+    with pytest.raises(ValueError, match="--preset must be one of"):
+        nfconv.fit(noise_signal((60, 52)), 0.2, tile=32, preset="none")
+
+
 def test_what_does_not_go_together_is_refused(tmp_path):
     flags = flags_of(tmp_path, experiment_name="a")
     (tmp_path / "runs").mkdir()
     refused(program, tmp_path, "--monte_carlo is missing", summary=tmp_path / "runs", signal=flags["signal"])
     refused(program, tmp_path, "number of samples", **flags, tile="x")
+    start = nfconv.fit(smooth_signal((20, 20)), 0.3, factor="spline").save(tmp_path / "start.pth")
+    refused(program, tmp_path, "--init_ckpt is the start of one field", **flags, tile=40, init_ckpt=start)
     truth = make_ground_truth(smooth_signal((20, 20)), 1, 0.3, 0.3).save(tmp_path / "truth.npz")
     refused(program, tmp_path, "leave --half_size out", monte_carlo=truth, half_size=0.1, summary=tmp_path / "runs")
 

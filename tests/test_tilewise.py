@@ -41,6 +41,17 @@ def test_requests_that_fit_no_result_are_refused_before_anything_is_written(pict
     assert out is None or np.array_equal(before, out)
 
 
+def test_lists_are_answered_as_arrays_are(picture):
+    points, sizes = np.array([[-0.9, 0.1], [0.2, 0.3], [0.8, -0.7]]), [1.0, 1.5, 2.0]
+    kernel, sigma = nfconv.tent(half_size=0.15), np.stack([size * 0.01 * np.eye(2) for size in sizes])
+    wanted = picture.filter(kernel, at=points, scale=np.array(sizes))
+    np.testing.assert_array_equal(picture.filter(kernel, at=points, scale=sizes), wanted)
+    wanted = picture.filter(nfconv.gaussian(), at=points, covariance=sigma)
+    np.testing.assert_array_equal(picture.filter(nfconv.gaussian(), at=points, covariance=sigma.tolist()), wanted)
+    wanted = picture.filter(kernel, (3, 1), scale=np.array(sizes)[:, None])
+    np.testing.assert_array_equal(picture.filter(kernel, (3, 1), scale=[[size] for size in sizes]), wanted)
+
+
 def test_covariances_of_no_gaussian_are_refused(picture):
     for covariance in (np.eye(3), np.full((2, 2), np.nan), -np.eye(2), np.zeros((4, 2, 2))):
         with pytest.raises(ValueError, match="the covariance must be"):

@@ -9,7 +9,7 @@ from training_cases import CPU, generator, trainer_of
 
 from training import precision
 from training.lattice import LatticeTargets
-from training.precision import PrecisionError, check_precision, check_precision_early, rounding_noise
+from training.precision import check_precision, check_precision_early, rounding_noise
 
 
 def trainer(dim: int, order: int, half_size: float, **asked):
@@ -48,7 +48,7 @@ def test_noise_and_signal_are_lengths_over_all_channels():
 
 
 def test_three_dimensions_of_order_one_are_refused_in_float32():
-    with pytest.raises(PrecisionError, match=r"2 differences per axis at spacing 0\.05: .*--precision 64"):
+    with pytest.raises(ValueError, match=r"2 differences per axis at spacing 0\.05: .*--precision 64"):
         check_precision_early(trainer(3, 1, 0.05, field="mlp"))
 
 
@@ -70,7 +70,7 @@ def test_noise_is_warned_of_from_a_hundredth_and_refused_from_a_tenth_of_the_sig
     trained = trainer(2, 1, 0.2, field="mlp")
     monkeypatch.setattr(precision, "rounding_noise", lambda field, targets: noise)
     if text == "error":
-        with pytest.raises(PrecisionError, match="10% of the signal"):
+        with pytest.raises(ValueError, match="10% of the signal"):
             check_precision(trained.field, trained.objective.targets)
     else:
         warning = check_precision(trained.field, trained.objective.targets)

@@ -65,8 +65,8 @@ def without_polynomial(targets: LatticeTargets, degree: int) -> tuple[Polynomial
 
 
 def singular_directions(many: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor]:
-    """Left singular vectors [B, M, K] and singular values [B, K] of `many` arrays [M_1, ..., c] of one shape, unfolded
-    along `axis`.
+    """Left singular vectors [B, M, K] and values [B, K] of `many` arrays [M_1, ..., c] of one shape, unfolded along
+    `axis`.
 
     K is M, or the number of columns of the unfolding where there are fewer (a long signal of few channels).
     """

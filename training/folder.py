@@ -55,7 +55,11 @@ class RunFolder:
         if not (self.path / LOCK).exists():
             self._check(resume)
         self._made = missing_folders(self.path)
-        self._lock = self._locked_or_removed()
+        try:
+            self._lock = lock_folder(self.path)
+        except OSError as error:
+            remove_empty(self._made)
+            raise RunError(f"cannot write to {self.path} ({error.strerror}); choose another --summary") from None
         try:
             # Again, now that no other run can come or go.
             self._check(resume)
@@ -81,13 +85,6 @@ class RunFolder:
             return False
         return not self.path.is_dir() or any(e.name != LOCK and e.suffix != ".part" for e in self.path.iterdir())
 
-    def _locked_or_removed(self) -> TextIO:
-        try:
-            return lock_folder(self.path)
-        except OSError as error:
-            remove_empty(self._made)
-            raise RunError(f"cannot write to {self.path} ({error.strerror}); choose another --summary") from None
-
     def close(self) -> None:
         """Release the lock; a folder that was made for this run and never written to is removed."""
         if self.path in self._made and not self._written():
@@ -105,15 +102,6 @@ class RunFolder:
     def current(self) -> Path:
         """The newest state, to resume from."""
         return self.path / CURRENT
-
-    @property
-    def final(self) -> Path:
-        """The finished field."""
-        return self.path / "model_final.pth"
-
-    def numbered(self, step: int) -> Path:
-        """The state kept after `step` steps."""
-        return self.path / f"checkpoint_{step}.pth"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file beside the checkpoints."""

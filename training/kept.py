@@ -76,17 +76,10 @@ def train_in_folder(
             kept = f"the last good state is {run.current}" if run.current.is_file() else "nothing was saved"
             raise DivergedError(f"{error}; {kept}") from None
         field = finished(trainer.field, lambda field: record.validate(trainer.step, field, last=True))
-        save_checkpoint(run.final, field)
-        quality = write_metrics(
-            run,
-            field.origin,
-            trainer.options,
-            steps=trainer.step,
-            seconds=trainer.elapsed,
-            preparation=trainer.prepared,
-            parameters=parameters,
-            bytes=run.final.stat().st_size,
-        )
+        final = save_checkpoint(run.path / "model_final.pth", field)
+        quality = write_metrics(run, field.origin, trainer.options, steps=trainer.step, seconds=trainer.elapsed,
+                                preparation=trainer.prepared, parameters=parameters,
+                                bytes=final.stat().st_size)  # fmt: skip
         record.close(trainer.options, quality)
     return field
 
@@ -107,7 +100,7 @@ def keep_training(
                 trainer.finish()
                 display.validated(record.validate(trainer.step, trainer.field))
             if checkpoint_steps and trainer.step % checkpoint_steps == 0:
-                save_state(run.numbered(trainer.step), trainer)
+                save_state(run.path / f"checkpoint_{trainer.step}.pth", trainer)
             if time.monotonic() - saved > save_seconds:
                 save_state(run.current, trainer)
                 saved = time.monotonic()

@@ -41,9 +41,8 @@ class Options:
     """A run's options, all of them resolved; raises ValueError for values out of range.
 
     num_steps or time_budget (seconds) of 0 is no such limit; accuracy (dB) of 0 is as much as the core holds, of -1 as
-    many ranks as 75 dB require, or as a core of 50,000 entries holds if those are more; knots of 0 are 4, or 6
-    where 4 hold the truth to less; pe of -1, omega_0 of 0 and precision of 0 follow from the training kernel and the
-    supervision.
+    many ranks as 75 dB require, or as a core of 50,000 entries holds if those are more; knots of 0 are 4, or 6 where 4
+    hold the truth to less; pe of -1, omega_0 of 0 and precision of 0 follow from training kernel and supervision.
     """
 
     field: str = choice("separable", KINDS, "Kind of field.")
@@ -139,7 +138,6 @@ RECIPES: dict[str, dict[str, Any]] = {
                          "num_channels": 96},
     "mlp": LATTICES | {"pe": 7, "learn_rate": 1e-2, "split": 1, "num_channels": 112},
 }  # fmt: skip
-SINE_FACTORS = {"learn_rate": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "field": "mlp", "supervision": "points", "num_channels": 256, "num_layers": 4, "split": 0, "pe": 4,
@@ -164,7 +162,7 @@ def resolve(asked: Mapping[str, Any], preset: str | None = None) -> Options:
     kind = overrides.get("field", "separable")
     recipe = dict(RECIPES.get(kind, {}))
     if kind == "separable" and overrides.get("factor") == "sine":
-        recipe |= SINE_FACTORS
+        recipe["learn_rate"] = 1e-4
     merged = recipe | overrides
     # A budget that was asked for replaces the recipe's; both together mean whichever ends first.
     if chosen.get("num_steps") and "time_budget" not in chosen:

@@ -37,8 +37,8 @@ BETWEEN = 4
 @dataclass(frozen=True)
 class TilePlan:
     """The tiles of a signal: `levels`, the `spacing` [d] of the training kernel's Diracs in samples (0 in axes that are
-    not filtered), what is `stored` of every coarse level beyond the signal, [L][d] samples, the `options` of training,
-    and the `folder` of it all."""
+    not filtered), samples of every level that are `stored` beyond the signal, [L][d], `options` of training, `folder`.
+    """
 
     config: FieldConfig
     origin: Origin
@@ -60,18 +60,14 @@ class TilePlan:
     def tasks(self) -> list[list[tuple[int, tuple[Index, ...]]]]:
         """(level, indices) of every task, level by level: those of one require what those before it leave. A GPU solves
         several tiles at once, which share what it does beside the arithmetic."""
+        most = 1 if pick_device(self.device).type == "cpu" else TOGETHER
         tasks = []
         for number, level in enumerate(self.levels):
-            every, count = tuple(level.tiling.indices), self._at_once(level)
+            sizes = [t + 2 * pad for t, pad in zip(level.tiling.tile, level.pads, strict=True)]
+            count = max(1, min(most, LARGEST_TOGETHER // (math.prod(sizes) * self.config.channels)))
+            every = tuple(level.tiling.indices)
             tasks.append([(number, every[first : first + count]) for first in range(0, len(every), count)])
         return tasks
-
-    def _at_once(self, level: Level) -> int:
-        """How many tiles of a level a task solves."""
-        if pick_device(self.device).type == "cpu":
-            return 1
-        sizes = [t + 2 * pad for t, pad in zip(level.tiling.tile, level.pads, strict=True)]
-        return max(1, min(TOGETHER, LARGEST_TOGETHER // (math.prod(sizes) * self.config.channels)))
 
     def factor(self, axis: int) -> int:
         """How many samples of a level there are along an axis for one of the next: 2, or 1 where it is not cut."""
@@ -160,8 +156,7 @@ def _level(
 
 
 def _even_pads(size: int, least: int, step: float) -> int:
-    """The fewest samples of a margin, `least` or more, with which `size` and both margins are whole steps, or enough
-    where there are none."""
+    """The smallest margin from `least` on with which `size` and both margins are whole steps, or enough without one."""
     pads = range(least, least + math.ceil(step))
     return next((pad for pad in pads if (size + 2 * pad) % step == 0), least + math.ceil(step / 2) + 1)
 
@@ -195,9 +190,3 @@ def _stored(
                 row.append(max(own, 2 * stored[-1][axis] + reach + 1 if stored else 0))
         stored.append(tuple(row))
     return tuple(reversed(stored))
-
-
-def hull(*ranges: tuple[Sequence[int], Sequence[int]]) -> tuple[list[int], list[int]]:
-    """The smallest range per axis that holds all `ranges`."""
-    firsts, lasts = zip(*ranges, strict=True)
-    return [min(x) for x in zip(*firsts, strict=True)], [max(x) for x in zip(*lasts, strict=True)]

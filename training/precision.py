@@ -15,10 +15,6 @@ LARGEST_NOISE = 0.1
 TRIAL_STEPS = 4
 
 
-class PrecisionError(ValueError):
-    """The field's arithmetic cannot represent what it is to learn; the message says what to do."""
-
-
 def rounding_noise(field: Field, targets: LatticeTargets) -> float:
     """rms float32 error of D^n F on one lattice batch, relative to the rms of the ground truth about its mean."""
     generator = torch.Generator(field.device).manual_seed(0)
@@ -30,14 +26,12 @@ def rounding_noise(field: Field, targets: LatticeTargets) -> float:
 
 
 def check_precision(field: Field, targets: LatticeTargets) -> str | None:
-    """A warning where float32 costs accuracy; raises PrecisionError where there would be little but noise."""
-    if field.dtype == torch.float64 or field.factored:
-        return None
+    """A warning where float32 costs accuracy; raises ValueError where there would be little but noise."""
     noise = rounding_noise(field, targets)
     advice = "use --field separable, a lower order, a larger half size or --precision 64"
     if noise > LARGEST_NOISE:
         n, h = field.config.order + 1, min(field.h.values())
-        raise PrecisionError(
+        raise ValueError(
             f"float32 cannot represent {n} differences per axis at spacing {h:.3g}: "
             f"rounding noise is {noise:.0%} of the signal; {advice}"
         )
@@ -47,11 +41,11 @@ def check_precision(field: Field, targets: LatticeTargets) -> str | None:
 
 
 def check_precision_early(trainer: Trainer) -> str | None:
-    """`check_precision` of the field as it is and of a copy of it after a few steps of training."""
+    """`check_precision` of a field that rounding may harm, as it is and as a copy of it is after a few steps."""
     field, objective, options = trainer.field, trainer.objective, trainer.options
-    warning = check_precision(field, objective.targets)
     if field.dtype == torch.float64 or field.factored:
-        return warning
+        return None
+    warning = check_precision(field, objective.targets)
     trial, generator = copy.deepcopy(field), torch.Generator(field.device).manual_seed(options.seed)
     optimisers = build_optimisers(trial, options)
     for _ in range(TRIAL_STEPS):

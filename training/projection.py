@@ -76,18 +76,13 @@ class Direction:
 class ProjectionObjective:
     """The loss above over all filtered axes of a separable field; see the module's formula.
 
-    `count` is the number of pyramid levels, `rows` how many rows per feature a step looks at; `held` is the PSNR in dB
-    at the training kernel that the ranks allow, and for splines their knots.
+    `count` is the number of pyramid levels; `held` the PSNR in dB at the training kernel that ranks and knots allow.
     """
 
-    def __init__(
-        self, targets: LatticeTargets, decomposition: Decomposition, count: int, rows: float = ROWS_PER_FEATURE
-    ) -> None:
+    def __init__(self, targets: LatticeTargets, decomposition: Decomposition, count: int) -> None:
         self.targets = targets
         self.decomposition: Decomposition | None = decomposition
         self.spectra = decomposition.sizes
-        self.sizes = decomposition.sizes
-        self.rows = rows
         self.count = count
         self.directions: list[Direction] = []
         self.bases: list[Tensor] = []
@@ -120,7 +115,7 @@ class ProjectionObjective:
         total = torch.zeros((), dtype=torch.float64, device=field.device)
         squares = torch.zeros(max(len(d.forms) for d in self.directions), dtype=torch.float64, device=field.device)
         for whole in self.directions:
-            direction = whole.at(draw_phases(whole, self.rows * field.config.width(whole.axis), generator))
+            direction = whole.at(draw_phases(whole, ROWS_PER_FEATURE * field.config.width(whole.axis), generator))
             products, _, prior = self._solve(field, direction)
             # A signal that the polynomial part holds leaves nothing to learn, and a logarithm of 0 is no loss.
             total = total + 0.5 * torch.log((direction.form * products).sum() + prior + torch.finfo(total.dtype).tiny)

@@ -37,19 +37,9 @@ def levels(residual: Tensor, lattices: Sequence[tuple[int, int]], n: Sequence[in
     return pyramid
 
 
-def l1(residual: Tensor) -> Tensor:
-    """Mean absolute error, the authors' loss."""
-    return residual.abs().mean()
-
-
-def l2(residual: Tensor) -> Tensor:
-    """Mean squared error."""
-    return residual.square().mean()
-
-
-def log_rms(residual: Tensor) -> Tensor:
-    """Natural logarithm of the root mean square: every level counts equally, whatever its size."""
-    return 0.5 * torch.log(residual.square().mean() + 1e-20)
-
-
-LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "l2": l2, "log": log_rms}
+# The authors' loss; squares; and the logarithm of the rms, with which every level counts equally, whatever its size.
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda residual: residual.abs().mean(),
+    "l2": lambda residual: residual.square().mean(),
+    "log": lambda residual: 0.5 * torch.log(residual.square().mean() + 1e-20),
+}

@@ -47,9 +47,8 @@ def train(
     mapper: Mapper | None = None,
     **asked: Any,
 ) -> Field:
-    """A field trained on ground truth, or on a signal alone (a `Source`), ready to answer: weights in float32, as a
-    file stores them, PSNR at 1, 2, 4, ... times the training kernel in `origin.psnr`. Raises ValueError, DivergedError
-    and, in a folder, Interrupted.
+    """A field trained on ground truth, or on a signal alone (a `Source`), ready to answer: in float32, as a file stores
+    it, PSNR at 1, 2, 4, ... times the training kernel in `origin.psnr`. Raises ValueError, DivergedError, Interrupted.
 
     `asked` are options of the table in `training.options`; `signal` is the raw one, for autodiff; `init` gives the
     first weights. A run with a `folder` keeps itself there: current.pth every `save_seconds`, from which `resume`
@@ -67,6 +66,8 @@ def train(
     with full_float32(), keeping as run:
         cut = partial(train_tiles, run, source, asked, preset, device, display, mapper, processes)
         if tile is not None or (run and (run.path / INDEX).is_file()):
+            if init is not None:
+                raise ValueError("--init_ckpt is the start of one field, and not of tiles: leave it or --tile out")
             return cut(tile)
         begun = resumable(Path(folder)) if folder is not None and resume else None
         able = not (begun or preset or init) and (run or truth is source) and tiles_help(source, asked)
@@ -83,14 +84,16 @@ def train(
             trainer = make_trainer(truth, options, device, signal, processes)
         shortfall = rank_shortfall(trainer)
         if shortfall and able:
-            note(f"{source.signal.name} is fitted in tiles: {shortfall.what}")
+            note(f"{source.signal.name} is fitted in tiles: {shortfall[0]}")
             del trainer
             return cut(None)
         if mapper is not None:
             raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers and "
                              "--scheduler out")  # fmt: skip
-        for warning in filter(None, (check_precision_early(trainer), shortfall)):
-            display.warn(str(warning))
+        if warning := check_precision_early(trainer):
+            display.warn(warning)
+        if shortfall:
+            display.warn(f"{shortfall[0]}: use {shortfall[1]}")
         with display:
             begin(trainer, truth, init, state)
             if not processes.leads:
@@ -108,7 +111,7 @@ def train_tiles(
     if processes.count > 1:
         raise ValueError("tiles are tasks, one each, and not for torchrun: start this without it")
     if run is None:
-        return fit_in_tiles(source, tile, None, device, **asked)
+        return fit_in_tiles(source, tile, None, device, preset, **asked)
     return tile_in_folder(run, source, tile, asked, preset, str(device), display or Display(), mapper)
 
 

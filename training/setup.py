@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -101,9 +101,11 @@ def make_config(
     """The field's shape: what is not asked for follows from the training kernel and, for the ranks of a separable
     field, from the singular values `spectra` of every axis."""
     h = min(truth.h.values())
+    # Bands, or two sine layers, reach the first zero 2 pi / h of the training kernel's spectrum: more hardly shows.
+    bands = max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
     shape: dict[str, Any] = {
         "num_channels": options.num_channels, "num_layers": options.num_layers, "norm_exp": options.norm_exp,
-        "pe": bands_for(h) if options.pe < 0 else options.pe, "omega_0": options.omega_0 or frequency_for(h),
+        "pe": bands if options.pe < 0 else options.pe, "omega_0": options.omega_0 or min(1.0 / h, LARGEST_FREQUENCY),
         "split": max(0, min(options.split, options.num_layers - 1)), "factor": options.factor,
         "poly_degree": options.poly_degree,
     }  # fmt: skip
@@ -119,19 +121,8 @@ def make_config(
     return FieldConfig(options.field, truth.dim, truth.channels, truth.axes, truth.order, **shape)
 
 
-@dataclass(frozen=True)
-class Shortfall:
-    """One field holds less than was asked for: `what` it holds, and what `helps`."""
-
-    what: str
-    helps: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: use {self.helps}"
-
-
-def rank_shortfall(trainer: Trainer) -> Shortfall | None:
-    """What the ranks of a separable field lack to hold its truth as well as was asked for; None where they do."""
+def rank_shortfall(trainer: Trainer) -> tuple[str, str] | None:
+    """How well the ranks of a separable field hold its truth, and what helps, where that is less than was asked for."""
     objective, config = trainer.objective, trainer.field.config
     if not isinstance(objective, ProjectionObjective):
         return None
@@ -152,7 +143,7 @@ def rank_shortfall(trainer: Trainer) -> Shortfall | None:
     ranks_now = " x ".join(map(str, config.ranks))
     what = (f"{ranks_now} functions of one coordinate hold the signal to about {objective.held:.1f} dB at the training "
             f"kernel, not to {wanted:g}")  # fmt: skip
-    return Shortfall(what, " or ".join(helps))
+    return what, " or ".join(helps)
 
 
 def widths_for(targets: LatticeTargets, width: int) -> tuple[int, ...]:
@@ -164,8 +155,7 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
     """Knots of spline factors per filtered axis and how far they reach: `per_step` of them for each distance h of the
     training kernel's Diracs, but no more than the signal has samples.
 
-    More than about four would represent frequencies that the training kernel does not see; training queries lie
-    n h / 2 beyond the margin.
+    More than four would represent frequencies that the training kernel does not see; queries lie n h / 2 further out.
     """
     knots, reach = [], []
     for axis in targets.axes:
@@ -178,16 +168,6 @@ def knots_for(targets: LatticeTargets, per_step: float) -> dict[str, Any]:
             "use a smaller --tile or --knots, or --factor swish"
         )
     return {"knots": tuple(knots), "reach": tuple(reach)}
-
-
-def bands_for(h: float) -> int:
-    """Bands up to the first zero 2 pi / h of the training kernel's spectrum: what lies beyond it hardly shows."""
-    return max(1, math.ceil(math.log2(2 * math.pi / h)) + 1)
-
-
-def frequency_for(h: float) -> float:
-    """omega_0 of sine layers, 1 / h: two of them reach the first zero 2 pi / h of the training kernel's spectrum."""
-    return min(1.0 / h, LARGEST_FREQUENCY)
 
 
 def network_objective(

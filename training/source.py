@@ -123,8 +123,7 @@ def _usual(source: Source, axes: Sequence[int]) -> list[int]:
 def tiles_help(source: Source, options: Mapping[str, Any]) -> bool:
     """Whether tiles may replace a field that was asked for with these options: one of the usual size and kind, of a
     signal that is larger than a tile."""
-    given = {name for name, value in options.items() if value is not None}
-    if source.signal.function is not None or not given <= SHARED or options.get("factor") not in (None, "spline"):
+    if source.signal.function is not None or not set(options) <= SHARED or options.get("factor", "spline") != "spline":
         return False
     return tuple(tile_sizes(source)) != source.signal.shape
 

@@ -25,7 +25,7 @@ from signals.signal import Signal
 from signals.tiling import Index, stretch_of
 from training.coarse import averaged, coarse_stretch, reach_of_block
 from training.options import Options
-from training.plan import TilePlan, hull
+from training.plan import TilePlan
 from training.projection import ProjectionObjective
 from training.setup import make_trainers
 from training.source import Source
@@ -38,8 +38,7 @@ Numbers = dict[str, Any]
 
 
 def solve_tiles(plan: TilePlan, source: Source, level: int, indices: Sequence[Index]) -> list[Numbers]:
-    """Make the checkpoints of some tiles and their blocks of the next coarse level, where they are not there; numbers
-    of how good each is.
+    """Make the checkpoints of some tiles, and their blocks of the next level, that are missing; numbers of each.
 
     Level 0 reads the signal's samples under a tile and its margin, a coarse level what the one before it has left.
     Raises ValueError, DivergedError and OSError.
@@ -62,11 +61,12 @@ def solve_tiles(plan: TilePlan, source: Source, level: int, indices: Sequence[In
 
 
 def prepare_tile(plan: TilePlan, source: Source, level: int, index: Index) -> tuple[str, Numbers | GroundTruth]:
-    """The digest of a tile, and the numbers of its valid file or else its ground truth; leaves its block of the next
-    coarse level."""
+    """A tile's digest, and the numbers in its valid file or its ground truth; leaves its block of the next level."""
     coarser = level + 1 < len(plan.levels)
-    ranges = [plan.field_range(level, index)] + ([reach_of_block(plan, level, index)] if coarser else [])
-    first, last = hull(*ranges)
+    first, last = plan.field_range(level, index)
+    if coarser:
+        begin, end = reach_of_block(plan, level, index)
+        first, last = list(map(min, first, begin)), list(map(max, last, end))
     values = read_samples(plan, source, level, first, last)
     digest = checksum([plan.digest, level, index, values])
     numbers = stored_numbers(tile_file(plan.folder, level, index), digest)
@@ -94,8 +94,7 @@ def save_tile(plan: TilePlan, trainer: Trainer, truth: GroundTruth, level: int, 
 
 
 def read_samples(plan: TilePlan, source: Source, level: int, first: list[int], last: list[int]) -> np.ndarray:
-    """What a tile of `level` is made from: samples of the signal, with those that the training kernel reaches, or of
-    the coarse level."""
+    """What a tile is made from: samples of the signal and those that the training kernel reaches, or of the level."""
     if level:
         return coarse_stretch(plan, level, first, last)
     reach = [0] * plan.config.dim if source.seen else taps_reach(plan)
@@ -113,7 +112,7 @@ def convolved(plan: TilePlan, values: np.ndarray) -> np.ndarray:
     axes, reach = plan.config.axes, taps_reach(plan)
     taps = [minimal_taps(plan.config.order, plan.levels[0].half[axis], 1.0) for axis in axes]
     signal = Signal(values, axes, halo=tuple(reach), name=plan.origin.source)
-    return convolve_signal(signal, taps, axes, "clamp", (0,) * plan.config.dim, np.float32)
+    return convolve_signal(signal, taps, axes, "clamp", dtype=np.float32)
 
 
 def tile_truth(plan: TilePlan, values: np.ndarray, level: int, index: Index, first: list[int]) -> GroundTruth:

@@ -7,11 +7,12 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from models.levels import INDEX, index_entries, read_index, write_index
 from models.tiled import TemporaryFolder, TiledField, load_tiled
-from signals.measures import decibels
+from signals.measures import decibels, peak
 from training.display import Display
 from training.folder import lock_folder
 from training.interrupt import Interrupt, Interrupted
@@ -25,28 +26,27 @@ from training.tile import Numbers, solve_tiles
 Mapper = Callable[[Callable[..., list[Numbers]], list[Any]], Iterable[list[Numbers]]]
 
 
-def quality_of(results: list[Numbers]) -> tuple[dict[float, float], float]:
-    """PSNR in dB of all tiles together by half size, in units of the training kernel's, finest levels first, and the
-    peak it is related to."""
-    low, high = min(r["low"] for r in results), max(r["high"] for r in results)
-    peak = 1.0 if low >= -1e-3 and high <= 1 + 1e-3 else high - low or 1.0
+def quality_of(results: list[Numbers]) -> dict[float, float]:
+    """PSNR in dB of all tiles together by half size, in units of the training kernel's, finest levels first."""
+    size = peak(np.array([[r["low"], r["high"]] for r in results]))
     quality: dict[float, float] = {}
     for level in sorted({r["level"] for r in results}):
         rows = [r for r in results if r["level"] == level]
         for place, factor in enumerate(rows[0]["factors"]):
             error = sum(r["squares"][place] * r["points"] for r in rows) / sum(r["points"] for r in rows)
-            quality.setdefault(factor * 2.0**level, decibels(peak**2, error))
-    return quality, peak
+            quality.setdefault(factor * 2.0**level, decibels(size**2, error))
+    return quality
 
 
 def fit_in_tiles(
-    source: Source, tile: Tile | None, folder: str | Path | None, device: str | torch.device, **asked: Any
-) -> TiledField:
+    source: Source, tile: Tile | None, folder: str | Path | None, device: str | torch.device,
+    preset: str | None = None, **asked: Any,
+) -> TiledField:  # fmt: skip
     """A field in tiles, of splines unless other factors are asked for, in `folder` (none: one that is removed with the
     field). Raises ValueError."""
     if source.signal.function is not None:
         raise ValueError("a callable is sampled as finely as it requires, and not in tiles: leave the tile out")
-    options = tile_options(asked)
+    options = tile_options(asked, preset)
     holder = None if folder else TemporaryFolder()
     plan = plan_tiles(source, tile, options.to_dict(), Path(folder or holder or ""), str(device))
     with lock_folder(plan.folder), Display() as display:
@@ -58,9 +58,9 @@ def fit_in_tiles(
 def tile_options(asked: Mapping[str, Any], preset: str | None = None) -> Options:
     """The options of tiles: separable fields are splines unless other factors are asked for."""
     given = {name: value for name, value in asked.items() if value is not None}
-    return resolve(
-        {"factor": "spline"} | given if preset is None and given.get("field") in (None, "separable") else given, preset
-    )
+    if preset is None and given.get("field", "separable") == "separable":
+        given = {"factor": "spline"} | given
+    return resolve(given, preset)
 
 
 def open_folder(plan: TilePlan) -> None:
@@ -77,8 +77,7 @@ def open_folder(plan: TilePlan) -> None:
 def fit_tiles(
     plan: TilePlan, source: Source, display: Display, mapper: Mapper | None = None
 ) -> tuple[TiledField, list[Numbers]]:
-    """All tiles of a plan, those that are there already left as they are, and their index; the field, and the numbers
-    of every tile.
+    """All tiles of a plan that are not there already, and their index; the field, and the numbers of every tile.
 
     Raises ValueError where the folder holds the tiles of another signal or of other settings, and Interrupted.
     """
@@ -92,8 +91,7 @@ def fit_tiles(
                 display.tiles(len(results), total)
                 if interrupt.asked:
                     raise Interrupted(f"interrupted after {len(results)} of {total} tiles, nothing lost")
-    quality, _ = quality_of(results)
-    origin = replace(plan.origin, digest=plan.digest, psnr=quality)
+    origin = replace(plan.origin, digest=plan.digest, psnr=quality_of(results))
     held, wanted = min(r["held"] for r in results if r["level"] == 0), wanted_accuracy(Options(**plan.options))
     if held < wanted:
         display.warn(f"some tiles hold the signal to about {held:.1f} dB at the training kernel, not to {wanted:g}: "

@@ -89,8 +89,7 @@ class Validation:
 
 
 def binomial_average(n: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts (in distances between Diracs) and weights of the minimal kernels that add up to one `factor` = 2^k times
-    as large."""
+    """Shifts (in steps h) and weights of the minimal kernels that add up to one `factor` = 2^k times as large."""
     weights = np.ones(1)
     for k in range(factor.bit_length() - 1):
         step = np.zeros(2**k + 1)
