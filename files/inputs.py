@@ -44,4 +44,4 @@ def warn(text: str) -> None:
 
 def first_line(error: Exception) -> str:
     """The first line of an error's message, or its type where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -14,16 +14,14 @@ from files.pictures.tiffpages import (
     COLOURS,
     INKS,
     PALETTE,
-    READING_ERRORS,
     RGB,
     WHITE_IS_ZERO,
     YCBCR,
     check_claims,
     choose,
-    damaged,
     mask_of,
     obstacle,
-    quiet,
+    reading_tiff,
     tag,
 )  # fmt: skip
 
@@ -41,20 +39,14 @@ def read_tiff(path: Path) -> Picture:
     """The first page of a TIFF that is no thumbnail, upright; raises ValueError, which names the tag in the way."""
     import tifffile
 
-    with quiet():
-        try:
-            with tifffile.TiffFile(path) as file:
-                page, notes = choose(file)
-                check_claims(path, page)
-                if reason := obstacle(page):
-                    return replace(_by_opencv(path, page, reason), notes=tuple(notes))
-                picture = coloured(path, page, _samples(page))
-                picture = _masked(picture, file, page)
-                orientation = tag(page, ORIENTATION, 1)
-        except READING_ERRORS as error:
-            if str(path) in str(error):
-                raise
-            raise damaged(path, error) from None
+    with reading_tiff(path), tifffile.TiffFile(path) as file:
+        page, notes = choose(file)
+        check_claims(path, page)
+        if reason := obstacle(page):
+            return replace(_by_opencv(path, page, reason), notes=tuple(notes))
+        picture = coloured(path, page, _samples(page))
+        picture = _masked(picture, file, page)
+        orientation = tag(page, ORIENTATION, 1)
     return replace(
         picture,
         pixels=upright(picture.pixels, orientation),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from files.inputs import first_line
 from files.pictures.picture import check_size
 
 if TYPE_CHECKING:
@@ -18,35 +19,25 @@ COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INKS: 4, YCBC
 # Codecs that hand out RGB, whatever they store: JPEG of several kinds.
 JPEGS = (6, 7, 34892, 33007)
 # What tifffile raises on damaged files.
-READING_ERRORS = (
-    ValueError,
-    OSError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    struct.error,
-    MemoryError,
-)
+READING_ERRORS = (ValueError, OSError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError,
+                  struct.error, MemoryError)  # fmt: skip
 LARGEST_PAGES, LARGEST_BANDS = 10_000, 256
 ADVICE = "save it as a plain TIFF or a PNG first"
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without tifffile's own log, which would only repeat our messages."""
+def reading_tiff(path: Path) -> Iterator[None]:
+    """What tifffile raises of a damaged file as a ValueError that names it, and nothing of tifffile's own log."""
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:
         yield
+    except READING_ERRORS as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} is cut off or damaged ({first_line(error)[:160]}); write it again") from None
     finally:
         logger.disabled = before
-
-
-def damaged(path: Path, error: Exception) -> ValueError:
-    text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
-    return ValueError(f"{path} is cut off or damaged ({text}); write it again")
 
 
 def choose(file: "TiffFile") -> tuple["TiffPage", list[str]]:

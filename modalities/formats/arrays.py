@@ -4,7 +4,7 @@ from pathlib import Path
 
 from files.inputs import LARGEST_STORED, existing_file
 from files.stored import MappedFile, Stored
-from files.zarrs import Grid, open_zarr
+from files.zarrs import open_zarr
 
 ARRAY_EXTENSIONS = (".npy", ".zarr")
 
@@ -16,11 +16,10 @@ def read_array(path: Path, letters: str, what: str) -> Stored:
     ValueError that says `what` to give.
     """
     if path.suffix.lower() == ".zarr":
-        found = open_zarr(path)
+        values, axes = open_zarr(path)
     else:
         existing_file(path, what, f"give {what}", LARGEST_STORED)
-        found = Grid(MappedFile(path))
-    values, axes = found
+        values, axes = MappedFile(path), ""
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{path} holds {values.dtype}; give {what}")
     if axes:
