@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from files.inputs import LARGEST_SAMPLES, LARGEST_STORED, bounded, in_file
 from files.stored import Array, Stored, as_array, with_channel
 from modalities.figures import Comparison, Figure, new_figure
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, in_file
 from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.masks import masked
 from signals.measures import mse, psnr, snr
-from signals.metadata import LARGEST_SAMPLES, LARGEST_STORED, Metadata, check, check_whole_number, metadata_of
+from signals.metadata import Metadata, check, check_whole_number, metadata_of
 from signals.units import Ruler
 
 WINDOW = 512

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from files.inputs import bounded, in_file, warn
 from files.stored import Array, Stored, parts, with_channel
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
-from modalities.formats.inputs import bounded, in_file, warn
 from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
 from modalities.formats.pixels import write_png
 from modalities.modality import LoadOption, Modality, Sample

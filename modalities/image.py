@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from files.folders import refuse_existing
+from files.inputs import in_file, warn
 from files.pictures import open_picture
 from files.stored import Array, Stored, as_array, ends, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file, warn
 from modalities.formats.pixels import write_encoded, write_exr, write_png
 from modalities.modality import Modality, Sample
 from signals import Signal, spacing

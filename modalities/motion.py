@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from files.inputs import in_file
 from modalities.figures import Comparison, Figure, curves_figure
 from modalities.formats.bvh import Bvh, Skeleton, parse_skeleton, read_bvh, write_bvh
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
 from modalities.modality import Modality, Sample
 from modalities.rotations import Part, angle_errors, decode, encode, parts_of
 from signals import Signal, spacing

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from files import load_array
+from files.inputs import bounded, existing_file, in_file, warn
 from files.stored import Array
 from modalities.figures import Comparison, Figure, curves_figure
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, existing_file, in_file, warn
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing

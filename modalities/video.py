@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from files.inputs import in_file
 from files.stored import Array, thinned
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
@@ -18,7 +19,6 @@ from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
 from modalities.formats.frames import UNSTATED
 from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
 from modalities.formats.pixels import write_png
 from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled

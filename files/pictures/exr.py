@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from files.inputs import LARGEST_SAMPLES
 from files.pictures.picture import Picture, check_size, grey_as_colours, missing_pixels
 
-# Samples of all parts together, which OpenEXR reads at once.
-LARGEST_SAMPLES = 1 << 29
 # Red, green, blue and white of Rec. 709, which a file without chromaticities has.
 REC_709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 
@@ -37,6 +36,7 @@ def read_exr(path: Path) -> Picture:
         raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
     for width, height in sizes:
         check_size(path, width, height)
+    # OpenEXR reads all parts at once.
     if sum(w * h * len(part) for (w, h), part in zip(sizes, names, strict=True)) > LARGEST_SAMPLES:
         raise ValueError(f"{path} claims more than the {LARGEST_SAMPLES} samples supported; write the colours alone")
     choice = choose(headers)

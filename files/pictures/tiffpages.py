@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from files.inputs import first_line
+from files.inputs import LARGEST_SAMPLES, first_line
 from files.pictures.picture import check_size
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def tag(page: "TiffPage", number: int, default: int) -> int:
 def check_claims(path: Path, page: "TiffPage") -> None:
     """Raise ValueError for pages too large, of several kinds of samples, or beyond the end of the file."""
     check_size(path, page.imagewidth, page.imagelength)
-    if page.imagewidth * page.imagelength * page.samplesperpixel > 1 << 29:
+    if page.imagewidth * page.imagelength * page.samplesperpixel > LARGEST_SAMPLES:
         raise ValueError(f"{path} has {page.samplesperpixel} samples per pixel (tag 277), too many; {ADVICE}")
     check_layout(path, page)
 

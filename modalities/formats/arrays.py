@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from files.inputs import LARGEST_STORED, existing_file
+from files.inputs import LARGEST_MAPPED, existing_file
 from files.stored import MappedFile, Stored
 from files.zarrs import open_zarr
 
@@ -18,7 +18,7 @@ def read_array(path: Path, letters: str, what: str) -> Stored:
     if path.suffix.lower() == ".zarr":
         values, axes = open_zarr(path)
     else:
-        existing_file(path, what, f"give {what}", LARGEST_STORED)
+        existing_file(path, what, f"give {what}", LARGEST_MAPPED)
         values, axes = MappedFile(path), ""
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{path} holds {values.dtype}; give {what}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import LARGEST_TEXT, bounded, existing_file
+from files.inputs import LARGEST_TEXT, bounded, existing_file
 from modalities.formats.text import decode_text
 
 ADVICE = "give a BVH file with HIERARCHY and MOTION"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from files import atomic_write
+from files.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
 from files.stored import LARGE
 from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
 from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, frame_pixels, is_large
-from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
 from modalities.formats.longclips import FolderFrames, LongClip
 from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from files.inputs import warn
 from modalities.formats.frames import LUMA, UNKNOWN, UNSTATED, is_large, is_oblique, is_turned
-from modalities.formats.inputs import warn
 from modalities.formats.pixels import LARGEST_PIXELS
 
 # FFmpeg's flag of streams that are attached pictures.

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from files import load_archive
+from files.inputs import bounded, existing_file
 from files.results import write_array as write_values
 from files.stored import Array, Stored, mapped, with_channel
 from modalities.formats.arrays import read_array
-from modalities.formats.inputs import bounded, existing_file
 
 __all__ = ["GRID_EXTENSIONS", "read_grid", "write_values"]
 

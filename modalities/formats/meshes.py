@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
+from files.inputs import existing_file, warn
 from modalities.formats.doubles import single_faces
-from modalities.formats.inputs import existing_file, warn
 from modalities.formats.meshtext import parse_obj, parse_off, parse_stl
 from modalities.formats.ply import parse_ply
 from modalities.formats.polygons import Polygons, check_corners, triangulated

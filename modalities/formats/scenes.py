@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modalities.formats.inputs import warn
+from files.inputs import warn
 from modalities.formats.polygons import Polygons
 
 # What trimesh's reader raises for a damaged file; ImportError where it lacks an optional package.

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from files import atomic_write
+from files.inputs import LARGEST_STORED, bounded, existing_file, warn
 from files.stored import LARGE, Array, all_finite
-from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, warn
 from modalities.formats.longsounds import long_recording
 from modalities.formats.whole import STREAMED_WIDE, check_whole
 
