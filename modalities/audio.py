@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from files.inputs import LARGEST_SAMPLES, LARGEST_STORED, bounded, in_file
+from files.results import write_array
 from files.stored import Array, Stored, as_array, with_channel
 from modalities.figures import Comparison, Figure, new_figure
-from modalities.formats.grids import write_values
 from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.windows import Windows
@@ -181,7 +181,7 @@ class Audio(Modality):
         recording, rate = joined(values, own)
         check_rate(rate, recording.shape[1])
         written = write_wav(folder / "output.wav", recording, rate, own.channel_mask)
-        return [written, write_values(folder / "output.npy", recording)]
+        return [written, write_array(folder / "output.npy", recording)]
 
     def as_array(self, values: Array, metadata: Metadata) -> Array:
         """The recording [S, c]."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from files.pictures import write_png
+from files.results import write_array
 from modalities.display import is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, curves_figure, new_figure, show_error, show_picture
-from modalities.formats.grids import write_values
-from modalities.formats.pixels import write_png
 from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import LoadOption, Modality
 from modalities.sdf import has_surface
@@ -97,7 +97,7 @@ class Continuum(Modality):
             from modalities.geometry import Geometry
 
             return Geometry().save(values, folder, Metadata())
-        written = [write_values(folder / "output.npy", values)]
+        written = [write_array(folder / "output.npy", values)]
         if values.ndim > 2:
             plane = middle_plane(values)
             written.append(write_png(folder / "output.png", shown(plane, size_of(plane, signed))))

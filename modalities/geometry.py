@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from files.inputs import bounded, in_file, warn
+from files.pictures import write_png
+from files.results import write_array
 from files.stored import Array, Stored, parts, with_channel
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
-from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
+from modalities.formats.arrays import GRID_EXTENSIONS, read_grid
 from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
-from modalities.formats.pixels import write_png
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.render import Camera, render
 from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
@@ -151,7 +152,7 @@ class Geometry(Modality):
         return [
             write_mesh(folder / "mesh.ply", Mesh(np.asarray(own.centre) + own.scale * vertices, faces)),
             write_png(folder / "output.png", render(values[..., 0]).pixels),
-            write_values(folder / "output.npy", values),
+            write_array(folder / "output.npy", values),
         ]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:

@@ -15,13 +15,12 @@ import numpy as np
 
 from files.folders import refuse_existing
 from files.inputs import in_file, warn
-from files.pictures import open_picture
+from files.pictures import open_picture, write_encoded, write_exr, write_png
+from files.results import write_array
 from files.stored import Array, Stored, as_array, ends, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
-from modalities.formats.grids import write_values
-from modalities.formats.pixels import write_encoded, write_exr, write_png
 from modalities.modality import Modality, Sample
 from signals import Signal, spacing
 from signals.measures import mse, peak, psnr, snr, ssim
@@ -152,7 +151,7 @@ class Image(Modality):
         where the image came from a float file, output.exr; of a result too large for memory preview.png instead."""
         folder, own = Path(folder), metadata_of(ImageMetadata, metadata)
         show = partial(_shown, own, shown_size(values, own, signed))
-        written = [write_png(folder / "output.png", mapped(values, show)), write_values(folder / "output.npy", values)]
+        written = [write_png(folder / "output.png", mapped(values, show)), write_array(folder / "output.npy", values)]
         if isinstance(values, Stored):
             return [*written, write_png(folder / "preview.png", show(thinned(values, PREVIEW)))]
         if own.float:

@@ -14,9 +14,9 @@ import numpy as np
 
 from files import load_array
 from files.inputs import bounded, existing_file, in_file, warn
+from files.results import write_array
 from files.stored import Array
 from modalities.figures import Comparison, Figure, curves_figure
-from modalities.formats.grids import write_values
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
@@ -163,7 +163,7 @@ class Series(Modality):
         folder, own = Path(folder), metadata_of(SeriesMetadata, metadata)
         numbers = np.column_stack([own.times(len(values)), own.original(values, signed)])
         table = write_table(folder / "output.csv", Table(numbers, own.columns, own.delimiter))
-        return [table, write_values(folder / "output.npy", values)]
+        return [table, write_array(folder / "output.npy", values)]
 
     def write_array(self, values: Array, path: Path, metadata: Metadata) -> Path:
         """As every modality, with a printed warning: a field's columns have no units."""

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from files.inputs import in_file
+from files.pictures import write_png
+from files.results import write_array
 from files.stored import Array, thinned
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
 from modalities.formats.frames import UNSTATED
-from modalities.formats.grids import write_values
-from modalities.formats.pixels import write_png
 from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled
 from modalities.modality import LoadOption, Modality, Sample
@@ -167,7 +167,7 @@ class Video(Modality):
                 yield frame
 
         clip = write_clip(folder / "output.mp4", frames(), own.rate(values.shape[2]), own.pixel_aspect, own.colour)
-        return [*written, clip, write_values(folder / "output.npy", values)]
+        return [*written, clip, write_array(folder / "output.npy", values)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak they refer to, SSIM averaged over up to 16 frames."""

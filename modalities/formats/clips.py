@@ -14,11 +14,11 @@ import numpy as np
 
 from files import atomic_write
 from files.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
+from files.pictures import LARGEST_PIXELS, read_picture
 from files.stored import LARGE
 from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
 from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, frame_pixels, is_large
 from modalities.formats.longclips import FolderFrames, LongClip
-from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole
 
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
@@ -55,15 +55,35 @@ def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height:
 
 def _folder(path: Path, start: int, last: int | None, height: int | None) -> Any:
     """The frames of a folder, in memory or, where they are many, as they are read."""
-    names, said = _frame_names(path)[start:last], set[str]()
+    names = _frame_names(path)[start:last]
+    said: set[str] = set()
 
     def read(name: Path) -> np.ndarray:
-        return scaled_to(read_pixels(name, said), height)
+        return scaled_to(_frame(name, said), height)
 
     if names and len(names) * (first := read(names[0])).size >= LARGE:
         bounded(path, len(names) * first.size, "set max_frames or height", LARGEST_STORED)
         return FolderFrames(names, read)
     return _collect(path, map(read, names), start)
+
+
+def _frame(path: Path, said: set[str]) -> np.ndarray:
+    """The pixels [H, W, 1 | 3 | 4] of a frame: grey, RGB, or RGBA with colours not multiplied by alpha.
+
+    As stored, or as floats where 1 is not the largest number of their type. Colours multiplied by alpha are those over
+    black, and come without it. Prints warnings, except those already `said`.
+    """
+    picture = read_picture(path)
+    picture.check_complete(path)
+    for note in picture.notes:
+        if note not in said:
+            warn(f"{path.name}: {note}")
+    said.update(picture.notes)
+    shown = [*range(picture.colours), *([-1] if picture.alpha and not picture.multiplied else [])]
+    pixels = picture.pixels[..., shown]
+    if picture.float or picture.largest == np.iinfo(pixels.dtype).max:
+        return pixels
+    return pixels.astype(np.float32) / np.float32(picture.largest)
 
 
 def _collected(path: Path, frames: Iterator[Any], seen: Seen, start: int, height: int | None) -> Any:
