@@ -1,7 +1,7 @@
 """Videos as files and as folders of frames."""
 
+import io
 import re
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -162,24 +162,22 @@ def write_clip(
     import av
 
     rate = min(max(rate, SLOWEST), FASTEST)
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "draft.mp4"
-        with av.open(str(draft), "w") as container:
-            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
-            for number, frame in enumerate(frames):
-                pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
-                if number == 0:
-                    if pixels.shape != frame.shape:
-                        warn(f"{path.name}: players require even sizes, so its last rows or columns of "
-                             f"{frame.shape[0]} x {frame.shape[1]} are repeated")  # fmt: skip
-                    _set_up(stream, pixels, pixel_aspect, colour)
-                    stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
-                container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
-            container.mux(stream.encode())
-        data = draft.read_bytes()
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    draft = io.BytesIO()
+    with av.open(draft, "w", format="mp4") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
+        for number, frame in enumerate(frames):
+            pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
+            if number == 0:
+                if pixels.shape != frame.shape:
+                    warn(f"{path.name}: players require even sizes, so its last rows or columns of "
+                         f"{frame.shape[0]} x {frame.shape[1]} are repeated")  # fmt: skip
+                _set_up(stream, pixels, pixel_aspect, colour)
+                stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
+            container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
+        container.mux(stream.encode())
     with atomic_write(path) as target:
-        target.write(data)
+        target.write(draft.getbuffer())
     return path
 
 
