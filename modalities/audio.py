@@ -175,7 +175,7 @@ class Audio(Modality):
 
         Raises ValueError, with nothing written, for one sample a window where the recording had more.
         """
-        folder, own = Path(folder), metadata_of(AudioMetadata, metadata)
+        own = metadata_of(AudioMetadata, metadata)
         if values.shape[1] == 1 < own.window:
             raise ValueError("a window of one sample has no duration; use --depth 2 or more")
         recording, rate = joined(values, own)

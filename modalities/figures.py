@@ -100,6 +100,19 @@ def show_error(axes: Axes, error: np.ndarray, title: str) -> None:
     axes.set_axis_off()
 
 
+def pictures_figure(
+    shown: Comparison, height: float, pictures: Sequence[np.ndarray], error: np.ndarray | None, said: str
+) -> Figure:
+    """The uint8 `pictures` of signal, result and truth in a row, and where it is known their `error`, titled `said`."""
+    figure = new_figure(3.4 * shown.columns, height)
+    axes = figure.subplots(1, shown.columns)
+    for panel, (title, _), pixels in zip(axes, shown.panels, pictures, strict=False):
+        show_picture(panel, pixels, title)
+    if error is not None:
+        show_error(axes[-1], error, said)
+    return figure
+
+
 def curves_figure(
     names: Sequence[str], curves: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str, apart: bool = False
 ) -> Figure:

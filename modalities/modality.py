@@ -14,6 +14,7 @@ from files.stored import Array, Stored, has_nan
 from modalities.figures import Comparison, Figure, write_figure
 from signals import Signal
 from signals.masks import masked, pack
+from signals.measures import mse, peak, psnr, snr
 from signals.metadata import Metadata
 
 # Which option sizes which axis; depth is time in a video, as in the authors' program.
@@ -119,16 +120,15 @@ class Modality:
         return write_tiff(path, stored.ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False)))
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
-        """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`."""
-        raise NotImplementedError
+        """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`.
+
+        Usually PSNR and SNR in dB, MSE and the peak of PSNR.
+        """
+        return {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """A matplotlib Figure of signal and result and, where it is known, truth and error."""
         raise NotImplementedError
-
-    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
-        """Write what goes beside the figure `path`."""
-        return []
 
     @property
     def name(self) -> str:
@@ -152,7 +152,7 @@ class Modality:
 
     def save_figure(self, shown: Comparison, path: Path, metadata: Metadata) -> list[Path]:
         """Draw to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
-        return [write_figure(self.draw(shown, metadata), path), *self.write_beside(path, shown, metadata)]
+        return [write_figure(self.draw(shown, metadata), path)]
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
         """The signal with weights in [0, 1] for its samples, laid out as those of an array are; raises ValueError."""

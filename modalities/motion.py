@@ -142,7 +142,7 @@ class Motion(Modality):
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.bvh (hierarchy and channels as loaded) and output.npy (the values [T, C], float32)."""
-        folder, motion = Path(folder), metadata_of(MotionMetadata, metadata).motion(values)
+        motion = metadata_of(MotionMetadata, metadata).motion(values)
         return [write_bvh(folder / "output.bvh", motion), write_array(folder / "output.npy", values)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:

@@ -6,6 +6,7 @@ Grids are [Nx, Ny, Nz] over [-1, 1]^3, negative inside; y is up.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 # From the camera to the middle of the box, in domain units: far enough for a calm perspective.
 DISTANCE = 4.0
@@ -87,9 +88,6 @@ class _Distances:
     """Trilinear values and gradients of a grid at points [M, 3], and the box that holds its inside."""
 
     def __init__(self, grid: np.ndarray) -> None:
-        from scipy.ndimage import map_coordinates
-
-        self._interpolate = map_coordinates
         self._values = np.asarray(grid, np.float32)
         counts = np.array(grid.shape)
         self._scale = (counts - 1) / 2
@@ -102,7 +100,7 @@ class _Distances:
         self.high = np.minimum(_places(inside.max(axis=0) + 1, grid.shape), 1)
 
     def _sample(self, part: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return self._interpolate(part, ((points + 1) * self._scale).T, order=1, mode="nearest")
+        return map_coordinates(part, ((points + 1) * self._scale).T, order=1, mode="nearest")
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Values [M]."""

@@ -160,7 +160,7 @@ class Series(Modality):
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.csv (header and delimiter as loaded, original units) and output.npy (float32 values [T, c])."""
-        folder, own = Path(folder), metadata_of(SeriesMetadata, metadata)
+        own = metadata_of(SeriesMetadata, metadata)
         numbers = np.column_stack([own.times(len(values)), own.original(values, signed)])
         table = write_table(folder / "output.csv", Table(numbers, own.columns, own.delimiter))
         return [table, write_array(folder / "output.npy", values)]

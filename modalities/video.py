@@ -25,7 +25,7 @@ from modalities.image import scaled
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
 from signals.masks import masked
-from signals.measures import mse, peak, psnr, snr, ssim
+from signals.measures import psnr, ssim
 from signals.metadata import (
     Metadata,
     check,
@@ -157,7 +157,7 @@ class Video(Modality):
 
     def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""
-        folder, own, show = Path(folder), metadata_of(VideoMetadata, metadata), shown_as(values, signed)
+        own, show = metadata_of(VideoMetadata, metadata), shown_as(values, signed)
         written: list[Path] = []
 
         def frames() -> Iterator[np.ndarray]:
@@ -171,8 +171,7 @@ class Video(Modality):
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak they refer to, SSIM averaged over up to 16 frames."""
-        measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth)}
-        measured["peak"] = peak(truth)
+        measured = super().metrics(values, truth, metadata)
         chosen = np.unique(np.linspace(0, truth.shape[2] - 1, SSIM_FRAMES).round().astype(int))
         similar = [ssim(values[:, :, number], truth[:, :, number]) for number in chosen]
         known = [similarity for similarity in similar if similarity is not None]
@@ -197,8 +196,8 @@ class Video(Modality):
             panel.set_aspect("auto")
         return figure
 
-    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
-        """Write, beside the figure as .mp4, the video and the filtered one side by side."""
+    def save_figure(self, shown: Comparison, path: Path, metadata: Metadata) -> list[Path]:
+        """As every modality, and beside it, as .mp4, the video and the filtered one side by side."""
         left, right = shown_as(shown.before), shown_as(shown.best, shown.signed)
         rows, columns, count, _ = shown.after.shape
         chosen = np.linspace(0, shown.before.shape[2] - 1, count).round().astype(int)
@@ -208,7 +207,9 @@ class Video(Modality):
         )
         beside = (np.hstack([np.broadcast_to(part, (rows, columns, 3)) for part in pair]) for pair in pairs)
         own = metadata_of(VideoMetadata, metadata)
-        return [write_clip(path.with_suffix(".mp4"), beside, own.rate(count), own.pixel_aspect, own.colour)]
+        clip = path.with_suffix(".mp4")
+        figure = super().save_figure(shown, path, metadata)
+        return [*figure, write_clip(clip, beside, own.rate(count), own.pixel_aspect, own.colour)]
 
 
 def shown_as(video: Array, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:
