@@ -31,7 +31,9 @@ class Stored:
 
     @classmethod
     def of(cls, array: Any) -> "Stored":
-        """Any array with slices: NumPy's (mapped into memory), Zarr's."""
+        """Any array with slices: NumPy's (mapped into memory), Zarr's, or one of these as it is."""
+        if isinstance(array, Stored):
+            return array
         return cls(array.shape, array.dtype, lambda part: np.asarray(array[part]))
 
     @property

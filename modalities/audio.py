@@ -92,8 +92,7 @@ def joined(values: Array, metadata: AudioMetadata) -> tuple[Any, int]:
     windows = metadata.windows
     # A single sample has no duration that would change the rate.
     stretch = windows.stretch(values.shape[1]) if windows.samples > 1 else 1.0
-    recording = windows.join_stored(values) if isinstance(values, Stored) else windows.join(values)
-    return recording, max(1, round(metadata.sample_rate * stretch))
+    return windows.join(values), max(1, round(metadata.sample_rate * stretch))
 
 
 class Audio(Modality):
@@ -157,10 +156,9 @@ class Audio(Modality):
         metadata = AudioMetadata(sample_rate, samples, window, channel_mask)
         windows = metadata.windows
         beyond = halo_for(windows, reach, halo)
-        size = windows.count * (windows.window + 2 * beyond) * channels
-        if isinstance(recording, Stored):
-            return self.signal(windows.cut_stored(recording, beyond), metadata, name, (0, beyond))
-        bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
+        if not isinstance(recording, Stored):
+            size = windows.count * (windows.window + 2 * beyond) * channels
+            bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
         return self.signal(windows.cut(recording, beyond), metadata, name, (0, beyond))
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:

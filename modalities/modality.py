@@ -116,8 +116,8 @@ class Modality:
         if not {"x", "y"} <= set(names):
             raise ValueError(f"this {self.name} has no rows and columns: name a .npy or .zarr file")
         order = [*(names.index(letter) for letter in names if letter not in "yx"), names.index("y"), names.index("x")]
-        stored = Stored.of(values) if isinstance(values, np.ndarray) else values
-        return write_tiff(path, stored.ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False)))
+        ordered, alpha = Stored.of(values).ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False))
+        return write_tiff(path, ordered, alpha)
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`.

@@ -141,7 +141,7 @@ def test_windows_in_a_file_join_into_the_recording(tmp_path):
     for count, window, finer in ((700, 64, 64), (700, 64, 127), (50, 64, 30), (65, 64, 64)):
         metadata = AUDIO.from_array(np.zeros(count), sample_rate=8000, window=window).metadata
         values = np.random.default_rng(0).random((metadata.windows.count, finer, 2)).astype(np.float32)
-        whole, found = metadata.windows.join(values), metadata.windows.join_stored(Stored.of(values))
+        whole, found = metadata.windows.join(values), metadata.windows.join(Stored.of(values))
         assert found.shape == whole.shape
         np.testing.assert_array_equal(found[...], whole)
         np.testing.assert_array_equal(found[13:47, 1], whole[13:47, 1])
