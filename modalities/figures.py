@@ -133,7 +133,9 @@ def curves_figure(
             panel.plot(times, values[:, number], color=colour, linewidth=width, label=label)[0]
             for panel, (label, times, values), (colour, width) in zip(panels, curves, styles, strict=False)
         ]
-        row[0].set_title(printable(name), fontsize=10, parse_math=False)
+        # Names come from files.
+        title = "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_TITLE])
+        row[0].set_title(title, fontsize=10, parse_math=False)
         if columns == 2:
             (_, times, values), (_, _, truth) = curves[1:]
             row[1].plot(times, values[:, number] - truth[:, number], color="C3", linewidth=0.8)
@@ -143,8 +145,3 @@ def curves_figure(
     for last in axes[-1]:
         last.set_xlabel(unit)
     return figure
-
-
-def printable(name: str) -> str:
-    """A name from a file as a title can show it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_TITLE])

@@ -193,17 +193,13 @@ class Modality:
         """`signal` filtered along the axes of `letters`, as `axes_of` reads them."""
         return replace(signal, axes=self.axes_of(letters))
 
-    def _letters(self, names: str) -> str:
-        """Letters of axes given as letters, as names, or as either with commas or spaces in between."""
-        words = names.lower().replace(",", " ").split()
+    def axes_of(self, letters: str | None) -> tuple[int, ...]:
+        """Axis numbers of letters such as 't' or 'xyt', of names such as 'rows, columns' or 'time', or of both with
+        commas or spaces in between, in any case (None: `filtered`); raises ValueError for others."""
         table = AXIS_WORDS | (PICTURE_WORDS if self.axis_names.startswith("yx") else {})
         known = {name: letter for letter, group in table.items() if letter in self.axis_names for name in group}
-        return "".join(known.get(word, word) for word in words)
-
-    def axes_of(self, letters: str | None) -> tuple[int, ...]:
-        """Axis numbers of letters such as 't' or 'xyt', or of names such as 'rows, columns' or 'time', in any case
-        (None: `filtered`); raises ValueError for others."""
-        letters = self._letters(letters) if letters else self.filtered
+        words = (letters or self.filtered).lower().replace(",", " ").split()
+        letters = "".join(known.get(word, word) for word in words)
         if counted := sorted(set(letters) & set(self.counted)):
             raise ValueError(f"{', '.join(counted)} only numbers the pieces of {self.name}; leave it out of --axes")
         if unknown := sorted(set(letters) - set(self.axis_names)):

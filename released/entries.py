@@ -23,10 +23,6 @@ class Entries:
             raise OtherKindError(f"lacks {', '.join(missing)}: it is another kind of file")
         self.found = found
 
-    def numbers(self, key: str) -> np.ndarray:
-        """The array `key` as one of its own, of finite float64."""
-        return numbers(self.found[key], key)
-
     def positive(self, key: str) -> float:
         """The positive number `key`."""
         value = self._scalar(key)

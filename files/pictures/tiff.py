@@ -26,7 +26,7 @@ from files.pictures.tiffpages import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile, TiffPage
+    from tifffile import TiffPage
 
 # ExtraSamples: colours multiplied by alpha, or not; anything else is no alpha.
 ASSOCIATED, UNASSOCIATED = 1, 2
@@ -45,23 +45,17 @@ def read_tiff(path: Path) -> Picture:
         if reason := obstacle(page):
             return replace(_by_opencv(path, page, reason), notes=tuple(notes))
         picture = coloured(path, page, _samples(page))
-        picture = _masked(picture, file, page)
-        orientation = tag(page, ORIENTATION, 1)
+        orientation, missing = tag(page, ORIENTATION, 1), picture.missing
+        # GDAL writes which pixels have no value as a page of its own.
+        mask = mask_of(file, page)
+        if mask is not None and (hidden := _samples(mask)[..., 0] == 0).any():
+            missing = hidden if missing is None else hidden | missing
     return replace(
         picture,
         pixels=upright(picture.pixels, orientation),
-        missing=None if picture.missing is None else upright(picture.missing, orientation),
+        missing=None if missing is None else upright(missing, orientation),
         notes=(*notes, *picture.notes),
     )
-
-
-def _masked(picture: Picture, file: "TiffFile", page: "TiffPage") -> Picture:
-    """`picture`, without a value where a page that is the mask of `page` says so, as GDAL writes them."""
-    mask = mask_of(file, page)
-    hidden = None if mask is None else _samples(mask)[..., 0] == 0
-    if hidden is None or not hidden.any():
-        return picture
-    return replace(picture, missing=hidden if picture.missing is None else hidden | picture.missing)
 
 
 def _samples(page: "TiffPage") -> np.ndarray:
