@@ -11,11 +11,11 @@ from files import load_array
 from files.inputs import warn
 from modalities.audio import Audio
 from modalities.field import Continuum
-from modalities.figures import CAPTIONS, figure_pixels, write_figure
+from modalities.figures import CAPTIONS, figure_pixels
 from modalities.formats.programs import is_program, refuse_model
 from modalities.geometry import Geometry
 from modalities.image import Image
-from modalities.modality import LoadOption, Modality, Sample
+from modalities.modality import Modality
 from modalities.motion import Motion
 from modalities.series import Series
 from modalities.video import Video
@@ -28,19 +28,15 @@ CALLABLES = Continuum()
 ALIASES = {"callable": "field", "sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
 __all__ = [
-    "ALIASES",
     "CALLABLES",
     "CAPTIONS",
     "MODALITIES",
-    "LoadOption",
     "Modality",
-    "Sample",
     "figure_pixels",
     "find",
     "for_path",
     "kind_of",
     "read_mask",
-    "write_figure",
 ]
 
 

@@ -2,7 +2,7 @@
 
 A recording is cut into W windows of T samples (see `windows`), every window with its neighbours' samples as halo, so
 that a kernel reaching over a window's end meets the real recording. A window is 2 domain units long: half sizes
-are in those units, `AudioMetadata.domain_units` converts from seconds. Samples are in [-1, 1] as in the file.
+are in those units, `AudioMetadata.rulers` knows seconds. Samples are in [-1, 1] as in the file.
 """
 
 import math
@@ -74,11 +74,8 @@ class AudioMetadata(Metadata, modality="audio", axis_names="wt"):
 
     def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
         """Windows have no length; samples and seconds of time."""
-        return Ruler({}), Ruler({"sample": self.windows.domain_units(1), "s": self.domain_units(1)})
-
-    def domain_units(self, seconds: float) -> float:
-        """A length of time in domain units of a window."""
-        return self.windows.domain_units(seconds * self.sample_rate)
+        steps = max(self.window - 1, 1)
+        return Ruler({}), Ruler({"sample": 2.0 / steps, "s": 2.0 * self.sample_rate / steps})
 
 
 def check_rate(rate: int, channels: int) -> None:

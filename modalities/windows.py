@@ -75,10 +75,6 @@ class Windows:
         """How many samples of windows of T' = `window` there are for each of T."""
         return (window - 1) / max(self.window - 1, 1)
 
-    def domain_units(self, samples: float) -> float:
-        """The length of `samples` samples in domain units of a window (2 for the whole of it)."""
-        return 2.0 * samples / max(self.window - 1, 1)
-
 
 def _alike(given: Array, made: Stored) -> Array:
     """What was made, in memory where what was given is."""

@@ -12,8 +12,7 @@ import soundfile
 from files.stored import Stored
 from modalities import find
 from modalities.formats.longclips import LongClip
-from modalities.formats.longsounds import long_recording
-from modalities.formats.sounds import read_sound, write_wav
+from modalities.formats.sounds import long_recording, read_sound, write_wav
 
 VIDEO, AUDIO = find("video"), find("audio")
 ROWS, COLUMNS, COUNT = 48, 64, 60
@@ -128,7 +127,7 @@ def test_long_recordings_are_read_in_stretches(tmp_path, monkeypatch, name):
     soundfile.write(tmp_path / name, samples, 16_000, subtype=RECORDINGS[name])
     short = AUDIO.load(tmp_path / name, window=512, halo=100)
     monkeypatch.setattr("modalities.formats.sounds.LARGE", 10_000)
-    monkeypatch.setattr("modalities.formats.longsounds.BLOCK", 7000)
+    monkeypatch.setattr("modalities.formats.sounds.BLOCK", 7000)
     long = AUDIO.load(tmp_path / name, window=512, halo=100)
     assert isinstance(long.values, Stored) and (long.metadata, long.halo) == (short.metadata, short.halo)
     rounding = 1e-6 if name == "a.mp3" else 0.0  # its decoder rounds by what is asked for at once

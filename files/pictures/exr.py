@@ -49,13 +49,13 @@ def read_exr(path: Path) -> Picture:
 
 @contextmanager
 def _opened(path: Path, **options: bool) -> Iterator[Any]:
-    """The file as OpenEXR opens it; whatever is raised of damage becomes one sentence."""
+    """The file as OpenEXR opens it; whatever is raised on damaged bytes becomes one sentence."""
     import OpenEXR
 
     try:
         with OpenEXR.File(str(path), **options) as file:
             yield file
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError):
+    except Exception:
         raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
 
 
