@@ -99,29 +99,24 @@ class _Distances:
         self.low = np.maximum(_places(inside.min(axis=0) - 1, grid.shape), -1)
         self.high = np.minimum(_places(inside.max(axis=0) + 1, grid.shape), 1)
 
-    def _sample(self, part: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return map_coordinates(part, ((points + 1) * self._scale).T, order=1, mode="nearest")
-
-    def at(self, points: np.ndarray) -> np.ndarray:
-        """Values [M]."""
-        return self._sample(self._values, points)
+    def at(self, points: np.ndarray, part: np.ndarray | None = None) -> np.ndarray:
+        """Values [M], or those of a `part` of the gradient."""
+        values = self._values if part is None else part
+        return map_coordinates(values, ((points + 1) * self._scale).T, order=1, mode="nearest")
 
     def normals(self, points: np.ndarray) -> np.ndarray:
         """Unit gradients [M, 3]."""
-        gradient = np.stack([self._sample(part, points) for part in self._gradients], axis=-1)
+        gradient = np.stack([self.at(points, part) for part in self._gradients], axis=-1)
         return gradient / np.maximum(np.linalg.norm(gradient, axis=-1, keepdims=True), 1e-9)
-
-    def stretch(self, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depths [M] at which rays enter and leave the box of the inside (enter >= leave: they miss it)."""
-        with np.errstate(divide="ignore"):
-            inverse = 1 / directions
-        one, other = (self.low - origin) * inverse, (self.high - origin) * inverse
-        return np.minimum(one, other).max(axis=-1), np.maximum(one, other).min(axis=-1)
 
 
 def _march(field: _Distances, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Depth [M] of the first crossing along each ray, infinite for none: steps as long as the distance allows."""
-    depth, leave = field.stretch(origin, directions)
+    # Where rays enter and leave the box of the inside; those that enter behind where they leave miss it.
+    with np.errstate(divide="ignore"):
+        inverse = 1 / directions
+    one, other = (field.low - origin) * inverse, (field.high - origin) * inverse
+    depth, leave = np.minimum(one, other).max(axis=-1), np.maximum(one, other).min(axis=-1)
     found = np.full(len(directions), np.inf)
     active = np.flatnonzero(depth < leave)
     smallest = field.cell / 4

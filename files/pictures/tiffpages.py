@@ -23,7 +23,7 @@ ADVICE = "save it as a plain TIFF or a PNG first"
 
 @contextmanager
 def reading_tiff(path: Path) -> Iterator[None]:
-    """What tifffile raises of a damaged file as a ValueError that names it, and nothing of tifffile's own log."""
+    """Whatever tifffile raises becomes a ValueError that names the file; its own log, which repeats it, is off."""
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:

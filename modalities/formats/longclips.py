@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,20 +20,11 @@ KEPT = 1 << 26
 TRIES = 2
 
 
-class Frames(Protocol):
-    """Frames [H, W, C] of one `shape` and `dtype`, numbered from 0."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    def __len__(self) -> int: ...
-
-    def stretch(self, first: int, stop: int) -> Sequence[np.ndarray]:
-        """Frames `first` to `stop` - 1; raises ValueError where the file no longer has them."""
-
-
 def stored_frames(
-    frames: Frames, places: np.ndarray, channels: int, colours: Callable[[np.ndarray], np.ndarray]
+    frames: "FolderFrames | LongClip",
+    places: np.ndarray,
+    channels: int,
+    colours: Callable[[np.ndarray], np.ndarray],
 ) -> Stored:
     """The `colours` of frames at `places` as [H, W, T, c], decoded where they are used and interpolated linearly."""
     rows, columns, _ = frames.shape
@@ -54,7 +45,7 @@ def stored_frames(
 
 
 class FolderFrames:
-    """Pictures in files, each read where it is used."""
+    """Pictures [H, W, C] in files, numbered from 0, each read where it is used."""
 
     def __init__(self, names: Sequence[Path], read: Callable[[Path], np.ndarray]) -> None:
         self.names, self.read = names, read

@@ -92,7 +92,7 @@ def _surface(path: Path, polygons: Polygons) -> Mesh:
         warn(f"{path} has faces that cross themselves ({crossed}); what these cover is a guess")
     if few := int((polygons.sizes < 3).sum()):
         warn(f"{path} has faces with fewer than three corners ({few}), which were ignored")
-    corners = np.unique(polygons.points, axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    corners = polygons.places[faces]
     kept = single_faces(corners)
     whole = int((corners != np.roll(corners, 1, axis=1)).all(axis=1).sum())
     if len(kept) < whole:
