@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from files.inputs import bounded, in_file, warn
 from files.pictures import write_png
@@ -20,7 +19,7 @@ from modalities.formats.arrays import GRID_EXTENSIONS, read_grid
 from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.render import Camera, render
-from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
+from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances, values_at
 from signals import Signal, spacing
 from signals.measures import mse, psnr
 from signals.metadata import (
@@ -180,6 +179,4 @@ class Geometry(Modality):
 
 def surface_error(hits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """|truth| [S, S] at the points [S, S, 3] where rays met the filtered surface, NaN where they met none."""
-    places = (np.nan_to_num(hits) + 1) * (np.array(truth.shape) - 1) / 2
-    error = np.abs(map_coordinates(truth, np.moveaxis(places, -1, 0), order=1, mode="nearest"))
-    return np.where(np.isnan(hits[..., 0]), np.nan, error)
+    return np.where(np.isnan(hits[..., 0]), np.nan, np.abs(values_at(truth, np.nan_to_num(hits))))

@@ -6,7 +6,8 @@ Grids are [Nx, Ny, Nz] over [-1, 1]^3, negative inside; y is up.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+
+from modalities.sdf import values_at
 
 # From the camera to the middle of the box, in domain units: far enough for a calm perspective.
 DISTANCE = 4.0
@@ -90,7 +91,6 @@ class _Distances:
     def __init__(self, grid: np.ndarray) -> None:
         self._values = np.asarray(grid, np.float32)
         counts = np.array(grid.shape)
-        self._scale = (counts - 1) / 2
         self._gradients: tuple[np.ndarray, ...] = tuple(np.gradient(self._values, *(2 / (counts - 1))))
         # Values of a true distance change by 1 a unit at most; anything steeper is marched in smaller steps.
         self.steepness = max(1.0, float(np.sqrt(sum(np.square(part) for part in self._gradients).max())))
@@ -99,14 +99,13 @@ class _Distances:
         self.low = np.maximum(_places(inside.min(axis=0) - 1, grid.shape), -1)
         self.high = np.minimum(_places(inside.max(axis=0) + 1, grid.shape), 1)
 
-    def at(self, points: np.ndarray, part: np.ndarray | None = None) -> np.ndarray:
-        """Values [M], or those of a `part` of the gradient."""
-        values = self._values if part is None else part
-        return map_coordinates(values, ((points + 1) * self._scale).T, order=1, mode="nearest")
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Values [M]."""
+        return values_at(self._values, points)
 
     def normals(self, points: np.ndarray) -> np.ndarray:
         """Unit gradients [M, 3]."""
-        gradient = np.stack([self.at(points, part) for part in self._gradients], axis=-1)
+        gradient = np.stack([values_at(part, points) for part in self._gradients], axis=-1)
         return gradient / np.maximum(np.linalg.norm(gradient, axis=-1, keepdims=True), 1e-9)
 
 

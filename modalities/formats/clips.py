@@ -1,6 +1,7 @@
 """Videos as files and as folders of frames."""
 
 import io
+import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -61,10 +62,14 @@ def _folder(path: Path, start: int, last: int | None, height: int | None) -> Any
     def read(name: Path) -> np.ndarray:
         return scaled_to(_frame(name, said), height)
 
-    if names and len(names) * (first := read(names[0])).size >= LARGE:
-        bounded(path, len(names) * first.size, "set max_frames or height", LARGEST_STORED)
-        return FolderFrames(names, read)
-    return _collect(path, map(read, names), start)
+    if not names:
+        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
+    frames = FolderFrames(names, read, start)
+    size = len(names) * math.prod(frames.shape)
+    if size < LARGE:
+        return deque(frames.stretch(0, len(names)))
+    bounded(path, size, "set max_frames or height", LARGEST_STORED)
+    return frames
 
 
 def _frame(path: Path, said: set[str]) -> np.ndarray:
@@ -98,7 +103,9 @@ def _collected(path: Path, frames: Iterator[Any], seen: Seen, start: int, height
             kept = None
     if kept is None:
         return LongClip(path, seen, start, partial(scaled_to, height=height))
-    return _collect(path, kept, start)
+    if not kept:
+        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
+    return kept
 
 
 def _frame_names(path: Path) -> list[Path]:
@@ -115,20 +122,6 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> deque[np.ndarray]:
-    """All `frames`, numbered from `start`; raises ValueError where they differ in size, are none or too many."""
-    kept: deque[np.ndarray] = deque()
-    for number, frame in enumerate(frames, start):
-        if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
-            raise ValueError(
-                f"{path}: frame {number} is {_size(frame)}, the first is {_size(kept[0])}; make all frames alike first"
-            )
-        kept.append(frame)
-    if not kept:
-        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
-    return kept
-
-
 def scaled_to(frame: np.ndarray, height: int | None) -> np.ndarray:
     """A frame [H, W, C] scaled to `height` rows (None: as it is), its aspect kept; raises ValueError if too large."""
     import cv2
@@ -140,10 +133,6 @@ def scaled_to(frame: np.ndarray, height: int | None) -> np.ndarray:
         raise ValueError(f"frames of {width} x {height} are more than {LARGEST_PIXELS} pixels; lower the height")
     interpolation = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(frame, (width, height), interpolation=interpolation).reshape(height, width, -1)
-
-
-def _size(frame: np.ndarray) -> str:
-    return f"{frame.shape[1]} x {frame.shape[0]} with {frame.shape[2]} channels of {frame.dtype}"
 
 
 def write_clip(

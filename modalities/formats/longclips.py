@@ -45,10 +45,10 @@ def stored_frames(
 
 
 class FolderFrames:
-    """Pictures [H, W, C] in files, numbered from 0, each read where it is used."""
+    """Pictures [H, W, C] in the files of a folder, from its number `start` on, each read where it is used."""
 
-    def __init__(self, names: Sequence[Path], read: Callable[[Path], np.ndarray]) -> None:
-        self.names, self.read = names, read
+    def __init__(self, names: Sequence[Path], read: Callable[[Path], np.ndarray], start: int) -> None:
+        self.names, self.read, self.start = names, read, start
         first = read(names[0])
         self.shape, self.dtype = first.shape, first.dtype
 
@@ -57,11 +57,19 @@ class FolderFrames:
 
     def stretch(self, first: int, stop: int) -> Sequence[np.ndarray]:
         """The pictures; raises ValueError for one of another size than the first."""
-        found = [self.read(name) for name in self.names[first:stop]]
-        for name, frame in zip(self.names[first:stop], found, strict=True):
+        found = []
+        for number, name in enumerate(self.names[first:stop], self.start + first):
+            frame = self.read(name)
             if (frame.shape, frame.dtype) != (self.shape, self.dtype):
-                raise ValueError(f"{name} differs from {self.names[0].name} in size; make all frames alike first")
+                what = f"frame {number} is {_size(frame)}, the first is {_size(self)}"
+                raise ValueError(f"{name.parent}: {what}; make all frames alike first")
+            found.append(frame)
         return found
+
+
+def _size(frames: np.ndarray | FolderFrames) -> str:
+    rows, columns, channels = frames.shape
+    return f"{columns} x {rows} with {channels} channels of {frames.dtype}"
 
 
 class LongClip:
