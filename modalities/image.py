@@ -177,9 +177,8 @@ class Image(Modality):
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The image, the filtered one and, where given, the truth and the error."""
-        own, said = metadata_of(ImageMetadata, metadata), "|error|"
-        if shown.truth is not None:
-            said = f"|error|, PSNR {psnr(shown.after, shown.truth):.1f} dB"
+        own = metadata_of(ImageMetadata, metadata)
+        said = "" if shown.truth is None else f"|error|, PSNR {psnr(shown.after, shown.truth):.1f} dB"
         shown = shown.thinned(SHOWN)
         # One scale for result and truth: shown differently they would not compare.
         size = shown_size(shown.best, own, shown.signed)

@@ -146,16 +146,8 @@ class Series(Modality):
         start, step, values = evenly(table.values[:, 0], table.values[:, 1:], name)
         offset = np.nanmean(values, axis=0)
         scale = column_scales(values - offset, offset, scaling)
-        metadata = SeriesMetadata(
-            start,
-            step,
-            len(values),
-            tuple(offset.tolist()),
-            tuple(scale.tolist()),
-            table.columns,
-            table.delimiter,
-            scaling,
-        )
+        sizes = tuple(offset.tolist()), tuple(scale.tolist())
+        metadata = SeriesMetadata(start, step, len(values), *sizes, table.columns, table.delimiter, scaling)
         return self.signal(((values - offset) / scale).astype(np.float32), metadata, name)
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:

@@ -14,7 +14,7 @@ import numpy as np
 from files.inputs import in_file
 from files.pictures import write_png
 from files.results import write_array
-from files.stored import Array, thinned
+from files.stored import Array, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
@@ -146,8 +146,7 @@ class Video(Modality):
         self, values: np.ndarray, reach: Sequence[float] = (), *, fps: float = FOLDER_RATE, name: str = "array"
     ) -> Signal:
         """An array [H, W, T] or [H, W, T, 1 | 3], integers scaled to [0, 1], of `fps` frames a second."""
-        values = scaled(np.asarray(values))
-        values = values[..., None] if values.ndim == 3 else values
+        values = with_channel(scaled(np.asarray(values)), 3)
         return self.signal(values, VideoMetadata(fps, values.shape[2]), name)
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
