@@ -73,8 +73,9 @@ def new_zarr(path: Path, shape: Sequence[int], chunks: Sequence[int] | None = No
     import zarr
 
     # Chunks of zeros are written, too: their files say what is done. Shards would be torn by a second writer.
-    grid = {"shape": tuple(shape), "chunks": tuple(chunks or chunk_shape(shape)), "dtype": np.dtype(np.float32)}
-    return zarr.create_array(path, **grid, config={"write_empty_chunks": True})
+    config: Any = {"write_empty_chunks": True}
+    chunks = tuple(chunks or chunk_shape(shape))
+    return zarr.create_array(path, shape=tuple(shape), chunks=chunks, dtype=np.dtype(np.float32), config=config)
 
 
 @contextlib.contextmanager

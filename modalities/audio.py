@@ -163,7 +163,7 @@ class Audio(Modality):
         own, shape = metadata_of(AudioMetadata, signal.metadata), np.shape(mask)
         if shape not in ((own.samples,), (own.samples, 1)):
             raise ValueError(f"the mask has {' x '.join(map(str, shape))} samples, not {own.samples}")
-        return masked(signal, own.windows.cut(np.reshape(mask, (-1, 1)), signal.halo[1]))
+        return masked(signal, np.asarray(own.windows.cut(np.reshape(mask, (-1, 1)), signal.halo[1])))
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.wav (32-bit float) and output.npy [S, c].

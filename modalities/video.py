@@ -146,8 +146,8 @@ class Video(Modality):
         self, values: np.ndarray, reach: Sequence[float] = (), *, fps: float = FOLDER_RATE, name: str = "array"
     ) -> Signal:
         """An array [H, W, T] or [H, W, T, 1 | 3], integers scaled to [0, 1], of `fps` frames a second."""
-        values = with_channel(scaled(np.asarray(values)), 3)
-        return self.signal(values, VideoMetadata(fps, values.shape[2]), name)
+        frames = with_channel(scaled(np.asarray(values)), 3)
+        return self.signal(frames, VideoMetadata(fps, frames.shape[2]), name)
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
         """The video with weights [H, W, T], or [H, W] that are those of every frame; raises ValueError."""
