@@ -40,8 +40,8 @@ class Sound(NamedTuple):
 
     samples: Array
     rate: int
-    channel_mask: int = 0
-    announced: int = 0
+    channel_mask: int
+    announced: int
 
 
 def read_sound(path: Path) -> Sound:
@@ -97,18 +97,15 @@ def long_recording(path: Path) -> Stored:
 
     sound = soundfile.SoundFile(str(path))
     exact = sound.format in SEEKABLE and sound.subtype.startswith(("PCM", "FLOAT", "DOUBLE"))
-    shape, count, finite = (sound.frames, sound.channels), 0, True
-    kept = None if exact else Scratch(shape)
+    count, finite = 0, True
+    kept = None if exact else Scratch((sound.frames, sound.channels))
     for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
         finite = finite and bool(np.isfinite(block).all())
         if kept is not None:
             kept[count : count + len(block)] = block
         count += len(block)
-    whole = (slice(0, count), slice(0, shape[1]))
     if kept is not None:
-        found = kept.cropped(whole)
-        found.whole = finite
-        return found
+        return Stored((count, sound.channels), np.float32, kept.read, finite)
     lock = threading.Lock()
 
     def read(part: Slices) -> np.ndarray:
@@ -116,7 +113,7 @@ def long_recording(path: Path) -> Stored:
             sound.seek(part[0].start)
             return sound.read(part[0].stop - part[0].start, dtype="float32", always_2d=True)[:, part[1]]
 
-    return Stored((count, shape[1]), np.float32, read, finite)
+    return Stored((count, sound.channels), np.float32, read, finite)
 
 
 def _with_length(path: Path) -> str | io.BytesIO:
