@@ -13,7 +13,7 @@ import numpy as np
 
 from files.pictures import write_png
 from files.results import write_array
-from modalities.display import is_signed, picture, signed_size
+from modalities.display import picture, signed_size
 from modalities.figures import Comparison, Figure, curves_figure, pictures_figure
 from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import LoadOption, Modality
@@ -99,7 +99,7 @@ class Continuum(Modality):
         written = [write_array(folder / "output.npy", values)]
         if values.ndim > 2:
             plane = middle_plane(values)
-            written.append(write_png(folder / "output.png", shown(plane, size_of(plane, signed))))
+            written.append(write_png(folder / "output.png", shown(plane, signed_size(plane, signed))))
         return written
 
     def draw(self, shown_: Comparison, metadata: Metadata) -> Figure:
@@ -109,8 +109,8 @@ class Continuum(Modality):
             curves = [(title, np.linspace(-1, 1, len(v)), v) for title, v in shown_.panels]
             return curves_figure(names, curves, metadata_of(FieldMetadata, metadata).letters)
         before, *others = [middle_plane(values) for _, values in shown_.panels]
-        best = size_of(others[-1], shown_.signed)
-        pictures = [shown(before, size_of(before)), *(shown(plane, best) for plane in others)]
+        best = signed_size(others[-1], shown_.signed)
+        pictures = [shown(before, signed_size(before, None)), *(shown(plane, best) for plane in others)]
         error = None if shown_.truth is None else np.abs(others[0] - others[1]).mean(-1)
         return pictures_figure(shown_, 3.8, pictures, error, "|error|")
 
@@ -120,11 +120,6 @@ def middle_plane(values: np.ndarray) -> np.ndarray:
     while values.ndim > 3:
         values = values[len(values) // 2]
     return values if values.shape[-1] in (1, 3, 4) else values.mean(axis=-1, keepdims=True)
-
-
-def size_of(plane: np.ndarray, signed: bool | None = None) -> float:
-    """The largest value of a signed picture, 0 for one that is not."""
-    return signed_size(plane) if (is_signed(plane) if signed is None else signed) else 0.0
 
 
 def shown(plane: np.ndarray, size: float) -> np.ndarray:

@@ -198,4 +198,4 @@ def shown_size(stored: Array, metadata: ImageMetadata, signed: bool | None = Non
     values = metadata.shown(thinned(stored, SHOWN))
     if signed is None:
         signed = is_signed(values)
-    return signed_size(values[..., :-1] if metadata.alpha else values) if signed else 0.0
+    return signed_size(values[..., :-1] if metadata.alpha else values, signed)

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from files import ArchiveError
-
-LARGEST_NUMBER = 1e300
+from signals.metadata import LARGEST_NUMBER
 
 
 class OtherKindError(ArchiveError):

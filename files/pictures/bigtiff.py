@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from files.pictures.picture import Picture
-from files.pictures.tiff import ORIENTATION, coloured
+from files.pictures.raster import ORIENTATION
+from files.pictures.tiff import coloured
 from files.pictures.tiffpages import check_layout, choose, mask_of, obstacle, reading_tiff, tag
 from files.stored import LARGE, Stored
 

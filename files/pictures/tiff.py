@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from files.pictures.picture import Picture, grey_as_colours, missing_pixels, upright
-from files.pictures.raster import BGR, decode
+from files.pictures.raster import BGR, ORIENTATION, decode
 from files.pictures.tiffpages import (
     ADVICE,
     CIELAB,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # ExtraSamples: colours multiplied by alpha, or not; anything else is no alpha.
 ASSOCIATED, UNASSOCIATED = 1, 2
-GDAL_NODATA, ORIENTATION = 42113, 274
+GDAL_NODATA = 42113
 # None, CCITT, LZW, JPEG, Deflate, PackBits, NeXT, ThunderScan: OpenCV fills pictures of others with black.
 OPENCV_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32766, 32809)
 
