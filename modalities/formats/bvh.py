@@ -18,7 +18,6 @@ ADVICE = "give a BVH file with HIERARCHY and MOTION"
 LARGEST_JOINTS = 4096
 POSITIONS = ("Xposition", "Yposition", "Zposition")
 ROTATIONS = ("Xrotation", "Yrotation", "Zrotation")
-LABELS = (r"frames\s*:\s*(\S+)", r"frame\s+time\s*:\s*(\S+)")
 KNOWN = {name.lower(): name for name in POSITIONS + ROTATIONS}
 
 
@@ -177,8 +176,13 @@ def _parse_channels(words: _Words) -> tuple[str, ...]:
 def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np.ndarray, float]:
     """Frames [T, channels] and seconds per frame from the lines behind MOTION."""
     rows = [(number, line.strip()) for number, line in enumerate(lines[start:], start + 1) if line.strip()]
-    labels = [re.fullmatch(label, row, re.IGNORECASE) for label, (_, row) in zip(LABELS, rows, strict=False)]
-    count, frame_time = (_number(label[1]) if label else math.nan for label in [*labels, None, None][:2])
+
+    def labelled(place: int, label: str) -> float:
+        """The number behind the label of a row; NaN where there is no such row."""
+        found = re.fullmatch(label, rows[place][1], re.IGNORECASE) if place < len(rows) else None
+        return _number(found[1]) if found else math.nan
+
+    count, frame_time = labelled(0, r"frames\s*:\s*(\S+)"), labelled(1, r"frame\s+time\s*:\s*(\S+)")
     if not (1 <= count < math.inf and 0 < frame_time < math.inf):
         raise BvhError(f"line {start + 1}: 'Frames:' with a count and 'Frame Time:' with seconds are missing")
     if count > len(rows) - 2 or count % 1:
