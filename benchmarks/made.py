@@ -111,7 +111,7 @@ def sound(settings: Settings) -> tuple[Signal, float, dict[str, Any]]:
 
     recording = np.concatenate([part(number) for number in range(-(-samples // stretch))])[:samples, None]
     windows, halo = Windows(samples, settings.choose(WINDOW, 64)), settings.choose(256, 32)
-    values = windows.cut_stored(Stored.of(recording), halo)
+    values = windows.cut(Stored.of(recording), halo)
     metadata = AudioMetadata(RATE, samples, windows.window)
     signal = Signal(values, (1,), "audio", "made", metadata, (0, halo))
     return signal, settings.choose(SAMPLES, 3), {}

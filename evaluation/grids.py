@@ -15,12 +15,11 @@ from evaluation.kernels import derivative_unit
 from evaluation.measuring import fit_error, measure, warn_of_fit
 from evaluation.references import Reference
 from files.inputs import note
-from files.results import room_if_large
+from files.results import room_if_large, write_array
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
 from modalities.figures import Comparison
-from modalities.formats.grids import write_values
 from modalities.modality import Modality
 from models import Field
 from models.varying import CovarianceFilter, Filter
@@ -103,7 +102,7 @@ def write_result(field: Field, result: Any, target: Destination, signed: bool | 
     kind, metadata, shares = find(field.origin.modality), field.origin.metadata, []
     if metadata.known is not None:
         result, share = result[..., :-1], result[..., -1:]
-        shares = [] if target.alone else [write_values(target.path / "known.npy", kind.as_array(share, metadata))]
+        shares = [] if target.alone else [write_array(target.path / "known.npy", kind.as_array(share, metadata))]
     if target.alone:
         return result, [kind.save_as(result, target.path, metadata, signed)]
     return result, kind.save(result, target.path, metadata, signed) + shares

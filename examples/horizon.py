@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # not required 
 from fields import checker
 
 import nfconv
-from modalities.formats.pixels import write_png
+from files.pictures import write_png
 
 
 def ground(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from files.inputs import first_line
+
 # What compressed entries may unfold to: anything up to ALWAYS_ALLOWED bytes, beyond it LARGEST_RATIO times their file.
 # A black signal compresses 1000 times, and so does a bomb.
 ALWAYS_ALLOWED = 1 << 28
@@ -39,8 +41,7 @@ def reading(path: str | Path, kind: str) -> Iterator[IO[bytes]]:
             raise type(error)(f"{path} {error}") from None
         except Exception as error:
             # The stock readers raise nearly anything on damaged bytes; of a missing key the key alone says nothing.
-            text = "" if isinstance(error, LookupError) else str(error).partition("\n")[0][:200]
-            reason = text or type(error).__name__
+            reason = type(error).__name__ if isinstance(error, LookupError) else first_line(error)[:200]
             raise ArchiveError(f"{path} is damaged or not {kind} ({reason}); make it again") from None
 
 

@@ -27,13 +27,14 @@ LOCK = "lock"
 
 
 class Scratch(Stored):
-    """An array of zeros in a file without a name in `folder`, which ends with the array or the process.
+    """An array of float32 zeros in a file without a name in `folder` (None: of temporary files), which ends with the
+    array or the process.
 
     Raises OSError where the disk has no room for it.
     """
 
-    def __init__(self, shape: Sequence[int], dtype: Any = np.float32, folder: str | Path | None = None) -> None:
-        super().__init__(shape, dtype, self._read)
+    def __init__(self, shape: Sequence[int], folder: str | Path | None = None) -> None:
+        super().__init__(shape, np.float32, self._read)
         with tempfile.TemporaryFile(dir=folder) as stream:
             size = max(1, self.size * self.dtype.itemsize)
             # A full disk raises an error here; later it would kill the process.
@@ -55,11 +56,6 @@ class Scratch(Stored):
         self._map.madvise(mmap.MADV_DONTNEED)
 
 
-def room(shape: Sequence[int], dtype: Any = np.float32, folder: str | Path | None = None) -> Any:
-    """An array to be assigned: in memory where it is small, else in a file of `folder` (default: the temporary one)."""
-    return np.zeros(shape, dtype) if math.prod(shape) < LARGE else Scratch(shape, dtype, folder)
-
-
 def room_if_large(shape: Sequence[int]) -> Scratch | None:
     """A float32 array in a temporary file for a result too large for memory, None for others."""
     return Scratch(shape) if math.prod(shape) >= LARGE else None
@@ -72,13 +68,14 @@ def chunk_shape(shape: Sequence[int]) -> tuple[int, ...]:
     return (*(min(n, CHUNK**2 if axes == 1 else side) for n in shape[:-1]), shape[-1])
 
 
-def new_zarr(path: Path, shape: Sequence[int], chunks: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """A new Zarr array at `path`, whose whole chunks may be assigned by several processes; raises ValueError."""
+def new_zarr(path: Path, shape: Sequence[int], chunks: Sequence[int] | None = None) -> Any:
+    """A new float32 Zarr array at `path`, whose whole chunks several processes may assign; raises ValueError."""
     import zarr
 
     # Chunks of zeros are written, too: their files say what is done. Shards would be torn by a second writer.
-    grid = {"shape": tuple(shape), "chunks": tuple(chunks or chunk_shape(shape)), "dtype": np.dtype(dtype)}
-    return zarr.create_array(path, **grid, config={"write_empty_chunks": True})
+    config: Any = {"write_empty_chunks": True}
+    chunks = tuple(chunks or chunk_shape(shape))
+    return zarr.create_array(path, shape=tuple(shape), chunks=chunks, dtype=np.dtype(np.float32), config=config)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,9 @@ class Stored:
 
     @classmethod
     def of(cls, array: Any) -> "Stored":
-        """Any array with slices: NumPy's (mapped into memory), Zarr's."""
+        """Any array with slices: NumPy's (mapped into memory), Zarr's, or one of these as it is."""
+        if isinstance(array, Stored):
+            return array
         return cls(array.shape, array.dtype, lambda part: np.asarray(array[part]))
 
     @property
@@ -158,10 +160,9 @@ def with_channel(values: Array, axes: int) -> Array:
     return values.with_channel() if isinstance(values, Stored) else values[..., None]
 
 
-def row_blocks(shape: Sequence[int], most: int | None = None, multiple: int = 1) -> list[slice]:
-    """Stretches of the first axis of an array of `shape` with about `most` (BLOCK) elements each, in a `multiple` of
-    rows."""
-    rows = (most or BLOCK) * shape[0] // max(1, math.prod(shape))
+def row_blocks(shape: Sequence[int], multiple: int = 1) -> list[slice]:
+    """Stretches of the first axis of an array of `shape` with about BLOCK elements each, in a `multiple` of rows."""
+    rows = BLOCK * shape[0] // max(1, math.prod(shape))
     rows = max(1, rows // multiple) * multiple
     return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)] or [slice(0, 0)]
 
@@ -171,10 +172,9 @@ def parts(values: Array) -> Iterator[np.ndarray]:
     return (np.asarray(values[rows]) for rows in row_blocks(values.shape))
 
 
-def thinned(values: Array, most: int, axes: int | None = None) -> np.ndarray:
-    """Every k-th element along the first `axes` axes (all but the last), so that each has at most `most`."""
-    shape = values.shape[: values.ndim - 1 if axes is None else axes]
-    return np.asarray(values[tuple(slice(None, None, max(1, -(-n // most))) for n in shape)])
+def thinned(values: Array, most: int) -> np.ndarray:
+    """Every k-th element along all axes but the last, so that each has at most `most`."""
+    return np.asarray(values[tuple(slice(None, None, max(1, -(-n // most))) for n in values.shape[:-1])])
 
 
 def all_finite(values: Array) -> bool:

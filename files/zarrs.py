@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from files.inputs import first_line
 from files.reading import ArchiveError
 from files.stored import Stored
 
@@ -19,15 +20,9 @@ CODECS = {
 }  # fmt: skip
 
 
-class Grid(NamedTuple):
-    """An array in its file and the letters of its axes, which OME-Zarr names ('': not known)."""
-
-    values: Stored
-    axes: str = ""
-
-
-def open_zarr(path: Path) -> Grid:
-    """The array at `path`, of Zarr 2 or 3, or the finest level of an OME-Zarr picture.
+def open_zarr(path: Path) -> tuple[Stored, str]:
+    """The array at `path`, of Zarr 2 or 3, or the finest level of an OME-Zarr picture, and the letters of its axes,
+    which OME-Zarr names ('': not known).
 
     Raises FileNotFoundError, or ArchiveError for anything else.
     """
@@ -47,9 +42,9 @@ def open_zarr(path: Path) -> Grid:
         raise ArchiveError(f"{path} {error}") from None
     except Exception as error:
         # Zarr raises nearly anything on damaged metadata.
-        text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
-        raise ArchiveError(f"{path} is no Zarr array or OME-Zarr picture, or it is damaged ({text})") from None
-    return Grid(Stored(node.shape, node.dtype, lambda part: _read(path, node, part)), axes)
+        what = f"{path} is no Zarr array or OME-Zarr picture, or it is damaged"
+        raise ArchiveError(f"{what} ({first_line(error)[:160]})") from None
+    return Stored(node.shape, node.dtype, lambda part: _read(path, node, part)), axes
 
 
 def _opened(path: Path) -> Any:
@@ -65,8 +60,7 @@ def _read(path: Path, node: Any, part: tuple[slice, ...]) -> np.ndarray:
     try:
         return np.asarray(node[part])
     except Exception as error:
-        text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
-        raise ArchiveError(f"{path} has a damaged chunk ({text}); write it again") from None
+        raise ArchiveError(f"{path} has a damaged chunk ({first_line(error)[:160]}); write it again") from None
 
 
 def _finest(attributes: dict[str, Any]) -> tuple[str, str]:

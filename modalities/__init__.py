@@ -11,14 +11,15 @@ from files import load_array
 from files.inputs import warn
 from modalities.audio import Audio
 from modalities.field import Continuum
-from modalities.figures import CAPTIONS, figure_pixels, write_figure
+from modalities.figures import CAPTIONS, figure_pixels
 from modalities.formats.programs import is_program, refuse_model
 from modalities.geometry import Geometry
-from modalities.image import Image
-from modalities.modality import LoadOption, Modality, Sample
+from modalities.image import Image, ImageMetadata
+from modalities.modality import Modality
 from modalities.motion import Motion
 from modalities.series import Series
 from modalities.video import Video
+from signals.metadata import metadata_of
 
 MODALITIES: dict[str, Modality] = {
     entry.name: entry for entry in (Image(), Geometry(), Video(), Audio(), Motion(), Series())
@@ -28,19 +29,15 @@ CALLABLES = Continuum()
 ALIASES = {"callable": "field", "sound": "audio", "mesh": "geometry", "images": "image", "videos": "video"}
 
 __all__ = [
-    "ALIASES",
     "CALLABLES",
     "CAPTIONS",
     "MODALITIES",
-    "LoadOption",
     "Modality",
-    "Sample",
     "figure_pixels",
     "find",
     "for_path",
     "kind_of",
     "read_mask",
-    "write_figure",
 ]
 
 
@@ -49,8 +46,11 @@ def read_mask(path: str | Path) -> np.ndarray:
     if Path(path).suffix == ".npy":
         return load_array(Path(path)).astype(np.float64)
     signal = MODALITIES["image"].load(path)
-    values = np.asarray(signal.values)
-    return values[..., :-1].mean(axis=-1) if signal.channels in (2, 4) else values.mean(axis=-1)
+    own = metadata_of(ImageMetadata, signal.metadata)
+    if own.known is not None:
+        raise ValueError(f"{path} has pixels without a value, and a mask requires a weight for each; fill them first")
+    shown = own.shown(np.asarray(signal.values))
+    return (shown[..., :-1] if own.alpha else shown).mean(axis=-1)
 
 
 def find(name_or_number: str | int) -> Modality:

@@ -2,7 +2,7 @@
 
 A recording is cut into W windows of T samples (see `windows`), every window with its neighbours' samples as halo, so
 that a kernel reaching over a window's end meets the real recording. A window is 2 domain units long: half sizes
-are in those units, `AudioMetadata.domain_units` converts from seconds. Samples are in [-1, 1] as in the file.
+are in those units, `AudioMetadata.rulers` knows seconds. Samples are in [-1, 1] as in the file.
 """
 
 import math
@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from files.inputs import LARGEST_SAMPLES, LARGEST_STORED, bounded, in_file
+from files.results import write_array
 from files.stored import Array, Stored, as_array, with_channel
 from modalities.figures import Comparison, Figure, new_figure
-from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, in_file
 from modalities.formats.sounds import SPEAKERS, read_sound, write_wav
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.windows import Windows
 from signals import Signal, spacing
 from signals.masks import masked
 from signals.measures import mse, psnr, snr
-from signals.metadata import LARGEST_SAMPLES, LARGEST_STORED, Metadata, check, check_whole_number, metadata_of
+from signals.metadata import Metadata, check, check_whole_number, metadata_of
 from signals.units import Ruler
 
 WINDOW = 512
@@ -74,11 +74,8 @@ class AudioMetadata(Metadata, modality="audio", axis_names="wt"):
 
     def rulers(self, shape: Sequence[int]) -> tuple[Ruler, ...]:
         """Windows have no length; samples and seconds of time."""
-        return Ruler({}), Ruler({"sample": self.windows.domain_units(1), "s": self.domain_units(1)})
-
-    def domain_units(self, seconds: float) -> float:
-        """A length of time in domain units of a window."""
-        return self.windows.domain_units(seconds * self.sample_rate)
+        steps = max(self.window - 1, 1)
+        return Ruler({}), Ruler({"sample": 2.0 / steps, "s": 2.0 * self.sample_rate / steps})
 
 
 def check_rate(rate: int, channels: int) -> None:
@@ -92,8 +89,7 @@ def joined(values: Array, metadata: AudioMetadata) -> tuple[Any, int]:
     windows = metadata.windows
     # A single sample has no duration that would change the rate.
     stretch = windows.stretch(values.shape[1]) if windows.samples > 1 else 1.0
-    recording = windows.join_stored(values) if isinstance(values, Stored) else windows.join(values)
-    return recording, max(1, round(metadata.sample_rate * stretch))
+    return windows.join(values), max(1, round(metadata.sample_rate * stretch))
 
 
 class Audio(Modality):
@@ -157,10 +153,9 @@ class Audio(Modality):
         metadata = AudioMetadata(sample_rate, samples, window, channel_mask)
         windows = metadata.windows
         beyond = halo_for(windows, reach, halo)
-        size = windows.count * (windows.window + 2 * beyond) * channels
-        if isinstance(recording, Stored):
-            return self.signal(windows.cut_stored(recording, beyond), metadata, name, (0, beyond))
-        bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
+        if not isinstance(recording, Stored):
+            size = windows.count * (windows.window + 2 * beyond) * channels
+            bounded("the recording in windows", size, "choose a smaller halo or a shorter piece")
         return self.signal(windows.cut(recording, beyond), metadata, name, (0, beyond))
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
@@ -168,20 +163,20 @@ class Audio(Modality):
         own, shape = metadata_of(AudioMetadata, signal.metadata), np.shape(mask)
         if shape not in ((own.samples,), (own.samples, 1)):
             raise ValueError(f"the mask has {' x '.join(map(str, shape))} samples, not {own.samples}")
-        return masked(signal, own.windows.cut(np.reshape(mask, (-1, 1)), signal.halo[1]))
+        return masked(signal, np.asarray(own.windows.cut(np.reshape(mask, (-1, 1)), signal.halo[1])))
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.wav (32-bit float) and output.npy [S, c].
 
         Raises ValueError, with nothing written, for one sample a window where the recording had more.
         """
-        folder, own = Path(folder), metadata_of(AudioMetadata, metadata)
+        own = metadata_of(AudioMetadata, metadata)
         if values.shape[1] == 1 < own.window:
             raise ValueError("a window of one sample has no duration; use --depth 2 or more")
         recording, rate = joined(values, own)
         check_rate(rate, recording.shape[1])
         written = write_wav(folder / "output.wav", recording, rate, own.channel_mask)
-        return [written, write_values(folder / "output.npy", recording)]
+        return [written, write_array(folder / "output.npy", recording)]
 
     def as_array(self, values: Array, metadata: Metadata) -> Array:
         """The recording [S, c]."""

@@ -21,8 +21,11 @@ def is_signed(values: Array) -> bool:
     return below > SIGNED_SHARE * mass
 
 
-def signed_size(values: np.ndarray) -> float:
-    """The largest absolute value that signed pictures show, the rarest peaks left out."""
+def signed_size(values: np.ndarray, signed: bool | None = True) -> float:
+    """The largest absolute value that a picture of `signed` values (None: as they look) shows, the rarest peaks left
+    out; 0 for values that are not signed."""
+    if not (is_signed(values) if signed is None else signed):
+        return 0.0
     return float(np.quantile(np.abs(values), 0.998)) or 1.0
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from modalities.display import is_signed, picture, signed_size
-from modalities.figures import Comparison, Figure, curves_figure, new_figure, show_error, show_picture
-from modalities.formats.grids import write_values
-from modalities.formats.pixels import write_png
+from files.pictures import write_png
+from files.results import write_array
+from modalities.display import picture, signed_size
+from modalities.figures import Comparison, Figure, curves_figure, pictures_figure
 from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import LoadOption, Modality
 from modalities.sdf import has_surface
 from signals import Signal
 from signals.callables import FieldMetadata, SamplingSettings, parse_sizes
-from signals.measures import mse, peak, psnr, snr
+from signals.measures import peak
 from signals.metadata import Metadata, metadata_of
 from signals.probing import continuous
 from signals.sampling import ACCURACY, EVALUATIONS, on_grid
@@ -92,20 +92,15 @@ class Continuum(Modality):
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.npy (float32 values) and, where they are a picture or a surface, output.png and mesh.ply."""
-        folder = Path(folder)
         if values.ndim == 4 and values.shape[-1] == 1 and has_surface(values) and min(values.shape[:3]) > 1:
             from modalities.geometry import Geometry
 
             return Geometry().save(values, folder, Metadata())
-        written = [write_values(folder / "output.npy", values)]
+        written = [write_array(folder / "output.npy", values)]
         if values.ndim > 2:
             plane = middle_plane(values)
-            written.append(write_png(folder / "output.png", shown(plane, size_of(plane, signed))))
+            written.append(write_png(folder / "output.png", shown(plane, signed_size(plane, signed))))
         return written
-
-    def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
-        """PSNR and SNR in dB, MSE, and the peak of PSNR."""
-        return {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
 
     def draw(self, shown_: Comparison, metadata: Metadata) -> Figure:
         """Curves of one coordinate, pictures of two, and of more the middle slices, with the error where known."""
@@ -113,15 +108,11 @@ class Continuum(Modality):
             names = [f"channel {c + 1}" for c in range(min(4, shown_.after.shape[-1]))]
             curves = [(title, np.linspace(-1, 1, len(v)), v) for title, v in shown_.panels]
             return curves_figure(names, curves, metadata_of(FieldMetadata, metadata).letters)
-        planes = [(title, middle_plane(values)) for title, values in shown_.panels]
-        best = size_of(middle_plane(shown_.best), shown_.signed)
-        figure = new_figure(3.4 * shown_.columns, 3.8)
-        axes = figure.subplots(1, shown_.columns)
-        for number, (panel, (title, plane)) in enumerate(zip(axes, planes, strict=False)):
-            show_picture(panel, shown(plane, best if number else size_of(plane)), title)
-        if shown_.truth is not None:
-            show_error(axes[3], np.abs(planes[1][1] - planes[2][1]).mean(-1), "|error|")
-        return figure
+        before, *others = [middle_plane(values) for _, values in shown_.panels]
+        best = signed_size(others[-1], shown_.signed)
+        pictures = [shown(before, signed_size(before, None)), *(shown(plane, best) for plane in others)]
+        error = None if shown_.truth is None else np.abs(others[0] - others[1]).mean(-1)
+        return pictures_figure(shown_, 3.8, pictures, error, "|error|")
 
 
 def middle_plane(values: np.ndarray) -> np.ndarray:
@@ -129,11 +120,6 @@ def middle_plane(values: np.ndarray) -> np.ndarray:
     while values.ndim > 3:
         values = values[len(values) // 2]
     return values if values.shape[-1] in (1, 3, 4) else values.mean(axis=-1, keepdims=True)
-
-
-def size_of(plane: np.ndarray, signed: bool | None = None) -> float:
-    """The largest value of a signed picture, 0 for one that is not."""
-    return signed_size(plane) if (is_signed(plane) if signed is None else signed) else 0.0
 
 
 def shown(plane: np.ndarray, size: float) -> np.ndarray:

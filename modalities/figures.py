@@ -100,6 +100,19 @@ def show_error(axes: Axes, error: np.ndarray, title: str) -> None:
     axes.set_axis_off()
 
 
+def pictures_figure(
+    shown: Comparison, height: float, pictures: Sequence[np.ndarray], error: np.ndarray | None, said: str
+) -> Figure:
+    """The uint8 `pictures` of signal, result and truth in a row, and where it is known their `error`, titled `said`."""
+    figure = new_figure(3.4 * shown.columns, height)
+    axes = figure.subplots(1, shown.columns)
+    for panel, (title, _), pixels in zip(axes, shown.panels, pictures, strict=False):
+        show_picture(panel, pixels, title)
+    if error is not None:
+        show_error(axes[-1], error, said)
+    return figure
+
+
 def curves_figure(
     names: Sequence[str], curves: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str, apart: bool = False
 ) -> Figure:
@@ -120,7 +133,9 @@ def curves_figure(
             panel.plot(times, values[:, number], color=colour, linewidth=width, label=label)[0]
             for panel, (label, times, values), (colour, width) in zip(panels, curves, styles, strict=False)
         ]
-        row[0].set_title(printable(name), fontsize=10, parse_math=False)
+        # Names come from files.
+        title = "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_TITLE])
+        row[0].set_title(title, fontsize=10, parse_math=False)
         if columns == 2:
             (_, times, values), (_, _, truth) = curves[1:]
             row[1].plot(times, values[:, number] - truth[:, number], color="C3", linewidth=0.8)
@@ -130,8 +145,3 @@ def curves_figure(
     for last in axes[-1]:
         last.set_xlabel(unit)
     return figure
-
-
-def printable(name: str) -> str:
-    """A name from a file as a title can show it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_TITLE])

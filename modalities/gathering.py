@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from files.inputs import bounded, warn
 from files.stored import Array, row_blocks
 from modalities.formats.decoding import Clip
 from modalities.formats.frames import blended, even_places
-from modalities.formats.inputs import bounded, warn
 from modalities.formats.longclips import stored_frames
 from modalities.image import scaled
 

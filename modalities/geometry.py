@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from files.inputs import bounded, in_file, warn
+from files.pictures import write_png
+from files.results import write_array
 from files.stored import Array, Stored, parts, with_channel
-from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
-from modalities.formats.grids import GRID_EXTENSIONS, read_grid, write_values
-from modalities.formats.inputs import bounded, in_file, warn
+from modalities.figures import Comparison, Figure, pictures_figure
+from modalities.formats.arrays import GRID_EXTENSIONS, read_grid
 from modalities.formats.meshes import MESH_EXTENSIONS, Mesh, read_mesh, write_mesh
-from modalities.formats.pixels import write_png
 from modalities.modality import LoadOption, Modality, Sample
 from modalities.render import Camera, render
-from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances
+from modalities.sdf import chamfer, extract_surface, has_surface, signed_distances, values_at
 from signals import Signal, spacing
 from signals.measures import mse, psnr
 from signals.metadata import (
@@ -146,12 +147,12 @@ class Geometry(Modality):
 
         Raises ValueError, with nothing written, where no surface is left.
         """
-        folder, own = Path(folder), metadata_of(GeometryMetadata, metadata)
+        own = metadata_of(GeometryMetadata, metadata)
         vertices, faces = extract_surface(values[..., 0])
         return [
             write_mesh(folder / "mesh.ply", Mesh(np.asarray(own.centre) + own.scale * vertices, faces)),
             write_png(folder / "output.png", render(values[..., 0]).pixels),
-            write_values(folder / "output.npy", values),
+            write_array(folder / "output.npy", values),
         ]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
@@ -170,22 +171,12 @@ class Geometry(Modality):
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The shape, the filtered one and, where given, the truth and the error at the filtered surface."""
-        figure = new_figure(3.4 * shown.columns, 3.8)
-        axes = figure.subplots(1, shown.columns)
         camera = Camera.onto(shown.before[..., 0])
         shots = [render(values[..., 0], camera) for _, values in shown.panels]
-        for panel, (title, _), shot in zip(axes, shown.panels, shots, strict=False):
-            show_picture(panel, shot.pixels, title)
-        if shown.truth is not None:
-            error = surface_error(shots[1].hits, shown.truth[..., 0])
-            show_error(axes[3], error, "|distance to the true surface|")
-        return figure
+        error = None if shown.truth is None else surface_error(shots[1].hits, shown.truth[..., 0])
+        return pictures_figure(shown, 3.8, [shot.pixels for shot in shots], error, "|distance to the true surface|")
 
 
 def surface_error(hits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """|truth| [S, S] at the points [S, S, 3] where rays met the filtered surface, NaN where they met none."""
-    from scipy.ndimage import map_coordinates
-
-    places = (np.nan_to_num(hits) + 1) * (np.array(truth.shape) - 1) / 2
-    error = np.abs(map_coordinates(truth, np.moveaxis(places, -1, 0), order=1, mode="nearest"))
-    return np.where(np.isnan(hits[..., 0]), np.nan, error)
+    return np.where(np.isnan(hits[..., 0]), np.nan, np.abs(values_at(truth, np.nan_to_num(hits))))

@@ -14,17 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from files.folders import refuse_existing
-from files.pictures import open_picture
+from files.inputs import in_file, warn
+from files.pictures import open_picture, write_encoded, write_exr, write_png
+from files.results import write_array
 from files.stored import Array, Stored, as_array, ends, mapped, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
-from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
+from modalities.figures import Comparison, Figure, pictures_figure
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
-from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file, warn
-from modalities.formats.pixels import write_encoded, write_exr, write_png
 from modalities.modality import Modality, Sample
 from signals import Signal, spacing
-from signals.measures import mse, peak, psnr, snr, ssim
+from signals.measures import psnr, ssim
 from signals.metadata import Metadata, check, check_flag, check_numbers, metadata_of
 from signals.units import Ruler
 
@@ -150,9 +149,9 @@ class Image(Modality):
     def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
         where the image came from a float file, output.exr; of a result too large for memory preview.png instead."""
-        folder, own = Path(folder), metadata_of(ImageMetadata, metadata)
+        own = metadata_of(ImageMetadata, metadata)
         show = partial(_shown, own, shown_size(values, own, signed))
-        written = [write_png(folder / "output.png", mapped(values, show)), write_values(folder / "output.npy", values)]
+        written = [write_png(folder / "output.png", mapped(values, show)), write_array(folder / "output.npy", values)]
         if isinstance(values, Stored):
             return [*written, write_png(folder / "preview.png", show(thinned(values, PREVIEW)))]
         if own.float:
@@ -172,28 +171,21 @@ class Image(Modality):
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak of PSNR and SSIM, and SSIM where the image is large enough."""
-        measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth)}
-        measured["peak"] = peak(truth)
+        measured = super().metrics(values, truth, metadata)
         similarity = ssim(values, truth)
         return measured if similarity is None else measured | {"ssim": similarity}
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """The image, the filtered one and, where given, the truth and the error."""
-        own, said = metadata_of(ImageMetadata, metadata), "|error|"
-        if shown.truth is not None:
-            said = f"|error|, PSNR {psnr(shown.after, shown.truth):.1f} dB"
+        own = metadata_of(ImageMetadata, metadata)
+        said = "" if shown.truth is None else f"|error|, PSNR {psnr(shown.after, shown.truth):.1f} dB"
         shown = shown.thinned(SHOWN)
-        after, truth = shown.after, shown.truth
         # One scale for result and truth: shown differently they would not compare.
         size = shown_size(shown.best, own, shown.signed)
         sizes = [shown_size(shown.before, own), size, size]
-        figure = new_figure(3.4 * shown.columns, 3.4 * shown.aspect + 0.4)
-        axes = figure.subplots(1, shown.columns)
-        for panel, (title, values), limit in zip(axes, shown.panels, sizes, strict=False):
-            show_picture(panel, _shown(own, limit, values), title)
-        if truth is not None:
-            show_error(axes[3], np.abs(after - truth).mean(-1), said)
-        return figure
+        pictures = [_shown(own, limit, values) for limit, (_, values) in zip(sizes, shown.panels, strict=False)]
+        error = None if shown.truth is None else np.abs(shown.after - shown.truth).mean(-1)
+        return pictures_figure(shown, 3.4 * shown.aspect + 0.4, pictures, error, said)
 
 
 def _shown(metadata: ImageMetadata, size: float, values: np.ndarray) -> np.ndarray:
@@ -206,4 +198,4 @@ def shown_size(stored: Array, metadata: ImageMetadata, signed: bool | None = Non
     values = metadata.shown(thinned(stored, SHOWN))
     if signed is None:
         signed = is_signed(values)
-    return signed_size(values[..., :-1] if metadata.alpha else values) if signed else 0.0
+    return signed_size(values[..., :-1] if metadata.alpha else values, signed)

@@ -27,15 +27,6 @@ def as_text(size: Size) -> str:
     return size if isinstance(size, str) else ",".join(repr(float(part)) for part in np.atleast_1d(size))
 
 
-def half_sizes(units: Units, text: str, order: int) -> list[float]:
-    """Half sizes per filtered axis of the minimal kernel of `order`, in domain units; raises ValueError."""
-
-    def passed(_: int) -> float:
-        return cutoff(Kernel("bspline", {"half_size": 1.0, "degree": order}).target(1))
-
-    return units.lengths(text, "half_size", passed)
-
-
 def margin_of(units: Units, text: str) -> float:
     """A margin in domain units, the largest of those of the filtered axes; raises ValueError."""
     if has_unit(text) or "," in text:
@@ -60,7 +51,11 @@ def load_measured(
         reach = float(beyond), max(float(part) for part in size.split(","))
     signal = load(reach)
     units = units_of(signal.metadata, signal.shape, signal.axes)
-    sizes, covered = half_sizes(units, size, order), margin_of(units, beyond)
+
+    def passed(_: int) -> float:
+        return cutoff(Kernel("bspline", {"half_size": 1.0, "degree": order}).target(1))
+
+    sizes, covered = units.lengths(size, "half_size", passed), margin_of(units, beyond)
     if not reach and signal.modality and find(signal.modality).counted:
         signal = load((covered, max(sizes)))
     return signal, sizes, covered

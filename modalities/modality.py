@@ -14,6 +14,7 @@ from files.stored import Array, Stored, has_nan
 from modalities.figures import Comparison, Figure, write_figure
 from signals import Signal
 from signals.masks import masked, pack
+from signals.measures import mse, peak, psnr, snr
 from signals.metadata import Metadata
 
 # Which option sizes which axis; depth is time in a video, as in the authors' program.
@@ -115,20 +116,19 @@ class Modality:
         if not {"x", "y"} <= set(names):
             raise ValueError(f"this {self.name} has no rows and columns: name a .npy or .zarr file")
         order = [*(names.index(letter) for letter in names if letter not in "yx"), names.index("y"), names.index("x")]
-        stored = Stored.of(values) if isinstance(values, np.ndarray) else values
-        return write_tiff(path, stored.ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False)))
+        ordered, alpha = Stored.of(values).ordered([*order, len(names)]), bool(getattr(metadata, "alpha", False))
+        return write_tiff(path, ordered, alpha)
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
-        """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`."""
-        raise NotImplementedError
+        """Finite numbers by name for values and truth on one grid; some require the signal's `metadata`.
+
+        Usually PSNR and SNR in dB, MSE and the peak of PSNR.
+        """
+        return {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth), "peak": peak(truth)}
 
     def draw(self, shown: Comparison, metadata: Metadata) -> Figure:
         """A matplotlib Figure of signal and result and, where it is known, truth and error."""
         raise NotImplementedError
-
-    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
-        """Write what goes beside the figure `path`."""
-        return []
 
     @property
     def name(self) -> str:
@@ -152,7 +152,7 @@ class Modality:
 
     def save_figure(self, shown: Comparison, path: Path, metadata: Metadata) -> list[Path]:
         """Draw to the PNG file `path`; files with the other `figure_suffixes` go beside it."""
-        return [write_figure(self.draw(shown, metadata), path), *self.write_beside(path, shown, metadata)]
+        return [write_figure(self.draw(shown, metadata), path)]
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
         """The signal with weights in [0, 1] for its samples, laid out as those of an array are; raises ValueError."""
@@ -193,17 +193,13 @@ class Modality:
         """`signal` filtered along the axes of `letters`, as `axes_of` reads them."""
         return replace(signal, axes=self.axes_of(letters))
 
-    def _letters(self, names: str) -> str:
-        """Letters of axes given as letters, as names, or as either with commas or spaces in between."""
-        words = names.lower().replace(",", " ").split()
+    def axes_of(self, letters: str | None) -> tuple[int, ...]:
+        """Axis numbers of letters such as 't' or 'xyt', of names such as 'rows, columns' or 'time', or of both with
+        commas or spaces in between, in any case (None: `filtered`); raises ValueError for others."""
         table = AXIS_WORDS | (PICTURE_WORDS if self.axis_names.startswith("yx") else {})
         known = {name: letter for letter, group in table.items() if letter in self.axis_names for name in group}
-        return "".join(known.get(word, word) for word in words)
-
-    def axes_of(self, letters: str | None) -> tuple[int, ...]:
-        """Axis numbers of letters such as 't' or 'xyt', or of names such as 'rows, columns' or 'time', in any case
-        (None: `filtered`); raises ValueError for others."""
-        letters = self._letters(letters) if letters else self.filtered
+        words = (letters or self.filtered).lower().replace(",", " ").split()
+        letters = "".join(known.get(word, word) for word in words)
         if counted := sorted(set(letters) & set(self.counted)):
             raise ValueError(f"{', '.join(counted)} only numbers the pieces of {self.name}; leave it out of --axes")
         if unknown := sorted(set(letters) - set(self.axis_names)):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from files.inputs import in_file
+from files.results import write_array
 from modalities.figures import Comparison, Figure, curves_figure
 from modalities.formats.bvh import Bvh, Skeleton, parse_skeleton, read_bvh, write_bvh
-from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
 from modalities.modality import Modality, Sample
 from modalities.rotations import Part, angle_errors, decode, encode, parts_of
 from signals import Signal, spacing
@@ -142,8 +142,8 @@ class Motion(Modality):
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.bvh (hierarchy and channels as loaded) and output.npy (the values [T, C], float32)."""
-        folder, motion = Path(folder), metadata_of(MotionMetadata, metadata).motion(values)
-        return [write_bvh(folder / "output.bvh", motion), write_values(folder / "output.npy", values)]
+        motion = metadata_of(MotionMetadata, metadata).motion(values)
+        return [write_bvh(folder / "output.bvh", motion), write_array(folder / "output.npy", values)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """SNR about the mean in dB and MSE of the values, and the joints' angle errors in degrees.

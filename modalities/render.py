@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modalities.sdf import values_at
+
 # From the camera to the middle of the box, in domain units: far enough for a calm perspective.
 DISTANCE = 4.0
 BACKWARD = np.array([-0.45, 0.35, -1.0])
@@ -87,12 +89,8 @@ class _Distances:
     """Trilinear values and gradients of a grid at points [M, 3], and the box that holds its inside."""
 
     def __init__(self, grid: np.ndarray) -> None:
-        from scipy.ndimage import map_coordinates
-
-        self._interpolate = map_coordinates
         self._values = np.asarray(grid, np.float32)
         counts = np.array(grid.shape)
-        self._scale = (counts - 1) / 2
         self._gradients: tuple[np.ndarray, ...] = tuple(np.gradient(self._values, *(2 / (counts - 1))))
         # Values of a true distance change by 1 a unit at most; anything steeper is marched in smaller steps.
         self.steepness = max(1.0, float(np.sqrt(sum(np.square(part) for part in self._gradients).max())))
@@ -101,29 +99,23 @@ class _Distances:
         self.low = np.maximum(_places(inside.min(axis=0) - 1, grid.shape), -1)
         self.high = np.minimum(_places(inside.max(axis=0) + 1, grid.shape), 1)
 
-    def _sample(self, part: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return self._interpolate(part, ((points + 1) * self._scale).T, order=1, mode="nearest")
-
     def at(self, points: np.ndarray) -> np.ndarray:
         """Values [M]."""
-        return self._sample(self._values, points)
+        return values_at(self._values, points)
 
     def normals(self, points: np.ndarray) -> np.ndarray:
         """Unit gradients [M, 3]."""
-        gradient = np.stack([self._sample(part, points) for part in self._gradients], axis=-1)
+        gradient = np.stack([values_at(part, points) for part in self._gradients], axis=-1)
         return gradient / np.maximum(np.linalg.norm(gradient, axis=-1, keepdims=True), 1e-9)
-
-    def stretch(self, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depths [M] at which rays enter and leave the box of the inside (enter >= leave: they miss it)."""
-        with np.errstate(divide="ignore"):
-            inverse = 1 / directions
-        one, other = (self.low - origin) * inverse, (self.high - origin) * inverse
-        return np.minimum(one, other).max(axis=-1), np.maximum(one, other).min(axis=-1)
 
 
 def _march(field: _Distances, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Depth [M] of the first crossing along each ray, infinite for none: steps as long as the distance allows."""
-    depth, leave = field.stretch(origin, directions)
+    # Where rays enter and leave the box of the inside; those that enter behind where they leave miss it.
+    with np.errstate(divide="ignore"):
+        inverse = 1 / directions
+    one, other = (field.low - origin) * inverse, (field.high - origin) * inverse
+    depth, leave = np.minimum(one, other).max(axis=-1), np.maximum(one, other).min(axis=-1)
     found = np.full(len(directions), np.inf)
     active = np.flatnonzero(depth < leave)
     smallest = field.cell / 4

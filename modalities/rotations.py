@@ -9,7 +9,6 @@ T frames, N channels of the file, C numbers here.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +91,9 @@ def decode(
         if near is not None:
             frames[:, turns] = nearest(frames[:, turns], near[:, turns])
         elif turns.size:
-            before = frames[0] if first is None else first
-            frames[:, turns] = _continuous(frames[:, turns], before[turns], nearest)
+            before = (frames[0] if first is None else first)[turns]
+            for frame in frames:
+                frame[turns] = before = nearest(frame[turns], before)
     return frames
 
 
@@ -137,14 +137,6 @@ def _nearest(angles: np.ndarray, near: np.ndarray) -> np.ndarray:
     one, other = _turned(angles, near), _turned(other, near)
     nearer = np.abs(other - near).sum(axis=-1) < np.abs(one - near).sum(axis=-1)
     return np.where(nearer[..., None], other, one)
-
-
-def _continuous(angles: np.ndarray, before: np.ndarray, nearest: Callable) -> np.ndarray:
-    """Angles [T, ...] in degrees, every frame's `nearest` to the frame before, the first one's to `before` [...]."""
-    angles = angles.copy()
-    for frame in angles:
-        frame[:] = before = nearest(frame, before)
-    return angles
 
 
 def angle_errors(numbers: np.ndarray, truth: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ the outer surface, while the sign is right.
 """
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from files.stored import Array, parts
 from signals import coordinates, spacing
@@ -53,6 +54,13 @@ def has_surface(grid: Array) -> bool:
     for part in parts(grid):
         inside, outside = inside or bool((part < 0).any()), outside or bool((part > 0).any())
     return inside and outside
+
+
+def values_at(grid: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The values [...] of a grid [Nx, Ny, Nz] over [-1, 1]^3 at points [..., 3], interpolated linearly; beyond the box
+    those of its border."""
+    places = (points + 1) * ((np.array(grid.shape) - 1) / 2)
+    return map_coordinates(grid, np.moveaxis(places, -1, 0), order=1, mode="nearest")
 
 
 def extract_surface(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

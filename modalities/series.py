@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from files import load_array
+from files.inputs import bounded, existing_file, in_file, warn
+from files.results import write_array
 from files.stored import Array
 from modalities.figures import Comparison, Figure, curves_figure
-from modalities.formats.grids import write_values
-from modalities.formats.inputs import bounded, existing_file, in_file, warn
 from modalities.formats.tables import ADVICE, DELIMITERS, Table, read_table, write_table
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
@@ -146,24 +146,16 @@ class Series(Modality):
         start, step, values = evenly(table.values[:, 0], table.values[:, 1:], name)
         offset = np.nanmean(values, axis=0)
         scale = column_scales(values - offset, offset, scaling)
-        metadata = SeriesMetadata(
-            start,
-            step,
-            len(values),
-            tuple(offset.tolist()),
-            tuple(scale.tolist()),
-            table.columns,
-            table.delimiter,
-            scaling,
-        )
+        sizes = tuple(offset.tolist()), tuple(scale.tolist())
+        metadata = SeriesMetadata(start, step, len(values), *sizes, table.columns, table.delimiter, scaling)
         return self.signal(((values - offset) / scale).astype(np.float32), metadata, name)
 
     def save(self, values: np.ndarray, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write output.csv (header and delimiter as loaded, original units) and output.npy (float32 values [T, c])."""
-        folder, own = Path(folder), metadata_of(SeriesMetadata, metadata)
+        own = metadata_of(SeriesMetadata, metadata)
         numbers = np.column_stack([own.times(len(values)), own.original(values, signed)])
         table = write_table(folder / "output.csv", Table(numbers, own.columns, own.delimiter))
-        return [table, write_values(folder / "output.npy", values)]
+        return [table, write_array(folder / "output.npy", values)]
 
     def write_array(self, values: Array, path: Path, metadata: Metadata) -> Path:
         """As every modality, with a printed warning: a field's columns have no units."""

@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from files.stored import Array, thinned
+from files.inputs import in_file
+from files.pictures import write_png
+from files.results import write_array
+from files.stored import Array, thinned, with_channel
 from modalities.display import SHOWN, is_signed, picture, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
 from modalities.formats.frames import UNSTATED
-from modalities.formats.grids import write_values
-from modalities.formats.inputs import in_file
-from modalities.formats.pixels import write_png
 from modalities.gathering import each_frame, gathered, places_of
 from modalities.image import scaled
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
 from signals.masks import masked
-from signals.measures import mse, peak, psnr, snr, ssim
+from signals.measures import psnr, ssim
 from signals.metadata import (
     Metadata,
     check,
@@ -146,9 +146,8 @@ class Video(Modality):
         self, values: np.ndarray, reach: Sequence[float] = (), *, fps: float = FOLDER_RATE, name: str = "array"
     ) -> Signal:
         """An array [H, W, T] or [H, W, T, 1 | 3], integers scaled to [0, 1], of `fps` frames a second."""
-        values = scaled(np.asarray(values))
-        values = values[..., None] if values.ndim == 3 else values
-        return self.signal(values, VideoMetadata(fps, values.shape[2]), name)
+        frames = with_channel(scaled(np.asarray(values)), 3)
+        return self.signal(frames, VideoMetadata(fps, frames.shape[2]), name)
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:
         """The video with weights [H, W, T], or [H, W] that are those of every frame; raises ValueError."""
@@ -157,7 +156,7 @@ class Video(Modality):
 
     def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""
-        folder, own, show = Path(folder), metadata_of(VideoMetadata, metadata), shown_as(values, signed)
+        own, show = metadata_of(VideoMetadata, metadata), shown_as(values, signed)
         written: list[Path] = []
 
         def frames() -> Iterator[np.ndarray]:
@@ -167,12 +166,11 @@ class Video(Modality):
                 yield frame
 
         clip = write_clip(folder / "output.mp4", frames(), own.rate(values.shape[2]), own.pixel_aspect, own.colour)
-        return [*written, clip, write_values(folder / "output.npy", values)]
+        return [*written, clip, write_array(folder / "output.npy", values)]
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak they refer to, SSIM averaged over up to 16 frames."""
-        measured = {"psnr": psnr(values, truth), "snr": snr(values, truth), "mse": mse(values, truth)}
-        measured["peak"] = peak(truth)
+        measured = super().metrics(values, truth, metadata)
         chosen = np.unique(np.linspace(0, truth.shape[2] - 1, SSIM_FRAMES).round().astype(int))
         similar = [ssim(values[:, :, number], truth[:, :, number]) for number in chosen]
         known = [similarity for similarity in similar if similarity is not None]
@@ -197,8 +195,8 @@ class Video(Modality):
             panel.set_aspect("auto")
         return figure
 
-    def write_beside(self, path: Path, shown: Comparison, metadata: Metadata) -> list[Path]:
-        """Write, beside the figure as .mp4, the video and the filtered one side by side."""
+    def save_figure(self, shown: Comparison, path: Path, metadata: Metadata) -> list[Path]:
+        """As every modality, and beside it, as .mp4, the video and the filtered one side by side."""
         left, right = shown_as(shown.before), shown_as(shown.best, shown.signed)
         rows, columns, count, _ = shown.after.shape
         chosen = np.linspace(0, shown.before.shape[2] - 1, count).round().astype(int)
@@ -208,7 +206,9 @@ class Video(Modality):
         )
         beside = (np.hstack([np.broadcast_to(part, (rows, columns, 3)) for part in pair]) for pair in pairs)
         own = metadata_of(VideoMetadata, metadata)
-        return [write_clip(path.with_suffix(".mp4"), beside, own.rate(count), own.pixel_aspect, own.colour)]
+        clip = path.with_suffix(".mp4")
+        figure = super().save_figure(shown, path, metadata)
+        return [*figure, write_clip(clip, beside, own.rate(count), own.pixel_aspect, own.colour)]
 
 
 def shown_as(video: Array, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:

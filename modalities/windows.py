@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from files.stored import Slices, Stored
+from files.stored import Array, Slices, Stored
 
 
 @dataclass(frozen=True)
@@ -31,55 +31,51 @@ class Windows:
         """W."""
         return max(1, math.ceil((self.samples - 1) / max(self.window - 1, 1)))
 
-    def cut(self, recording: np.ndarray, halo: int) -> np.ndarray:
-        """The recording [S, c] as windows [W, T + 2 halo, c]; beyond its ends its first and last samples repeat."""
-        after = self.count * (self.window - 1) + 1 - self.samples + halo
-        padded = np.pad(recording, [(halo, after), (0, 0)], mode="edge")
-        every = np.lib.stride_tricks.sliding_window_view(padded, self.window + 2 * halo, axis=0)
-        return np.ascontiguousarray(every[:: max(self.window - 1, 1)].swapaxes(1, 2))
+    def cut(self, recording: Array, halo: int) -> Array:
+        """The recording [S, c] as windows [W, T + 2 halo, c]; beyond its ends its first and last samples repeat.
 
-    def cut_stored(self, recording: Stored, halo: int) -> Stored:
-        """The same of a recording in its file, which is read where a window is."""
-        last = self.samples - 1
+        Of a recording in its file they are read where they are used.
+        """
+        source, step = Stored.of(recording), max(self.window - 1, 1)
 
         def read(part: Slices) -> np.ndarray:
             which, when, channels = part
-            places = np.arange(which.start, which.stop)[:, None] * max(self.window - 1, 1) - halo
-            places = np.clip(places + np.arange(when.start, when.stop), 0, last)
-            first = int(places.min())
-            return recording.read((slice(first, int(places.max()) + 1), channels))[places - first]
+            first, length = which.start * step + when.start - halo, when.stop - when.start
+            stop = first + (which.stop - 1 - which.start) * step + length
+            start = min(max(first, 0), self.samples - 1)
+            end = max(min(stop, self.samples), start + 1)
+            beyond = [(max(start - first, 0), max(stop - end, 0)), (0, 0)]
+            padded = np.pad(source.read((slice(start, end), channels)), beyond, mode="edge")[: stop - first]
+            every = np.lib.stride_tricks.sliding_window_view(padded, length, axis=0)
+            return np.ascontiguousarray(every[::step].swapaxes(1, 2))
 
-        return Stored((self.count, self.window + 2 * halo, recording.shape[1]), np.float32, read, recording.whole)
+        shape = (self.count, self.window + 2 * halo, recording.shape[1])
+        return _alike(recording, Stored(shape, source.dtype, read, source.whole))
 
-    def join(self, windows: np.ndarray) -> np.ndarray:
+    def join(self, windows: Array) -> Array:
         """Windows [W, T', c] as one recording [S', c]: of a shared sample the later window's, of the fill nothing.
 
         Raises ValueError for another number of windows.
         """
         if len(windows) != self.count or windows.ndim != 3:
             raise ValueError(f"{list(windows.shape)} are not the {self.count} windows of a recording")
-        joined = np.concatenate([*windows[:, : max(windows.shape[1] - 1, 1)][:-1], windows[-1]])
-        return joined[: round((self.samples - 1) * self.stretch(windows.shape[1])) + 1]
-
-    def join_stored(self, windows: Stored) -> Stored:
-        """The same of windows in a file; raises ValueError for another number of windows."""
-        if len(windows) != self.count or windows.ndim != 3:
-            raise ValueError(f"{list(windows.shape)} are not the {self.count} windows of a recording")
-        length = windows.shape[1]
-        step, samples = max(length - 1, 1), round((self.samples - 1) * self.stretch(length)) + 1
+        source, length, step = Stored.of(windows), windows.shape[1], max(windows.shape[1] - 1, 1)
 
         def read(part: Slices) -> np.ndarray:
-            rows, channels = np.arange(part[0].start, part[0].stop), part[1]
-            which = np.minimum(rows // step, self.count - 1)
-            hull = slice(int(which[0]), int(which[-1]) + 1)
-            return windows.read((hull, slice(0, length), channels))[which - hull.start, rows - which * step]
+            rows, channels = part
+            first, last = (min(row // step, self.count - 1) for row in (rows.start, rows.stop - 1))
+            found = source.read((slice(first, last + 1), slice(0, length), channels))
+            joined = np.concatenate([*found[:-1, :step], found[-1]])
+            return joined[rows.start - first * step : rows.stop - first * step]
 
-        return Stored((samples, windows.shape[2]), windows.dtype, read, windows.whole)
+        shape = round((self.samples - 1) * self.stretch(length)) + 1, windows.shape[2]
+        return _alike(windows, Stored(shape, source.dtype, read, source.whole))
 
     def stretch(self, window: int) -> float:
         """How many samples of windows of T' = `window` there are for each of T."""
         return (window - 1) / max(self.window - 1, 1)
 
-    def domain_units(self, samples: float) -> float:
-        """The length of `samples` samples in domain units of a window (2 for the whole of it)."""
-        return 2.0 * samples / max(self.window - 1, 1)
+
+def _alike(given: Array, made: Stored) -> Array:
+    """What was made, in memory where what was given is."""
+    return made if isinstance(given, Stored) else made.read(tuple(slice(0, n) for n in made.shape))

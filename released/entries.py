@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from files import ArchiveError
-
-LARGEST_NUMBER = 1e300
+from signals.metadata import LARGEST_NUMBER
 
 
 class OtherKindError(ArchiveError):
@@ -22,10 +21,6 @@ class Entries:
         if missing := [key for key in keys if key not in found]:
             raise OtherKindError(f"lacks {', '.join(missing)}: it is another kind of file")
         self.found = found
-
-    def numbers(self, key: str) -> np.ndarray:
-        """The array `key` as one of its own, of finite float64."""
-        return numbers(self.found[key], key)
 
     def positive(self, key: str) -> float:
         """The positive number `key`."""

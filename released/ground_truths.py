@@ -12,7 +12,7 @@ import numpy as np
 from files import ArchiveError
 from files.reading import reading
 from released.arrays import Arrays
-from released.entries import Entries
+from released.entries import Entries, numbers
 from released.pickles import read_pickle
 from signals.ground_truth import GroundTruth
 
@@ -30,7 +30,7 @@ def read_ground_truth(path: str | Path, order: int | None) -> GroundTruth:
     """
     with reading(path, "a released ground truth") as stream:
         entries = Entries(_read_npy(stream), ("res", "size", "samples"))
-        values = entries.numbers("res").astype(np.float32)
+        values = numbers(entries.found["res"], "res").astype(np.float32)
         half_size, samples = entries.positive("size"), entries.whole("samples", MOST_SAMPLES)
         if values.ndim == 2 or (values.ndim == 3 and values.shape[-1] > MOST_CHANNELS):
             values = values[..., None]

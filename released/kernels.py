@@ -11,7 +11,7 @@ from files import ArchiveError
 from files.reading import reading
 from kernels.moments import corrected_weights, moment_equations
 from kernels.sparse import LARGEST_TOLERANCE, SparseKernel
-from released.entries import Entries
+from released.entries import Entries, numbers
 from released.storages import read_torch
 
 ORDER = 1
@@ -26,7 +26,7 @@ def read_kernel(path: str | Path, corrected: bool) -> tuple[SparseKernel, float]
     """
     with reading(path, "a released kernel") as stream:
         entries = Entries(read_torch(stream), ("ckpt", "ctrl_pts", "radius", "n_ctrl_pts"))
-        weights, points = (entries.numbers(key).squeeze() for key in ("ckpt", "ctrl_pts"))
+        weights, points = (numbers(entries.found[key], key).squeeze() for key in ("ckpt", "ctrl_pts"))
         count = entries.whole("n_ctrl_pts", MOST_DIRACS)
         if weights.shape != (count,) or points.shape != (count,):
             raise ArchiveError(f"has n_ctrl_pts {count}, but ckpt {weights.shape} and ctrl_pts {points.shape}")

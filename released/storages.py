@@ -22,15 +22,9 @@ from released.arrays import Arrays, is_shape
 from released.pickles import Name, read_pickle
 
 STORAGES = {
-    "Float": "<f4",
-    "Double": "<f8",
-    "Half": "<f2",
-    "Long": "<i8",
-    "Int": "<i4",
-    "Short": "<i2",
-    "Char": "i1",
-    "Byte": "u1",
-}
+    "Float": "<f4", "Double": "<f8", "Half": "<f2",
+    "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1",
+}  # fmt: skip
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
+from files.inputs import LARGEST_STORED
 from signals.units import Ruler
 
 # Far beyond any number in a real file, and far below overflow.
 LARGEST_NUMBER = 1e300
 LARGEST_COUNT = 1 << 31
-# The most numbers that one signal may hold in memory, and in a file that is read where it is used.
-LARGEST_SAMPLES = 1 << 29
-LARGEST_STORED = 1 << 36
 
 Kind = TypeVar("Kind", bound="Metadata")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from files.inputs import LARGEST_SAMPLES
 from signals.callables import Continuous, SamplingRequest, SamplingSettings
 from signals.estimate import Checks, Lines, evaluations
-from signals.metadata import LARGEST_SAMPLES
 from signals.signal import Signal, boundary_rules, coordinates, spacing
 
 ACCURACY, EVALUATIONS = SamplingSettings.accuracy, SamplingSettings.evaluations

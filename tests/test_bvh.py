@@ -6,6 +6,7 @@ from bvh_cases import HEAD, bvh
 
 from modalities import find
 from modalities.formats.bvh import BvhError, parse_skeleton, read_bvh
+from modalities.poses import joint_places
 
 MOTION = find("motion")
 
@@ -177,3 +178,15 @@ def test_each_frame_begins_a_line(tmp_path, rows, message):
         return
     with pytest.raises(BvhError, match=message):
         read_bvh(tmp_path / "a.bvh")
+
+
+def test_joints_are_turned_with_their_parents(tmp_path):
+    """An arm of two bones whose second joint has the name of an end site, bent by quarter turns about z."""
+    text = (
+        "HIERARCHY\nROOT A {\nOFFSET 5 5 5\nCHANNELS 2 Xposition Zrotation\nJOINT My Site {\nOFFSET 0 2 0\n"
+        "CHANNELS 1 Zrotation\nEnd Site {\nOFFSET 0 1 0\n}\n}\n}\nMOTION\nFrames: 2\nFrame Time: 0.1\n1 0 90\n0 90 0\n"
+    )
+    (tmp_path / "a.bvh").write_text(text)
+    places = joint_places(read_bvh(tmp_path / "a.bvh"))
+    wanted = [[[1, 5, 5], [1, 7, 5], [0, 7, 5]], [[0, 5, 5], [-2, 5, 5], [-3, 5, 5]]]
+    np.testing.assert_allclose(places, wanted, atol=1e-12)

@@ -167,7 +167,7 @@ def test_interlaced_frames_are_said(tmp_path, capsys):
 
 def test_more_numbers_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
     path = film(tmp_path / "a.mkv", flat(LEVELS[:4]), rate=1000, stamps=[0, 1, 2, 5000], unit=MILLISECONDS)
-    monkeypatch.setattr("modalities.formats.inputs.LARGEST_SAMPLES", 32 * 48 * 3 * 5000)
+    monkeypatch.setattr("files.inputs.LARGEST_SAMPLES", 32 * 48 * 3 * 5000)
     with pytest.raises(ValueError, match=r"at even frame times has 23044608 numbers.*use --times keep"):
         VIDEO.load(path)
     assert VIDEO.load(path, times="keep").shape[2] == 4

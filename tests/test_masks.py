@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import scipy.io.wavfile
+import tifffile
 import torch
 from builders import noise_signal, smooth_signal
 from programs import call, refused
@@ -15,7 +16,7 @@ import eval as eval_program
 import mc_utils
 import nfconv
 from kernels import minimal_kernel
-from modalities import MODALITIES, find
+from modalities import MODALITIES, find, read_mask
 from models.exact import ExactField
 from signals import make_ground_truth
 from signals.exact import kernel_convolution
@@ -199,6 +200,18 @@ def test_a_mask_of_a_recording_has_its_samples_and_that_of_a_video_its_frames(tm
     still, frames = (find("video").masked(video, m) for m in (once, np.repeat(once[..., None], 4, axis=2)))
     np.testing.assert_array_equal(still.values, frames.values)
     assert still.values[2, 3, :, -1].max() == 0 and still.values[..., -1].sum() == 29 * 4
+
+
+def test_a_mask_is_the_lightness_of_its_colours_and_has_no_holes(tmp_path):
+    weights = np.float32([[0, 1], [0.5, 0.25]])
+    bands = np.concatenate([np.repeat(weights[..., None], 3, axis=-1), np.full((2, 2, 2), 0.7, np.float32)], axis=-1)
+    tifffile.imwrite(tmp_path / "grey.tif", weights)
+    tifffile.imwrite(tmp_path / "bands.tif", bands, photometric="rgb", planarconfig="contig")
+    for name in ("grey.tif", "bands.tif"):
+        np.testing.assert_allclose(read_mask(tmp_path / name), weights)
+    tifffile.imwrite(tmp_path / "grey.tif", np.where(weights == 0, np.nan, weights))
+    with pytest.raises(ValueError, match=r"grey\.tif has pixels without a value, and a mask requires"):
+        read_mask(tmp_path / "grey.tif")
 
 
 @pytest.mark.parametrize("shape", [(14, 12), (14, 12, 3)])

@@ -6,9 +6,9 @@ from dataclasses import fields
 import pytest
 from cases import make_case
 
+from files.inputs import LARGEST_STORED
 from modalities import MODALITIES
 from signals.metadata import (
-    LARGEST_STORED,
     Metadata,
     check_number,
     check_whole_number,

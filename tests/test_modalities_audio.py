@@ -91,9 +91,9 @@ def test_a_filter_over_windows_is_the_filter_over_the_recording(tmp_path):
 
 
 def test_units_of_time():
-    metadata = AudioMetadata(8000, 5000, 401)
-    assert metadata.domain_units(400 / 8000) == pytest.approx(2.0)
-    assert metadata.domain_units(100 / 8000) == pytest.approx(0.5)
+    time = AudioMetadata(8000, 5000, 401).rulers((13, 401))[1]
+    assert 400 / 8000 * time.units["s"] == pytest.approx(2.0)
+    assert 100 * time.units["sample"] == pytest.approx(0.5)
 
 
 def test_metrics_count_each_sample_once():

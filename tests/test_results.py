@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 from files.pictures import read_picture, write_png
-from files.results import Scratch, chunk_shape, new_folder, new_zarr, room, write_array, write_tiff, write_zarr
+from files.results import Scratch, chunk_shape, new_folder, new_zarr, room_if_large, write_array, write_tiff, write_zarr
 from files.stored import Stored
 from modalities import find
 from modalities.audio import AudioMetadata
@@ -30,8 +30,8 @@ def small_blocks(monkeypatch):
 
 def test_what_is_assigned_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("files.results.LARGE", 100)
-    scratch, array = room((20, 30, 2), folder=tmp_path), np.zeros((20, 30, 2), np.float32)
-    assert isinstance(scratch, Scratch) and isinstance(room((3, 3)), np.ndarray)
+    scratch, array = Scratch((20, 30, 2), folder=tmp_path), np.zeros((20, 30, 2), np.float32)
+    assert isinstance(room_if_large((20, 30, 2)), Scratch) and room_if_large((3, 3)) is None
     for index in (np.s_[2:9, 3:4], np.s_[..., 1], np.s_[19], np.s_[::3, ::7]):
         values = RANDOM.random(array[index].shape)
         scratch[index] = array[index] = values

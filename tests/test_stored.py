@@ -93,11 +93,12 @@ def test_numbers_that_are_none_are_found(value):
         Signal(Stored.of(array), (0, 1))
 
 
-def test_blocks_cover_the_rows_once():
+def test_blocks_cover_the_rows_once(monkeypatch):
     for shape, most, multiple in (((100, 7), 50, 1), ((100, 7), 50, 16), ((3, 1000), 10, 1), ((5,), 100, 64)):
-        rows = [row for part in row_blocks(shape, most, multiple) for row in range(shape[0])[part]]
+        monkeypatch.setattr("files.stored.BLOCK", most)
+        rows = [row for part in row_blocks(shape, multiple) for row in range(shape[0])[part]]
         assert rows == list(range(shape[0]))
-        assert all(part.start % multiple == 0 for part in row_blocks(shape, most, multiple))
+        assert all(part.start % multiple == 0 for part in row_blocks(shape, multiple))
 
 
 def write_tiff(path: Path, pixels: np.ndarray, **options) -> Path:

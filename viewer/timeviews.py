@@ -13,7 +13,7 @@ from modalities.display import picture, signed_size
 from modalities.formats.clips import write_clip
 from modalities.formats.sounds import write_wav
 from modalities.motion import MotionMetadata
-from modalities.poses import bones_of, joint_places
+from modalities.poses import joint_places
 from modalities.series import SeriesMetadata
 from modalities.video import VideoMetadata, shown_as
 from signals.metadata import metadata_of
@@ -85,7 +85,7 @@ class SkeletonView(View):
     def facts(self) -> dict[str, Any]:
         own = metadata_of(MotionMetadata, self.metadata)
         seconds = own.frame_time * max(own.frames - 1, 1)
-        return {"parents": list(bones_of(own.skeleton).parents), "seconds": seconds}
+        return {"parents": [bone.parent for bone in own.skeleton.bones], "seconds": seconds}
 
     def parts(self, values: np.ndarray, signed: bool | None, draft: bool) -> Parts:
         own = metadata_of(MotionMetadata, self.metadata)

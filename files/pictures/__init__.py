@@ -3,14 +3,12 @@
 Below kernels and modalities, since both read pictures. Libraries are imported inside the functions that use them.
 """
 
-from files.pictures.picture import ADVICE, LARGEST_PIXELS, Picture
+from files.pictures.picture import LARGEST_PIXELS
 from files.pictures.reading import open_picture, read_picture
 from files.pictures.writing import write_encoded, write_exr, write_png
 
 __all__ = [
-    "ADVICE",
     "LARGEST_PIXELS",
-    "Picture",
     "open_picture",
     "read_picture",
     "write_encoded",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from files.pictures.picture import Picture
-from files.pictures.tiff import ORIENTATION, coloured
-from files.pictures.tiffpages import READING_ERRORS, check_layout, choose, damaged, mask_of, obstacle, quiet, tag
+from files.pictures.raster import ORIENTATION
+from files.pictures.tiff import coloured
+from files.pictures.tiffpages import check_layout, choose, mask_of, obstacle, reading_tiff, tag
 from files.stored import LARGE, Stored
 
 if TYPE_CHECKING:
@@ -22,26 +23,21 @@ def open_tiff(path: Path) -> Picture | None:
     which are read whole. Pixels without a value are found where they are read: a ValueError then."""
     import tifffile
 
-    with quiet():
-        try:
-            # It stays open for as long as its samples are read.
-            file = tifffile.TiffFile(path)
-            page, notes = choose(file)
-            pixels = page.imagewidth * page.imagelength
-            apart = page.is_memmappable or (page.chunks and math.prod(page.chunks) * 16 < LARGE)
-            if pixels * page.samplesperpixel < LARGE or not apart or obstacle(page):
-                return None
-            check_layout(path, page)
-            if tag(page, ORIENTATION, 1) != 1 or mask_of(file, page):
-                return None
-            samples = _stored_samples(path, page)
-            few = coloured(path, page, samples[:1, :1])
-            stored = samples.mapped(partial(_values, path, page), whole=few.pixels.dtype.kind in "biu")
-            return replace(few, stored=stored, notes=(*notes, *few.notes))
-        except READING_ERRORS as error:
-            if str(path) in str(error):
-                raise
-            raise damaged(path, error) from None
+    with reading_tiff(path):
+        # It stays open for as long as its samples are read.
+        file = tifffile.TiffFile(path)
+        page, notes = choose(file)
+        pixels = page.imagewidth * page.imagelength
+        apart = page.is_memmappable or (page.chunks and math.prod(page.chunks) * 16 < LARGE)
+        if pixels * page.samplesperpixel < LARGE or not apart or obstacle(page):
+            return None
+        check_layout(path, page)
+        if tag(page, ORIENTATION, 1) != 1 or mask_of(file, page):
+            return None
+        samples = _stored_samples(path, page)
+        few = coloured(path, page, samples[:1, :1])
+        stored = samples.mapped(partial(_values, path, page), whole=few.pixels.dtype.kind in "biu")
+        return replace(few, stored=stored, notes=(*notes, *few.notes))
 
 
 def _values(path: Path, page: "TiffPage", samples: np.ndarray) -> np.ndarray:
@@ -67,8 +63,5 @@ def _stored_samples(path: Path, page: "TiffPage") -> Stored:
 
 
 def _decoded(path: Path, array: Any, part: tuple[slice, ...]) -> np.ndarray:
-    with quiet():
-        try:
-            return np.asarray(array[part])
-        except READING_ERRORS as error:
-            raise damaged(path, error) from None
+    with reading_tiff(path):
+        return np.asarray(array[part])

@@ -1,60 +1,62 @@
 """EXR by OpenEXR: which part and which channels are the picture, luminance and chroma, both windows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from files.inputs import LARGEST_SAMPLES
 from files.pictures.picture import Picture, check_size, grey_as_colours, missing_pixels
 
-# Samples of all parts together, which OpenEXR reads at once.
-LARGEST_SAMPLES = 1 << 29
 # Red, green, blue and white of Rec. 709, which a file without chromaticities has.
 REC_709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The part and, by what they are ("R", "RY", ...), the names of the channels that are the picture."""
-
-    part: int
-    names: Mapping[str, str]
-
-
 def read_exr(path: Path) -> Picture:
     """The colours of an EXR file as float32; raises ValueError for damage and for files without one picture."""
-    import OpenEXR
-
-    try:
-        with OpenEXR.File(str(path), header_only=True) as file:
-            headers = [dict(part.header) for part in file.parts]
-            sizes = [_size(header) for header in headers]
-            names = [[channel.name for channel in header["channels"]] for header in headers]
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
+    with _opened(path, header_only=True) as file:
+        headers = [dict(part.header) for part in file.parts]
+        sizes = [_size(header) for header in headers]
+        names = [[channel.name for channel in header["channels"]] for header in headers]
     for width, height in sizes:
         check_size(path, width, height)
+    # OpenEXR reads all parts at once.
     if sum(w * h * len(part) for (w, h), part in zip(sizes, names, strict=True)) > LARGEST_SAMPLES:
         raise ValueError(f"{path} claims more than the {LARGEST_SAMPLES} samples supported; write the colours alone")
     choice = choose(headers)
     if choice is None:
         raise _no_picture(path, [name for part in names for name in part])
-    header = headers[choice.part]
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            # OpenEXR leaves out parts that it cannot read.
-            if len(file.parts) != len(headers):
-                raise ValueError("parts are missing")
-            stored = file.parts[choice.part].channels
-            planes = {what: np.array(stored[name].pixels) for what, name in choice.names.items()}
-    except (RuntimeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
+    number, chosen = choice
+    with _opened(path, separate_channels=True) as file:
+        # OpenEXR leaves out parts that it cannot read.
+        if len(file.parts) != len(headers):
+            raise ValueError("parts are missing")
+        stored = file.parts[number].channels
+        planes = {what: np.array(stored[name].pixels) for what, name in chosen.items()}
     if any(plane.dtype.kind != "f" for plane in planes.values()):
-        raise _no_picture(path, names[choice.part])
-    return _picture(planes, header, _notes(headers, names, choice))
+        raise _no_picture(path, names[number])
+    notes = []
+    if len(headers) > 1:
+        parts = [str(header.get("name", place)) for place, header in enumerate(headers)]
+        notes.append(f"it has the parts {', '.join(parts)}: {parts[number]} is read")
+    if left := sorted(set(names[number]) - set(chosen.values())):
+        notes.append(f"its channels {', '.join(left)} are left out")
+    return _picture(planes, headers[number], notes)
+
+
+@contextmanager
+def _opened(path: Path, **options: bool) -> Iterator[Any]:
+    """The file as OpenEXR opens it; whatever is raised on damaged bytes becomes one sentence."""
+    import OpenEXR
+
+    try:
+        with OpenEXR.File(str(path), **options) as file:
+            yield file
+    except Exception:
+        raise ValueError(f"{path} is not a whole EXR image, or it is damaged; write it again") from None
 
 
 def _picture(planes: dict[str, np.ndarray], header: Mapping[str, Any], notes: list[str]) -> Picture:
@@ -88,10 +90,11 @@ def _no_picture(path: Path, names: Iterable[str]) -> ValueError:
     return ValueError(f"{path} has the channels {', '.join(names)}; save it with float RGB, RGBA or Y first")
 
 
-def choose(headers: Sequence[Mapping[str, Any]]) -> Choice | None:
-    """The first colours of any part, else the first luminance, else the first part of one channel.
+def choose(headers: Sequence[Mapping[str, Any]]) -> tuple[int, dict[str, str]] | None:
+    """The number of the part and, by what they are ("R", "RY", ...), the names of the channels that are the picture.
 
-    Channels without a layer come before layers ("diffuse.R"). Deep parts have no one value per pixel.
+    The first colours of any part, else the first luminance, else the first part of one channel. Channels without a
+    layer come before layers ("diffuse.R"). Deep parts have no one value per pixel.
     """
     flat = [number for number, header in enumerate(headers) if "deep" not in str(header.get("type", ""))]
     wanted = (("R", "G", "B"), ("Y", "RY", "BY"), ("Y",))
@@ -101,10 +104,10 @@ def choose(headers: Sequence[Mapping[str, Any]]) -> Choice | None:
                 # A layer of luminance with one chroma is neither.
                 if set(colours) <= set(layer) and (len(colours) > 1 or not {"RY", "BY"} & set(layer)):
                     kept = (*colours, "A") if "A" in layer else colours
-                    return Choice(number, {what: layer[what] for what in kept})
+                    return number, {what: layer[what] for what in kept}
     for number in flat:
         if len(channels := headers[number]["channels"]) == 1:
-            return Choice(number, {"Y": channels[0].name})
+            return number, {"Y": channels[0].name}
     return None
 
 
@@ -115,17 +118,6 @@ def _layers(header: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         layer, _, what = channel.name.rpartition(".")
         layers.setdefault(layer, {})[what.upper()] = channel.name
     yield from layers.values()
-
-
-def _notes(headers: Sequence[Mapping[str, Any]], names: list[list[str]], choice: Choice) -> list[str]:
-    """Which parts and channels are left out."""
-    notes = []
-    if len(headers) > 1:
-        parts = [str(header.get("name", number)) for number, header in enumerate(headers)]
-        notes.append(f"it has the parts {', '.join(parts)}: {parts[choice.part]} is read")
-    if left := sorted(set(names[choice.part]) - set(choice.names.values())):
-        notes.append(f"its channels {', '.join(left)} are left out")
-    return notes
 
 
 def _size(header: Mapping[str, Any]) -> tuple[int, int]:

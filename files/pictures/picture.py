@@ -71,9 +71,8 @@ class Picture:
         """Raise ValueError where pixels are missing."""
         if self.missing is not None:
             raise ValueError(
-                f"{self.missing.sum()} of {self.missing.size} pixels of {path} are no-data, beyond 1e30, "
-                "NaN or infinite; "
-                "fix the file first: fill them (gdal_fillnodata.py) or crop it"
+                f"{self.missing.sum()} of {self.missing.size} pixels of {path} are no-data, beyond 1e30, NaN or "
+                "infinite; fix the file first: fill them (gdal_fillnodata.py) or crop it"
             )
 
 

@@ -41,13 +41,14 @@ def read_raster(path: Path) -> Picture:
         pixels = np.concatenate([np.repeat(pixels, 3, axis=-1), alpha], axis=-1)
     if data[:2] == b"BM":
         pixels = _opaque_bitmap(data, pixels, notes)
+    pixels = upright(pixels, orientation)
     whole = np.issubdtype(pixels.dtype, np.integer)
     return Picture(
-        upright(pixels, orientation),
+        pixels,
         alpha=pixels.shape[-1] == 4,
         largest=float(np.iinfo(pixels.dtype).max) if whole else 1.0,
         linear=data.startswith(RADIANCE),
-        missing=None if whole else missing_pixels(upright(pixels, orientation)),
+        missing=None if whole else missing_pixels(pixels),
         notes=tuple(notes),
     )
 

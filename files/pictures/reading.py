@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from files.inputs import LARGEST_STORED, existing_file
+from files.inputs import LARGEST_MAPPED, existing_file
 from files.pictures.bigtiff import open_tiff
 from files.pictures.exr import read_exr
 from files.pictures.picture import ADVICE, Picture
@@ -22,7 +22,7 @@ READERS: tuple[tuple[tuple[bytes, ...], Callable[[Path], Picture]], ...] = (
 
 def open_picture(path: str | Path) -> Picture:
     """`read_picture`, but of a large TIFF only what its `stored` values are read from."""
-    path = existing_file(path, "an image", ADVICE, LARGEST_STORED)
+    path = existing_file(path, "an image", ADVICE, LARGEST_MAPPED)
     return (path.suffix.lower() in TIFF_SUFFIXES and open_tiff(path)) or read_picture(path)
 
 

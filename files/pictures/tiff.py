@@ -7,32 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from files.pictures.picture import Picture, grey_as_colours, missing_pixels, upright
-from files.pictures.raster import BGR, decode
+from files.pictures.raster import BGR, ORIENTATION, decode
 from files.pictures.tiffpages import (
     ADVICE,
     CIELAB,
     COLOURS,
     INKS,
     PALETTE,
-    READING_ERRORS,
     RGB,
     WHITE_IS_ZERO,
     YCBCR,
     check_claims,
     choose,
-    damaged,
     mask_of,
     obstacle,
-    quiet,
+    reading_tiff,
     tag,
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile, TiffPage
+    from tifffile import TiffPage
 
 # ExtraSamples: colours multiplied by alpha, or not; anything else is no alpha.
 ASSOCIATED, UNASSOCIATED = 1, 2
-GDAL_NODATA, ORIENTATION = 42113, 274
+GDAL_NODATA = 42113
 # None, CCITT, LZW, JPEG, Deflate, PackBits, NeXT, ThunderScan: OpenCV fills pictures of others with black.
 OPENCV_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32766, 32809)
 
@@ -41,35 +39,23 @@ def read_tiff(path: Path) -> Picture:
     """The first page of a TIFF that is no thumbnail, upright; raises ValueError, which names the tag in the way."""
     import tifffile
 
-    with quiet():
-        try:
-            with tifffile.TiffFile(path) as file:
-                page, notes = choose(file)
-                check_claims(path, page)
-                if reason := obstacle(page):
-                    return replace(_by_opencv(path, page, reason), notes=tuple(notes))
-                picture = coloured(path, page, _samples(page))
-                picture = _masked(picture, file, page)
-                orientation = tag(page, ORIENTATION, 1)
-        except READING_ERRORS as error:
-            if str(path) in str(error):
-                raise
-            raise damaged(path, error) from None
+    with reading_tiff(path), tifffile.TiffFile(path) as file:
+        page, notes = choose(file)
+        check_claims(path, page)
+        if reason := obstacle(page):
+            return replace(_by_opencv(path, page, reason), notes=tuple(notes))
+        picture = coloured(path, page, _samples(page))
+        orientation, missing = tag(page, ORIENTATION, 1), picture.missing
+        # GDAL writes which pixels have no value as a page of its own.
+        mask = mask_of(file, page)
+        if mask is not None and (hidden := _samples(mask)[..., 0] == 0).any():
+            missing = hidden if missing is None else hidden | missing
     return replace(
         picture,
         pixels=upright(picture.pixels, orientation),
-        missing=None if picture.missing is None else upright(picture.missing, orientation),
+        missing=None if missing is None else upright(missing, orientation),
         notes=(*notes, *picture.notes),
     )
-
-
-def _masked(picture: Picture, file: "TiffFile", page: "TiffPage") -> Picture:
-    """`picture`, without a value where a page that is the mask of `page` says so, as GDAL writes them."""
-    mask = mask_of(file, page)
-    hidden = None if mask is None else _samples(mask)[..., 0] == 0
-    if hidden is None or not hidden.any():
-        return picture
-    return replace(picture, missing=hidden if picture.missing is None else hidden | picture.missing)
 
 
 def _samples(page: "TiffPage") -> np.ndarray:

@@ -1,12 +1,12 @@
 """Pages of a TIFF as tifffile finds them: which is the picture, which its mask, and what of one stands in the way."""
 
 import logging
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from files.inputs import LARGEST_SAMPLES, first_line
 from files.pictures.picture import check_size
 
 if TYPE_CHECKING:
@@ -17,36 +17,24 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR, CIELAB = 0, 1, 2, 3, 5,
 COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INKS: 4, YCBCR: 3}
 # Codecs that hand out RGB, whatever they store: JPEG of several kinds.
 JPEGS = (6, 7, 34892, 33007)
-# What tifffile raises on damaged files.
-READING_ERRORS = (
-    ValueError,
-    OSError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    struct.error,
-    MemoryError,
-)
 LARGEST_PAGES, LARGEST_BANDS = 10_000, 256
 ADVICE = "save it as a plain TIFF or a PNG first"
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without tifffile's own log, which would only repeat our messages."""
+def reading_tiff(path: Path) -> Iterator[None]:
+    """Whatever tifffile raises becomes a ValueError that names the file; its own log, which repeats it, is off."""
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:
         yield
+    except Exception as error:
+        # It raises nearly anything on damaged bytes; our own sentences name the file already.
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} is cut off or damaged ({first_line(error)[:160]}); write it again") from None
     finally:
         logger.disabled = before
-
-
-def damaged(path: Path, error: Exception) -> ValueError:
-    text = str(error).strip().partition("\n")[0][:160] or type(error).__name__
-    return ValueError(f"{path} is cut off or damaged ({text}); write it again")
 
 
 def choose(file: "TiffFile") -> tuple["TiffPage", list[str]]:
@@ -86,7 +74,7 @@ def tag(page: "TiffPage", number: int, default: int) -> int:
 def check_claims(path: Path, page: "TiffPage") -> None:
     """Raise ValueError for pages too large, of several kinds of samples, or beyond the end of the file."""
     check_size(path, page.imagewidth, page.imagelength)
-    if page.imagewidth * page.imagelength * page.samplesperpixel > 1 << 29:
+    if page.imagewidth * page.imagelength * page.samplesperpixel > LARGEST_SAMPLES:
         raise ValueError(f"{path} has {page.samplesperpixel} samples per pixel (tag 277), too many; {ADVICE}")
     check_layout(path, page)
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import LARGEST_TEXT, bounded, existing_file
+from files.inputs import LARGEST_TEXT, bounded, existing_file
 from modalities.formats.text import decode_text
 
 ADVICE = "give a BVH file with HIERARCHY and MOTION"
 LARGEST_JOINTS = 4096
 POSITIONS = ("Xposition", "Yposition", "Zposition")
 ROTATIONS = ("Xrotation", "Yrotation", "Zrotation")
-LABELS = (r"frames\s*:\s*(\S+)", r"frame\s+time\s*:\s*(\S+)")
 KNOWN = {name.lower(): name for name in POSITIONS + ROTATIONS}
 
 
@@ -35,12 +34,23 @@ class Joint:
 
 
 @dataclass(frozen=True)
+class Bone:
+    """The offset of a joint or an end site from its parent's, the number of the parent's bone (-1: a root), and which
+    joint it is (-1: an end site)."""
+
+    offset: tuple[float, ...]
+    parent: int
+    joint: int
+
+
+@dataclass(frozen=True)
 class Skeleton:
-    """The joints in the order of their channels, the HIERARCHY text they were read from and its encoding."""
+    """The joints in the order of their channels, bones with parents first, the HIERARCHY text and its encoding."""
 
     joints: tuple[Joint, ...]
+    bones: tuple[Bone, ...]
     text: str
-    encoding: str = "utf-8"
+    encoding: str
 
     @property
     def channels(self) -> int:
@@ -121,52 +131,58 @@ def parse_skeleton(text: str, encoding: str = "utf-8") -> Skeleton:
     words = _Words(text)
     words.expect("HIERARCHY")
     joints: list[Joint] = []
-    depth = 0
+    bones: list[Bone] = []
+    # The bones whose braces are open.
+    above: list[int] = []
     while word := words.next():
-        keyword = word.upper()
-        if keyword == "}" and depth:
-            depth -= 1
-        elif keyword == ("JOINT" if depth else "ROOT") and len(joints) < LARGEST_JOINTS:
-            joints.append(_parse_joint(words))
-            depth += 1
-        elif keyword == "END" and depth:
+        keyword, parent = word.upper(), above[-1] if above else -1
+        if keyword == "}" and above:
+            above.pop()
+        elif keyword == ("JOINT" if above else "ROOT") and len(joints) < LARGEST_JOINTS:
+            name = words.name()
+            above.append(len(bones))
+            bones.append(Bone(_parse_offset(words), parent, len(joints)))
+            joints.append(Joint(name, _parse_channels(words)))
+        elif keyword == "END" and above:
             words.expect("SITE")
             words.name()  # of no use, and not always there
-            _parse_offset(words)
+            bones.append(Bone(_parse_offset(words), parent, -1))
             words.expect("}")
         else:
             raise words.error(f"{word[:40]!r} is not allowed there, or one of more than {LARGEST_JOINTS} joints")
-    skeleton = Skeleton(tuple(joints), text, encoding)
-    if depth or not skeleton.channels:
-        raise words.error(f"{depth} closing braces are missing" if depth else "the skeleton has no channels")
+    skeleton = Skeleton(tuple(joints), tuple(bones), text, encoding)
+    if above or not skeleton.channels:
+        raise words.error(f"{len(above)} closing braces are missing" if above else "the skeleton has no channels")
     return skeleton
 
 
-def _parse_offset(words: _Words) -> None:
+def _parse_offset(words: _Words) -> tuple[float, ...]:
     words.expect("OFFSET")
-    for _ in range(3):
-        words.number()
+    return tuple(words.number() for _ in range(3))
 
 
-def _parse_joint(words: _Words) -> Joint:
-    """A joint from its name to its channels; its children follow."""
-    name = words.name()
-    _parse_offset(words)
+def _parse_channels(words: _Words) -> tuple[str, ...]:
+    """The names of a joint's channels; its children follow."""
     if words.peek().upper() != "CHANNELS":  # a joint that never moves
-        return Joint(name, ())
+        return ()
     words.expect("CHANNELS")
     count = words.number()
     names = [words.next().lower() for _ in range(int(count))] if count in range(7) else ["?"]
     if not set(names) <= set(KNOWN) or len(set(names)) != count:
         raise words.error(f"{' '.join(names)[:80]!r} are not 0 to 6 channels, each named once")
-    return Joint(name, tuple(KNOWN[name] for name in names))
+    return tuple(KNOWN[name] for name in names)
 
 
 def _parse_motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np.ndarray, float]:
     """Frames [T, channels] and seconds per frame from the lines behind MOTION."""
     rows = [(number, line.strip()) for number, line in enumerate(lines[start:], start + 1) if line.strip()]
-    labels = [re.fullmatch(label, row, re.IGNORECASE) for label, (_, row) in zip(LABELS, rows, strict=False)]
-    count, frame_time = (_number(label[1]) if label else math.nan for label in [*labels, None, None][:2])
+
+    def labelled(place: int, label: str) -> float:
+        """The number behind the label of a row; NaN where there is no such row."""
+        found = re.fullmatch(label, rows[place][1], re.IGNORECASE) if place < len(rows) else None
+        return _number(found[1]) if found else math.nan
+
+    count, frame_time = labelled(0, r"frames\s*:\s*(\S+)"), labelled(1, r"frame\s+time\s*:\s*(\S+)")
     if not (1 <= count < math.inf and 0 < frame_time < math.inf):
         raise BvhError(f"line {start + 1}: 'Frames:' with a count and 'Frame Time:' with seconds are missing")
     if count > len(rows) - 2 or count % 1:

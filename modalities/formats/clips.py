@@ -1,7 +1,8 @@
 """Videos as files and as folders of frames."""
 
+import io
+import math
 import re
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -13,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from files import atomic_write
+from files.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
+from files.pictures import LARGEST_PIXELS, read_picture
 from files.stored import LARGE
 from modalities.formats.decoding import FOLDER_RATE, Clip, Seen, decoded, video_stream
 from modalities.formats.frames import BT601, BT709, FULL_RANGE, LUMA, UNSTATED, frame_pixels, is_large
-from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, in_file, warn
 from modalities.formats.longclips import FolderFrames, LongClip
-from modalities.formats.pixels import LARGEST_PIXELS, read_pixels
 from modalities.formats.whole import check_whole
 
 ADVICE = "give an MP4, MKV, WebM or GIF, or a folder of frames of one size"
@@ -55,15 +56,39 @@ def read_clip(path: Path, start: int = 0, max_frames: int | None = None, height:
 
 def _folder(path: Path, start: int, last: int | None, height: int | None) -> Any:
     """The frames of a folder, in memory or, where they are many, as they are read."""
-    names, said = _frame_names(path)[start:last], set[str]()
+    names = _frame_names(path)[start:last]
+    said: set[str] = set()
 
     def read(name: Path) -> np.ndarray:
-        return scaled_to(read_pixels(name, said), height)
+        return scaled_to(_frame(name, said), height)
 
-    if names and len(names) * (first := read(names[0])).size >= LARGE:
-        bounded(path, len(names) * first.size, "set max_frames or height", LARGEST_STORED)
-        return FolderFrames(names, read)
-    return _collect(path, map(read, names), start)
+    if not names:
+        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
+    frames = FolderFrames(names, read, start)
+    size = len(names) * math.prod(frames.shape)
+    if size < LARGE:
+        return deque(frames.stretch(0, len(names)))
+    bounded(path, size, "set max_frames or height", LARGEST_STORED)
+    return frames
+
+
+def _frame(path: Path, said: set[str]) -> np.ndarray:
+    """The pixels [H, W, 1 | 3 | 4] of a frame: grey, RGB, or RGBA with colours not multiplied by alpha.
+
+    As stored, or as floats where 1 is not the largest number of their type. Colours multiplied by alpha are those over
+    black, and come without it. Prints warnings, except those already `said`.
+    """
+    picture = read_picture(path)
+    picture.check_complete(path)
+    for note in picture.notes:
+        if note not in said:
+            warn(f"{path.name}: {note}")
+    said.update(picture.notes)
+    shown = [*range(picture.colours), *([-1] if picture.alpha and not picture.multiplied else [])]
+    pixels = picture.pixels[..., shown]
+    if picture.float or picture.largest == np.iinfo(pixels.dtype).max:
+        return pixels
+    return pixels.astype(np.float32) / np.float32(picture.largest)
 
 
 def _collected(path: Path, frames: Iterator[Any], seen: Seen, start: int, height: int | None) -> Any:
@@ -78,7 +103,9 @@ def _collected(path: Path, frames: Iterator[Any], seen: Seen, start: int, height
             kept = None
     if kept is None:
         return LongClip(path, seen, start, partial(scaled_to, height=height))
-    return _collect(path, kept, start)
+    if not kept:
+        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
+    return kept
 
 
 def _frame_names(path: Path) -> list[Path]:
@@ -95,20 +122,6 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _collect(path: Path, frames: Iterable[np.ndarray], start: int) -> deque[np.ndarray]:
-    """All `frames`, numbered from `start`; raises ValueError where they differ in size, are none or too many."""
-    kept: deque[np.ndarray] = deque()
-    for number, frame in enumerate(frames, start):
-        if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
-            raise ValueError(
-                f"{path}: frame {number} is {_size(frame)}, the first is {_size(kept[0])}; make all frames alike first"
-            )
-        kept.append(frame)
-    if not kept:
-        raise ValueError(f"{path} has no frame from number {start} on; {ADVICE}")
-    return kept
-
-
 def scaled_to(frame: np.ndarray, height: int | None) -> np.ndarray:
     """A frame [H, W, C] scaled to `height` rows (None: as it is), its aspect kept; raises ValueError if too large."""
     import cv2
@@ -120,10 +133,6 @@ def scaled_to(frame: np.ndarray, height: int | None) -> np.ndarray:
         raise ValueError(f"frames of {width} x {height} are more than {LARGEST_PIXELS} pixels; lower the height")
     interpolation = cv2.INTER_AREA if height < frame.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(frame, (width, height), interpolation=interpolation).reshape(height, width, -1)
-
-
-def _size(frame: np.ndarray) -> str:
-    return f"{frame.shape[1]} x {frame.shape[0]} with {frame.shape[2]} channels of {frame.dtype}"
 
 
 def write_clip(
@@ -142,24 +151,22 @@ def write_clip(
     import av
 
     rate = min(max(rate, SLOWEST), FASTEST)
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "draft.mp4"
-        with av.open(str(draft), "w") as container:
-            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
-            for number, frame in enumerate(frames):
-                pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
-                if number == 0:
-                    if pixels.shape != frame.shape:
-                        warn(f"{path.name}: players require even sizes, so its last rows or columns of "
-                             f"{frame.shape[0]} x {frame.shape[1]} are repeated")  # fmt: skip
-                    _set_up(stream, pixels, pixel_aspect, colour)
-                    stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
-                container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
-            container.mux(stream.encode())
-        data = draft.read_bytes()
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    draft = io.BytesIO()
+    with av.open(draft, "w", format="mp4") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(65535))
+        for number, frame in enumerate(frames):
+            pixels = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
+            if number == 0:
+                if pixels.shape != frame.shape:
+                    warn(f"{path.name}: players require even sizes, so its last rows or columns of "
+                         f"{frame.shape[0]} x {frame.shape[1]} are repeated")  # fmt: skip
+                _set_up(stream, pixels, pixel_aspect, colour)
+                stream.options = {"crf": "16", "preset": "medium"} if codec == "libx264" else {"qscale": "2"}
+            container.mux(stream.encode(_encodable(pixels, stream.codec_context.colorspace)))
+        container.mux(stream.encode())
     with atomic_write(path) as target:
-        target.write(data)
+        target.write(draft.getbuffer())
     return path
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from files.inputs import warn
+from files.pictures import LARGEST_PIXELS
 from modalities.formats.frames import LUMA, UNKNOWN, UNSTATED, is_large, is_oblique, is_turned
-from modalities.formats.inputs import warn
-from modalities.formats.pixels import LARGEST_PIXELS
 
 # FFmpeg's flag of streams that are attached pictures.
 COVER = 0x400

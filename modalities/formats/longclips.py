@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,20 +20,11 @@ KEPT = 1 << 26
 TRIES = 2
 
 
-class Frames(Protocol):
-    """Frames [H, W, C] of one `shape` and `dtype`, numbered from 0."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    def __len__(self) -> int: ...
-
-    def stretch(self, first: int, stop: int) -> Sequence[np.ndarray]:
-        """Frames `first` to `stop` - 1; raises ValueError where the file no longer has them."""
-
-
 def stored_frames(
-    frames: Frames, places: np.ndarray, channels: int, colours: Callable[[np.ndarray], np.ndarray]
+    frames: "FolderFrames | LongClip",
+    places: np.ndarray,
+    channels: int,
+    colours: Callable[[np.ndarray], np.ndarray],
 ) -> Stored:
     """The `colours` of frames at `places` as [H, W, T, c], decoded where they are used and interpolated linearly."""
     rows, columns, _ = frames.shape
@@ -54,10 +45,10 @@ def stored_frames(
 
 
 class FolderFrames:
-    """Pictures in files, each read where it is used."""
+    """Pictures [H, W, C] in the files of a folder, from its number `start` on, each read where it is used."""
 
-    def __init__(self, names: Sequence[Path], read: Callable[[Path], np.ndarray]) -> None:
-        self.names, self.read = names, read
+    def __init__(self, names: Sequence[Path], read: Callable[[Path], np.ndarray], start: int) -> None:
+        self.names, self.read, self.start = names, read, start
         first = read(names[0])
         self.shape, self.dtype = first.shape, first.dtype
 
@@ -66,11 +57,19 @@ class FolderFrames:
 
     def stretch(self, first: int, stop: int) -> Sequence[np.ndarray]:
         """The pictures; raises ValueError for one of another size than the first."""
-        found = [self.read(name) for name in self.names[first:stop]]
-        for name, frame in zip(self.names[first:stop], found, strict=True):
+        found = []
+        for number, name in enumerate(self.names[first:stop], self.start + first):
+            frame = self.read(name)
             if (frame.shape, frame.dtype) != (self.shape, self.dtype):
-                raise ValueError(f"{name} differs from {self.names[0].name} in size; make all frames alike first")
+                what = f"frame {number} is {_size(frame)}, the first is {_size(self)}"
+                raise ValueError(f"{name.parent}: {what}; make all frames alike first")
+            found.append(frame)
         return found
+
+
+def _size(frames: np.ndarray | FolderFrames) -> str:
+    rows, columns, channels = frames.shape
+    return f"{columns} x {rows} with {channels} channels of {frames.dtype}"
 
 
 class LongClip:

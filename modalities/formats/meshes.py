@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
+from files.inputs import existing_file, warn
 from modalities.formats.doubles import single_faces
-from modalities.formats.inputs import existing_file, warn
 from modalities.formats.meshtext import parse_obj, parse_off, parse_stl
 from modalities.formats.ply import parse_ply
 from modalities.formats.polygons import Polygons, check_corners, triangulated
@@ -92,8 +92,7 @@ def _surface(path: Path, polygons: Polygons) -> Mesh:
         warn(f"{path} has faces that cross themselves ({crossed}); what these cover is a guess")
     if few := int((polygons.sizes < 3).sum()):
         warn(f"{path} has faces with fewer than three corners ({few}), which were ignored")
-    check_corners(polygons.points, faces)
-    corners = np.unique(polygons.points, axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    corners = polygons.places[faces]
     kept = single_faces(corners)
     whole = int((corners != np.roll(corners, 1, axis=1)).all(axis=1).sum())
     if len(kept) < whole:

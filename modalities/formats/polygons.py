@@ -5,6 +5,7 @@ instead: it is used in the plane of every face that the fan about its first corn
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,11 @@ class Polygons:
     points: np.ndarray
     corners: np.ndarray
     sizes: np.ndarray
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Which position each point has [V], by number: points that coincide have the same."""
+        return np.unique(self.points, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def check_corners(points: np.ndarray, corners: np.ndarray) -> None:
@@ -41,15 +47,13 @@ def triangulated(polygons: Polygons) -> tuple[np.ndarray, int]:
 
     Faces with the same corners, whichever way round, get the same triangles.
     """
-    points = polygons.points
-    places = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
     starts = np.cumsum(polygons.sizes) - polygons.sizes
     found, crossed = [np.zeros((0, 3), np.int64)], 0
     for size in np.unique(polygons.sizes[polygons.sizes >= 3]):
         rows = starts[polygons.sizes == size]
         corners = polygons.corners[rows[:, None] + np.arange(size)].astype(np.int64)
         if size > 3:
-            corners, wrong = _cut(points, places, corners)
+            corners, wrong = _cut(polygons.points, polygons.places, corners)
             crossed += wrong
         found.append(corners.reshape(-1, 3))
     return np.concatenate(found), crossed

@@ -108,18 +108,13 @@ def _own_errors(file: Path) -> Iterator[None]:
     """Turn what a user's program raises into one sentence with the line it was raised at."""
     try:
         yield
-    except (KeyboardInterrupt, ValueError) as error:
-        if isinstance(error, KeyboardInterrupt) or str(error).startswith(str(file)):
-            raise
-        raise ValueError(f"{file} raised {_where(error, file)}") from error
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{file} raised {_where(error, file)}") from error
-
-
-def _where(error: BaseException, file: Path) -> str:
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
-    place = f" at line {lines[-1]}" if lines else ""
-    return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:200]}"
+        if isinstance(error, ValueError) and str(error).startswith(str(file)):
+            raise
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
+        place = f" at line {lines[-1]}" if lines else ""
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} raised {type(error).__name__}{place}: {text}") from error
 
 
 def read_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:

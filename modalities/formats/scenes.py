@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from modalities.formats.inputs import warn
+from files.inputs import warn
 from modalities.formats.polygons import Polygons
 
-# What trimesh's reader raises for a damaged file; ImportError where it lacks an optional package.
-PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, NameError, ArithmeticError, EOFError, OSError,
-                AssertionError, NotImplementedError, ImportError, RecursionError, MemoryError)  # fmt: skip
 BINARY = b"glTF"
 # Modes of primitives: points and lines (0 to 3), triangles, strips of triangles.
 TRIANGLES = (4, 5)
@@ -39,7 +36,7 @@ def parse_scene(path: Path, data: bytes) -> Polygons:
         vertices, faces = np.array(scene.vertices, np.float64), np.array(scene.faces, np.int64)
     except UnsupportedError:
         raise
-    except PARSE_ERRORS:
+    except Exception:  # its reader raises nearly anything, ImportError where it lacks an optional package
         raise ValueError("is not a readable glTF file, or it or a file that it names is damaged or missing") from None
     return Polygons(vertices, faces.reshape(-1), np.full(len(faces), 3))
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from files import atomic_write
-from files.stored import LARGE, Array, all_finite
-from modalities.formats.inputs import LARGEST_STORED, bounded, existing_file, warn
-from modalities.formats.longsounds import long_recording
+from files.inputs import LARGEST_STORED, bounded, existing_file, warn
+from files.results import Scratch
+from files.stored import LARGE, Array, Slices, Stored, all_finite
 from modalities.formats.whole import STREAMED_WIDE, check_whole
 
 ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
@@ -20,8 +21,10 @@ ADVICE = "give a WAV, FLAC, OGG, Opus, MP3, M4A, AIFF, W64, CAF or AU file"
 SLACK, SLACK_SHARE = 2304, 0.1
 # Most samples by which codecs fill up their last block.
 FILLED = 2048
-# Samples that are written at once.
+# Samples that are read and written at once.
 BLOCK = 1 << 20
+# Formats whose samples are numbers of a fixed place, so that a seek is exact; FLAC's blocks stand for themselves.
+SEEKABLE = ("WAV", "WAVEX", "AIFF", "W64", "RF64", "CAF", "AU", "FLAC")
 # Speakers by the bits of a WAV file's channel mask, as FFmpeg abbreviates them.
 SPEAKERS = (
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
@@ -37,8 +40,8 @@ class Sound(NamedTuple):
 
     samples: Array
     rate: int
-    channel_mask: int = 0
-    announced: int = 0
+    channel_mask: int
+    announced: int
 
 
 def read_sound(path: Path) -> Sound:
@@ -83,6 +86,34 @@ def _by_libsndfile(path: Path) -> Sound | None:
         return None
     warn(f"{path.name} states no length: read up to its end")
     return None
+
+
+def long_recording(path: Path) -> Stored:
+    """The samples [S, c] of a file that libsndfile reads, S as many as there are, looked at once from first to last.
+
+    Those of lossy formats, which decode differently after a seek, are kept in a temporary file.
+    """
+    import soundfile
+
+    sound = soundfile.SoundFile(str(path))
+    exact = sound.format in SEEKABLE and sound.subtype.startswith(("PCM", "FLOAT", "DOUBLE"))
+    count, finite = 0, True
+    kept = None if exact else Scratch((sound.frames, sound.channels))
+    for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
+        finite = finite and bool(np.isfinite(block).all())
+        if kept is not None:
+            kept[count : count + len(block)] = block
+        count += len(block)
+    if kept is not None:
+        return Stored((count, sound.channels), np.float32, kept.read, finite)
+    lock = threading.Lock()
+
+    def read(part: Slices) -> np.ndarray:
+        with lock:
+            sound.seek(part[0].start)
+            return sound.read(part[0].stop - part[0].start, dtype="float32", always_2d=True)[:, part[1]]
+
+    return Stored((count, sound.channels), np.float32, read, finite)
 
 
 def _with_length(path: Path) -> str | io.BytesIO:

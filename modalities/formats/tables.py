@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from modalities.formats.inputs import LARGEST_TEXT, bounded, existing_file
+from files.inputs import LARGEST_TEXT, bounded, existing_file
 
 ADVICE = "give a CSV or TSV table of a time column and value columns"
 DELIMITERS = (";", "\t", ",")

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from modalities.formats.inputs import warn
+from files.inputs import warn
 
 # Placeholder sizes (0x7ffff000, 0xffffffff; of 8 bytes, all ones or the largest number), written while the length is
 # not known yet, and the end of what never learnt it.
