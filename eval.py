@@ -36,7 +36,7 @@ from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from signals import Signal
-from utils import clear_errors, cluster_options, kernel_options, load_options, loader_names
+from utils import FILE, clear_errors, cluster_options, kernel_options, load_options, loader_options
 
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
@@ -92,76 +92,48 @@ def moved(field: Field, place: torch.device) -> Field:
 
 
 @click.command()
-@click.option("--model_path", type=click.Path(path_type=Path), default=None,
+@click.option("--model_path", type=FILE,
               help="Trained field, or its folder; without one a field is fitted to --signal first.")  # fmt: skip
 @click.option("--kernel_path", default="", help="Saved kernel (.npz); default: the field's minimal kernel.")
-@click.option(
-    "--kernel_scale",
-    default=None,
-    help="Saved kernels get 1 / this of their size, also per axis: 20,10, or with a unit that half size: 13px; "
-    "default: the training kernel's size.",
-)
-@click.option(
-    "--kernel_weights",
-    type=click.Choice(["auto", "stored", "corrected"]),
-    default="auto",
-    show_default=True,
-    help="Of the authors' kernels: as stored, or corrected to exact moments (auto: stored on their fields).",
-)
-@click.option(
-    "--filters", default=None, help="Several kernels by half size, e.g. tent:0.05,gaussian:13px, a folder each."
-)
-@click.option("--save_path", required=True, type=click.Path(path_type=Path),
+@click.option("--kernel_scale",
+              help="Saved kernels get 1 / this of their size, also per axis: 20,10, or with a unit that half size: "
+                   "13px; default: the training kernel's size.")  # fmt: skip
+@click.option("--kernel_weights", type=click.Choice(["auto", "stored", "corrected"]), default="auto", show_default=True,
+              help="Of the authors' kernels: as stored, or corrected to exact moments "
+                   "(auto: stored on their fields).")  # fmt: skip
+@click.option("--filters", help="Several kernels by half size, e.g. tent:0.05,gaussian:13px, a folder each.")
+@click.option("--save_path", required=True, type=FILE,
               help="Folder of results, new or empty, or a file: out.png, out.npy, out.wav, ...")  # fmt: skip
-@click.option("--modality", default=None, help="Name or number; default: the field's, or by the signal's extension.")
-@click.option(
-    "--axes", default=None, help="Axes to filter without a model: rows,columns, Y,X, time; default: as usual."
-)
-@click.option("--width", type=click.IntRange(1), default=None, help="Columns; default: the signal's own size.")
-@click.option("--height", type=click.IntRange(1), default=None, help="Rows.")
-@click.option("--depth", type=click.IntRange(1), default=None, help="Slices, frames or time steps.")
+@click.option("--modality", help="Name or number; default: the field's, or by the signal's extension.")
+@click.option("--axes", help="Axes to filter without a model: rows,columns, Y,X, time; default: as usual.")
+@click.option("--width", type=click.IntRange(1), help="Columns; default: the signal's own size.")
+@click.option("--height", type=click.IntRange(1), help="Rows.")
+@click.option("--depth", type=click.IntRange(1), help="Slices, frames or time steps.")
 @click.option("--block_size", type=click.IntRange(1), default=256, show_default=True, help="Points at once, squared.")
-@click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, to measure against or fit.")
-@click.option("--mask", type=click.Path(path_type=Path), default=None,
+@click.option("--signal", type=FILE, help="Raw signal, to measure against or fit.")
+@click.option("--mask", type=FILE,
               help="Weights of the signal's samples, 0 (missing) to 1: a picture's lightness, or .npy.")  # fmt: skip
-@click.option("--gt_path", type=click.Path(path_type=Path), default=None, help="Ground truth to measure against.")
+@click.option("--gt_path", type=FILE, help="Ground truth to measure against.")
 @click.option("--precision", type=click.Choice(["auto", "32", "64"]), default="auto", show_default=True)
 @click.option("--accuracy", default=60.0, show_default=True, help="PSNR (dB) that rounding must not limit (with auto).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--scale_map", type=click.Path(path_type=Path), default=None, help="Map of the kernel's size (0..1).")
+@click.option("--scale_map", type=FILE, help="Map of the kernel's size (0..1).")
 @click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
-@click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
-@click.option(
-    "--angles",
-    type=click.IntRange(2, 180),
-    default=None,
-    help="Kernels blended by angle; default: 12, and none for the anisotropic Gaussian, which turns by its covariance.",
-)
-@click.option(
-    "--covariance_map",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Map of Gaussians: .npy of [.., 2, 2], or of [.., 3] variances and covariance, domain units.",
-)
-@click.option(
-    "--points",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Filter at the points of an .npy [N, axes], domain units, instead of on a grid.",
-)
-@click.option(
-    "--scale",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="How the kernel is stretched at every one of --points: .npy of [N] or [N, axes].",
-)
-@click.option(
-    "--covariance",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Gaussian at every one of --points: .npy of [N, 2, 2], or [N, 3] variances and covariance.",
-)
-@click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
+@click.option("--angle_map", type=FILE, help="Map of angles (0..1 is 0..180 deg).")
+@click.option("--angles", type=click.IntRange(2, 180),
+              help="Kernels blended by angle; default: 12, and none for the anisotropic Gaussian, which turns by "
+                   "its covariance.")  # fmt: skip
+@click.option("--covariance_map", type=FILE,
+              help="Map of Gaussians: .npy of [.., 2, 2], or of [.., 3] variances and covariance, "
+                   "domain units.")  # fmt: skip
+@click.option("--points", type=FILE,
+              help="Filter at the points of an .npy [N, axes], domain units, instead of on a grid.")  # fmt: skip
+@click.option("--scale", type=FILE,
+              help="How the kernel is stretched at every one of --points: .npy of [N] or [N, axes].")  # fmt: skip
+@click.option("--covariance", type=FILE,
+              help="Gaussian at every one of --points: .npy of [N, 2, 2], or [N, 3] "
+                   "variances and covariance.")  # fmt: skip
+@click.option("--kernel", type=click.Choice(list(KERNELS)), help="Kernel of the library.")
 @kernel_options(units=True)
 @load_options(without=OWN)
 @cluster_options
@@ -183,7 +155,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
                          "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
     gaussians = check_together(click.get_current_context().params)
     loader, sizes, maps = (
-        {name: named.pop(name) for name in names} for names in (loader_names(without=OWN), SIZES, MAPS)
+        {name: named.pop(name) for name in names} for names in (loader_options(without=OWN), SIZES, MAPS)
     )
     varying = Maps(**maps)
     weights = None if mask is None else read_mask(mask)

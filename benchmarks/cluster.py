@@ -25,6 +25,7 @@ import torch
 from benchmarks.common import ROOT, circumstances, table
 from cluster import connected
 from cluster.session import ENVIRONMENT, Cluster
+from utils import FILE
 
 HALF_SIZE, MARGIN, SIGMA = 13.0, 39.0, 13.0
 DASK = [sys.executable, "-m", "dask"]
@@ -187,8 +188,8 @@ def with_run_kills(kills: int, picture: Path, folder: Path, tile: int, pause: fl
 @click.option("--pause", default=6.0, show_default=True, help="Seconds from one kill of a worker to the next.")
 @click.option("--run_pause", default=25.0, show_default=True, help="Seconds until a run is killed.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--picture", type=click.Path(path_type=Path), default=None, help="An .npy file; default: a collage.")
-@click.option("--once", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.option("--picture", type=FILE, help="An .npy file; default: a collage.")
+@click.option("--once", type=FILE, hidden=True)
 def main(size: int, tile: int, kills: int, run_kills: int, pause: float, run_pause: float, seed: int,
          picture: Path | None, once: Path | None) -> None:  # fmt: skip
     """Print the tables; every digest must be the same."""

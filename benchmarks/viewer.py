@@ -18,6 +18,7 @@ import numpy as np
 
 from modalities import MODALITIES
 from scripts.drivers import Driver
+from utils import FILE
 from view import SHIPPED_PICTURES
 from viewer.given import Given
 from viewer.server import App, listen
@@ -137,8 +138,8 @@ def with_page(work: Callable[[Any, str], None]) -> None:
 
 
 @click.command()
-@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Folder of the pictures.")
-@click.option("--only", type=click.Choice(["latency", "pictures"]), default=None)
+@click.option("--save_path", type=FILE, required=True, help="Folder of the pictures.")
+@click.option("--only", type=click.Choice(["latency", "pictures"]))
 def main(save_path: Path, only: str | None) -> None:
     """Print the table of latencies and write the pictures."""
 
