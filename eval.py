@@ -15,7 +15,6 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
-import torch
 
 import nfconv
 from cluster import connected
@@ -36,7 +35,7 @@ from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from signals import Signal
-from utils import FILE, clear_errors, cluster_options, kernel_options, load_options, loader_options
+from utils import FILE, clear_errors, cluster_options, kernel_options, load_options, loader_options, signal_loader
 
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
@@ -51,12 +50,14 @@ def check_destination(target: Destination, kind: Modality, many: bool) -> None:
     target.check(kind.results, f"{kind.name} is")
 
 
-def check_model_options(path: Path, kind: Modality, field: Field, options: Mapping[str, Any]) -> None:
-    """Raise ValueError for another modality than the field's, and for options that only a fit has."""
-    if kind.name != field.origin.modality:
+def trained(path: Path, modality: str | None, options: Mapping[str, Any]) -> Field:
+    """The field in a file; raises ValueError for another modality than its own, and for options that only a fit has."""
+    field = nfconv.load(path)
+    if modality and (kind := find(modality)).name != field.origin.modality:
         raise ValueError(f"{path} is a field of {field.origin.modality}, not {kind.name}: leave --modality out")
     if given := [f"--{name}" for name, value in options.items() if value is not None]:
         raise ValueError(f"{path} keeps how its signal was read: leave {', '.join(given)} out")
+    return field
 
 
 def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_truth: bool) -> float:
@@ -78,17 +79,6 @@ def reference_of(
     if gt_path is not None and isinstance(chosen, Filter):
         return read_reference(gt_path, chosen.widest, field)
     return None if raw is None else exact_reference(raw, kernel, chosen, field)
-
-
-def gaussian_of(field: Field, maps: Maps) -> Kernel:
-    """The Gaussian whose covariances are given: of sigma 1 where a map holds those of one axis, which are sizes."""
-    return nfconv.gaussian(sigma=1.0 if maps.covariance_map and len(field.config.axes) == 1 else None)
-
-
-def moved(field: Field, place: torch.device) -> Field:
-    """The field on a device, which is named."""
-    click.echo(f"device: {describe_device(place)}", err=True)
-    return field.to(place)
 
 
 @click.command()
@@ -147,7 +137,7 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
 
     Without a model a spline field is fitted to --signal first.
     """
-    place, target, raw = pick_device(device), Destination(save_path), None
+    place, target = pick_device(device), Destination(save_path)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
     if (workers or scheduler) and (places is not None or model_path is None):
@@ -159,34 +149,36 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     )
     varying = Maps(**maps)
     weights = None if mask is None else read_mask(mask)
+    raw = None
     if model_path is not None:
-        field = nfconv.load(model_path)
-        kind = find(modality or field.origin.modality)
-        check_model_options(model_path, kind, field, loader | {"axes": axes})
+        field = trained(model_path, modality, loader | {"axes": axes})
     elif signal is not None:
         kind = kind_of(signal, modality)
         check_destination(target, kind, filters is not None)
-        options = kind.given(loader)
-        raw = kind.with_axes(kind.load(signal, **options), axes)
-        raw = raw if weights is None else kind.masked(raw, weights)
-        wanted, span = sizes_to_fit(places, varying.covariance_map, len(raw.axes)) or ({}, varying.span)
-        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, weights, **options)
+        load = signal_loader(kind, signal, kind.given(loader), axes, weights)
+        raw = load(())
+        wanted, span = sizes_to_fit(places, varying, len(raw.axes))
+        field = fit_for(load, raw, asked, named | wanted, span, device)
     else:
         raise ValueError("--model_path or --signal is missing: a trained field, or a file to fit one to")
+    click.echo(f"device: {describe_device(place)}", err=True)
+    field, kind = field.to(place), find(field.origin.modality)
     settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
-    kernels = [gaussian_of(field, varying) if gaussians else
-               choose_kernel(field, request.path, request.scale, named, kernel_weights, request.half_size)
-               for request in asked]  # fmt: skip
+    if gaussians:
+        # A map holds the covariances of one axis as sizes.
+        sigma = 1.0 if varying.covariance_map and len(field.config.axes) == 1 else None
+        kernels: list[Kernel | SparseKernel] = [nfconv.gaussian(sigma=sigma)]
+    else:
+        kernels = [choose_kernel(field, request, named, kernel_weights) for request in asked]
     if places is not None:
-        filter_places(moved(field, place), kernels[0], places, target, signal, settings, weights)
+        filter_places(field, kernels[0], places, target, signal, settings, weights)
         return
     jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
     shape = output_shape(kind, field, sizes)
     check_destination(target, kind, filters is not None)
     radius = check_jobs(field, jobs, gt_path is not None)
     if signal and not gt_path and (raw is None or kind.counted):
-        raw = read_signal(signal, kind, field, radius, weights)
-    field = moved(field, place)
+        raw = read_signal(signal, field, radius, weights)
     with connected(workers, scheduler) as cluster:
         for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
             reference = reference_of(raw, gt_path, kernel, chosen, field)

@@ -21,7 +21,7 @@ from signals import GroundTruth, Signal, make_ground_truth, spacing
 from signals.masks import quotient
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
-from utils import FILE, clear_errors, load_options
+from utils import FILE, clear_errors, load_options, signal_loader
 
 SMALLEST_HALF_SIZE, LARGEST_HALF_SIZE = 1e-6, 1.0
 
@@ -129,12 +129,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     file = ground_truth_file(save_path, path.stem, order, half_size, how)
     refuse_existing(file, *preview_files(preview, kind))
     kind.axes_of(axes)
-    options = kind.given(loader)
-
-    def load(reach: Sequence[float]) -> Signal:
-        signal = kind.with_axes(kind.load(path, reach, **options), axes)
-        return signal if mask is None else kind.masked(signal, read_mask(mask))
-
+    load = signal_loader(kind, path, kind.given(loader), axes, None if mask is None else read_mask(mask))
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)
     boundary_rules(boundary, signal.axes, signal.dim)

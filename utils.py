@@ -5,7 +5,7 @@ PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from kernels.library import parameters
 from modalities import CALLABLES, MODALITIES
-from modalities.modality import LoadOption
+from modalities.modality import LoadOption, Modality
+from signals import Signal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -90,6 +91,18 @@ def cluster_options(command: Command) -> Command:
                            "tcp://host:8786 (docs/cluster.md).")(command)  # fmt: skip
     return click.option("--workers", type=click.IntRange(1, 1024),
                         help="Processes of this machine that share the tiles.")(command)  # fmt: skip
+
+
+def signal_loader(
+    kind: Modality, path: Path, options: Mapping[str, Any], axes: str | None, mask: np.ndarray | None
+) -> Callable[[Sequence[float]], Signal]:
+    """What reads a signal for a reach (see `Modality`), as a program's options have it; raises ValueError."""
+
+    def load(reach: Sequence[float]) -> Signal:
+        signal = kind.with_axes(kind.load(path, reach, **options), axes)
+        return signal if mask is None else kind.masked(signal, mask)
+
+    return load
 
 
 def loader_options(without: Sequence[str] = ()) -> dict[str, LoadOption]:

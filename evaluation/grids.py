@@ -44,7 +44,7 @@ def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) 
 
 def evaluate(
     field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], target: Destination,
-    reference: Reference | None, kernel: Kernel | SparseKernel, cluster: Cluster | None = None, **options: Any,
+    reference: Reference | None, kernel: Kernel | SparseKernel, cluster: Cluster | None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Filter on the grid of `shape`, write the result and, where a reference is known, how near it is to what `kernel`,
     as it was asked for, would give.

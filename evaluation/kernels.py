@@ -100,20 +100,14 @@ def _cutoff_of(kernel: str, name: str, given: Mapping[str, str]) -> Callable[[in
     return found
 
 
-def choose_kernel(
-    field: Field,
-    path: str,
-    scale: str | None,
-    named: Mapping[str, Any],
-    weights: str,
-    half_size: str | None = None,
-) -> Kernel | SparseKernel:
-    """The kernel that --kernel and its parameters, or --kernel_path and --kernel_scale, or --filters, ask for.
+def choose_kernel(field: Field, request: Request, named: Mapping[str, Any], weights: str) -> Kernel | SparseKernel:
+    """The kernel that --kernel and its parameters, or a request, ask for.
 
-    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / `scale` of their size, one number
-    or one per filtered axis, the `half_size`, or the training kernel's size. Raises ValueError.
+    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / scale of their size, one number or
+    one per filtered axis, the half size, or the training kernel's size. Raises ValueError.
     """
     units, config = field_units(field), field.config
+    _, path, scale, half_size = request
     kernel = named_kernel(named, units)
     if kernel is not None:
         if path or scale or half_size:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.maps import covariances_of
+from evaluation.maps import Maps, covariances_of
 from files import load_array
 from kernels.correlated import LEVELS
 from models import Field
@@ -116,19 +116,16 @@ def check_together(options: Mapping[str, Any]) -> bool:
     return True
 
 
-def sizes_to_fit(
-    places: Places | None, covariance_map: Path | None, axes: int
-) -> tuple[dict[str, str], tuple[float, float]] | None:
-    """Options of a kernel, and the range of its sizes, that a field must be fitted for; None without points or a map
-    of covariances."""
-    if covariance_map is not None:
-        least, most = deviations(covariances_of(load_array(covariance_map), axes, str(covariance_map)))
+def sizes_to_fit(places: Places | None, maps: Maps, axes: int) -> tuple[dict[str, str], tuple[float, float]]:
+    """Options of a kernel, and the range of its sizes, that a field must be fitted for."""
+    if path := maps.covariance_map:
+        least, most = deviations(covariances_of(load_array(path), axes, str(path)))
     elif places is None:
-        return None
+        return {}, maps.span
     else:
         least, most = places.extremes(axes)
-    if covariance_map is None and places is not None and places.covariance is None:
-        return {}, (least, most)
+        if places.covariance is None:
+            return {}, (least, most)
     # A Gaussian of the library is cut at 3 sigma, that of a covariance reaches further.
     reach = LEVELS[-1].reach / 3
     return {"kernel": "gaussian", "sigma": f"{reach * most}"}, (least / (reach * most), 1.0)

@@ -23,7 +23,6 @@ from files.inputs import note
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
-from modalities import find
 from models import Field
 from models.exact import exact_at
 from models.filtering import sparse_kernel
@@ -36,7 +35,7 @@ from training.display import progress_bar
 
 def filter_places(
     field: Field, kernel: Kernel | SparseKernel, places: Places, target: Destination, signal: Path | None,
-    settings: Mapping[str, Any], mask: np.ndarray | None = None,
+    settings: Mapping[str, Any], mask: np.ndarray | None,
 ) -> None:  # fmt: skip
     """Check what is asked for and where it goes, read the `signal` and its `mask` where given, and filter at all
     points."""
@@ -48,7 +47,7 @@ def filter_places(
         radius = np.full(field.config.dim, LEVELS[-1].reach * most)
     places.check(field, radius, places.covariance is None)
     target.check((".npy",), "values at points are")
-    raw = read_signal(signal, find(field.origin.modality), field, float(radius.max()), mask) if signal else None
+    raw = read_signal(signal, field, float(radius.max()), mask) if signal else None
     evaluate_points(field, kernel, places, target, raw, **settings)
 
 

@@ -10,7 +10,7 @@ from files.inputs import note
 from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
-from modalities.modality import Modality
+from modalities import find
 from models import Field
 from models.varying import CovarianceFilter, Filter
 from nfconv import load_ground_truth
@@ -40,8 +40,9 @@ class Reference:
         return self.truth if self.ideal is None else self.ideal
 
 
-def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
+def read_signal(path: Path, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
+    kind = find(field.origin.modality or "field")
     signal = kind.load_again(path, field.origin.metadata, [radius])
     signal = signal if mask is None else kind.masked(signal, mask)
     if field.origin.metadata.known is not None and signal.metadata.known is None:

@@ -13,7 +13,7 @@ import torch
 
 import nfconv
 from evaluation.grids import output_shape
-from evaluation.kernels import choose_kernel, numbers
+from evaluation.kernels import field_units, named_kernel, numbers
 from evaluation.measuring import measure
 from evaluation.references import exact_reference, read_signal
 from kernels import SparseKernel
@@ -72,7 +72,7 @@ class Session:
             self.step = "reading the signal" if self.path else "ready"
             if self.path:
                 weights = None if self.mask is None else read_mask(self.mask)
-                self._signal = read_signal(self.path, self.kind, self.field, largest_radius(self.field), weights)
+                self._signal = read_signal(self.path, self.field, largest_radius(self.field), weights)
                 self.step = "ready"
         except (ValueError, OSError) as error:
             self.problem = str(error)
@@ -127,8 +127,8 @@ class Session:
             named["kernel_image"] = str(self.given.picture(named["kernel_image"]))
         if selection.vary == "brush":
             return nfconv.gaussian()
-        kernel = choose_kernel(self.field, "", None, named, "auto")
-        assert isinstance(kernel, Kernel)
+        kernel = named_kernel(named, field_units(self.field))
+        assert kernel is not None
         return kernel
 
     def chosen(self, selection: Selection, draft: bool = False) -> Chosen:
