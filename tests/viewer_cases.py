@@ -1,9 +1,11 @@
 """Small fields of every kind with their signals, and requests to the page's application without a network."""
 
+import json
 import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,6 @@ import eval as eval_program
 import make_map
 import nfconv
 from viewer.given import Given
-from viewer.packet import unpack
 from viewer.server import App
 from viewer.session import Session
 
@@ -138,3 +139,15 @@ def by_eval(command: str, folder: Path) -> bytes:
             result = CliRunner().invoke(program.main, words[2:])
             assert result.exit_code == 0, result.output
         return Path(words[-1]).read_bytes()
+
+
+def unpack(packet: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Facts and parts of a packet, read as page/net.js does."""
+    length = int.from_bytes(packet[:4], "little")
+    facts = json.loads(packet[4 : 4 + length])
+    first = -(-(4 + length) // 8) * 8
+    parts = {}
+    for part in facts.pop("parts"):
+        values = np.frombuffer(packet, part["type"], int(np.prod(part["shape"])), first + part["start"])
+        parts[part["name"]] = values.reshape(part["shape"])
+    return facts, parts

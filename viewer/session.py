@@ -156,8 +156,8 @@ class Session:
         chosen = self.chosen(selection, draft)
         # Warnings need measuring: at rest only.
         settings = {"notify": notes.append} if not draft else {"tolerance": DRAFT_TOLERANCE}
-        level = self._levels.setdefault(f"{selection.kernel}{selection.vary}", 1)
-        shape = self.shape(selection)
+        what = selection.named["kernel"] + selection.vary
+        level, shape = self._levels.get(what, 1), self.shape(selection)
         if draft:
             coarser = level * (BRUSH_COARSER if selection.vary == "brush" else 1)
             shape = self.view.coarse(self.field.origin.shape, coarser)
@@ -167,7 +167,7 @@ class Session:
         parts = self.view.parts(values, chosen.signed or None, draft)
         end = time.perf_counter()
         if draft:
-            self._adapt(f"{selection.kernel}{selection.vary}", level, end - fitted, math.prod(shape))
+            self._adapt(what, level, end - fitted, math.prod(shape))
         facts = {"ms": round(1000 * (end - start), 1), "notes": notes, "shape": list(values.shape), "draft": draft}
         return pack(facts | {"diracs": chosen.facts["diracs"], "radius": float(chosen.radius.max())}, parts)
 
