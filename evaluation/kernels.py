@@ -9,7 +9,7 @@ import numpy as np
 
 import nfconv
 from files.inputs import warn
-from kernels.library import KERNELS, Kernel, kernel_from_options, parameters
+from kernels.library import KERNELS, Kernel, parameters
 from kernels.sparse import SparseKernel
 from kernels.width import cutoff, profile
 from modalities.measured import units_of
@@ -69,7 +69,8 @@ def named_kernel(named: Mapping[str, Any], units: Units) -> Kernel | None:
     given = {name: str(named[name]) for name in parameters() if named.get(name) is not None}
     kernel = named.get("kernel")
     if kernel is None:
-        kernel_from_options(named)
+        if given:
+            raise ValueError(f"--{next(iter(given))} describes a kernel: name one with --kernel")
         return None
     known = {name: KERNELS[kernel].parameters[name].kind for name in given if name in KERNELS[kernel].parameters}
     plain = {name: text for name, text in given.items() if known.get(name) not in ("length", "frequency")}

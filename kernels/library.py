@@ -17,13 +17,13 @@ from scipy.special import ndtr
 
 from kernels import shapes
 from kernels.pictures import picture_target, read_light
-from kernels.request import KERNELS, Kernel, Parameter, kernel, kernel_from_options, parameters
+from kernels.request import KERNELS, Kernel, Parameter, kernel, parameters
 from kernels.separate import is_signed
 from kernels.shapes import DERIVATIVE_CUT, FWHM_PER_SIGMA, SMOOTHING_CUT, truncated_gaussian
 from kernels.sparse import LARGEST_ORDER
 from kernels.target import Target
 
-__all__ = ["KERNELS", "Kernel", "is_signed", "kernel_from_options", "parameters"]
+__all__ = ["KERNELS", "Kernel", "is_signed", "parameters"]
 
 Sigma = Annotated[float, Parameter("length", "standard deviation in domain units")]
 SigmaAcross = Annotated[float, Parameter("length", "standard deviation across the angle in domain units")]
