@@ -24,8 +24,6 @@ from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid,
 from models.varying import CovarianceFilter, Filter
 from signals.masks import own_channels
 
-Chunk = tuple[int, ...]
-
 
 @dataclass(frozen=True)
 class Filtering:
@@ -52,7 +50,7 @@ class Filtering:
         # As `new_zarr` has set it: what is 0 everywhere is written, too.
         return zarr.open_array(self.out, mode="r+", config={"write_empty_chunks": True})
 
-    def __call__(self, chunk: Chunk) -> int:
+    def __call__(self, chunk: tuple[int, ...]) -> int:
         """Filter and write one chunk; the number of its samples."""
         array = self._array
         block = tuple(
@@ -88,8 +86,10 @@ def filtered(
     channels = own_channels(field.config.channels, field.origin.metadata.known) + share
     chunks = _chunks(field, shape, channels)
     index = field.folder.resolve() / INDEX
+    # What tells kernels apart; where covariances are given there is only one.
+    diracs = [wanted.kernel.positions, wanted.kernel.weights] if isinstance(wanted.kernel, SparseKernel) else []
     numbers = quiet.precision, quiet.accuracy, quiet.tolerance
-    facts = [str(index), index.read_text(), *_facts(wanted.kernel), maps, shape, chunks, share, numbers]
+    facts = [str(index), index.read_text(), *diracs, maps, shape, chunks, share, numbers]
     with resumable_folder(path, checksum(facts)) as folder:
         files = {name: folder.resolve() / f"{name}.npy" for name in maps}
         for name, file in files.items():
@@ -100,7 +100,8 @@ def filtered(
         stored: dict[str, Array] = {name: MappedFile(file, whole=True) for name, file in files.items()}
         job = Filtering(index, wanted.kernel, stored, tuple(shape), share, quiet, out.resolve())
         every = list(itertools.product(*[range(-(-n // c)) for n, c in zip(shape, chunks, strict=False)]))
-        missing = [chunk for chunk in every if not _file(out, chunk).is_file()]
+        # Zarr keeps a chunk of all channels there.
+        missing = [chunk for chunk in every if not out.joinpath("c", *map(str, (*chunk, 0))).is_file()]
         for done, _ in enumerate(cluster.each(job, [(chunk,) for chunk in missing]), len(every) - len(missing) + 1):
             if progress:
                 progress(done / len(every))
@@ -109,19 +110,9 @@ def filtered(
         yield kept(Stored.of(zarr.open_array(out, mode="r")))
 
 
-def _facts(kernel: Kernel | SparseKernel) -> list[np.ndarray]:
-    """What tells kernels apart; where covariances are given there is only one."""
-    return [kernel.positions, kernel.weights] if isinstance(kernel, SparseKernel) else []
-
-
 def _chunks(field: TiledField, shape: Sequence[int], channels: int) -> tuple[int, ...]:
     """Chunks of the result: its tiles, on the signal's own grid, so that a task asks one of them."""
     tiling = field.levels[0].tiling
     if tuple(shape) == tiling.shape and max(tiling.tile) <= LARGEST_BLOCK:
         return (*tiling.tile, channels)
     return chunk_shape((*shape, channels))
-
-
-def _file(out: Path, chunk: Chunk) -> Path:
-    """Where Zarr keeps a chunk of all channels."""
-    return out.joinpath("c", *map(str, (*chunk, 0)))
