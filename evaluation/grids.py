@@ -59,11 +59,9 @@ def evaluate(
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": note}
         start = time.perf_counter()
         result = stack.enter_context(applied(chosen, field, shape, target.path, cluster, options))
-        report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
-        report |= fit_error(kernel, chosen, field)
-        signed = chosen.signed or None
+        seconds, signed = time.perf_counter() - start, chosen.signed or None
         result, files = write_result(field, result, target, signed)
-        report["shape"] = list(result.shape)
+        report = {"seconds": seconds, "shape": list(result.shape)} | chosen.facts | fit_error(kernel, chosen, field)
         if reference is not None:
             before = reference.before
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)
