@@ -69,11 +69,11 @@ class Session:
             self.kind: Modality = find(self.field.origin.modality or "field")
             self.view: View = view_of(self.field)
             self.fits, self.bank = Fits(self.field), Bank()
-            self.step = "reading the signal" if self.path else "ready"
             if self.path:
+                self.step = "reading the signal"
                 weights = None if self.mask is None else read_mask(self.mask)
                 self._signal = read_signal(self.path, self.field, largest_radius(self.field), weights)
-                self.step = "ready"
+            self.step = "ready"
         except (ValueError, OSError) as error:
             self.problem = str(error)
 
