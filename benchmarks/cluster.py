@@ -111,7 +111,7 @@ def measured(workers: int, picture: Path, folder: Path, tile: int) -> tuple[list
         digest = solve_and_filter(cluster, picture, folder, tile)
         wall, sent = time.perf_counter() - wall, traffic(address) - sent
         spent = [seconds(process) - start for process, start in zip(found, before, strict=True)]
-        tasks = len(list((folder / "tiles").rglob("*.pth"))) + (picture_size(picture) // tile) ** 2
+        tasks = len(list((folder / "tiles").rglob("*.pth"))) + (len(np.load(picture, mmap_mode="r")) // tile) ** 2
         memory = [most_memory(process) for process in found]
     row = [workers, f"{wall:.1f}", f"{max(spent[1:]):.1f}", f"{sum(spent[1:]):.1f}", f"{spent[0]:.1f}",
            f"{max(memory[1:]):.2f}", f"{memory[0]:.2f}", f"{sent / tasks / 1000:.1f}"]  # fmt: skip
@@ -131,11 +131,6 @@ def traffic(address: str) -> int:
     port = address.rpartition(":")[2]
     found = subprocess.run(["ss", "-tinH", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
     return sum(int(number) for number in re.findall(r"bytes_(?:sent|received):(\d+)", found))
-
-
-def picture_size(picture: Path) -> int:
-    """Rows of a picture in an .npy file."""
-    return int(np.load(picture, mmap_mode="r").shape[0])
 
 
 def with_kills(kills: int, picture: Path, folder: Path, tile: int, pause: float) -> tuple[str, int]:

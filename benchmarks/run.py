@@ -46,7 +46,6 @@ borders included, against the exact convolution.
 
 def write(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as stream:
         stream.write(text.encode())
 
@@ -72,7 +71,6 @@ def main(sections: str, quick: bool, save_path: Path | None, threads: int, seed:
         torch.set_num_threads(threads)
     trial = save_path or (ROOT / "output" / "benchmarks" if quick else None)
     results, docs = (trial, trial) if trial else (ROOT / "benchmarks" / "results", ROOT / "docs")
-    docs.mkdir(parents=True, exist_ok=True)
     settings = Settings(docs, quick, seed)
     for name in names:
         before = circumstances()
