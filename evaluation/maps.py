@@ -1,6 +1,8 @@
 """Maps by which a kernel varies over a signal: of its size, its angle, or the covariance of a Gaussian."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +71,11 @@ def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     return values
 
 
-def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
-    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is."""
+def fovea(shape: Sequence[int], row: float, column: float) -> np.ndarray:
+    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is; float32."""
     y, x = np.meshgrid(*[coordinates(n) for n in shape], indexing="ij")
     distance = np.hypot(y - row, x - column)
-    return distance / max(float(distance.max()), 1e-12)
+    return (distance / max(float(distance.max()), 1e-12)).astype(np.float32)
 
 
 def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
@@ -82,7 +84,7 @@ def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
     values = np.array(values, dtype=np.float64)
     if values.shape[-2:] == (axes, axes) and values.ndim != 2:
         return values
-    upper = [*((i, i) for i in range(axes)), *((i, j) for i in range(axes) for j in range(i + 1, axes))]
+    upper = [*((i, i) for i in range(axes)), *combinations(range(axes), 2)]
     if values.shape[-1:] != (len(upper),):
         raise ValueError(f"{what} has shape {values.shape}: covariances are [..., {axes}, {axes}], or "
                          f"[..., {len(upper)}] of {axes} variances and then covariances")  # fmt: skip

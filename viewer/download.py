@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.maps import fovea
 from modalities.modality import Modality
-from viewer.foveation import fovea_map
 from viewer.selection import Selection, downloads
 from viewer.session import Session
 
@@ -44,7 +44,7 @@ def map_file(session: Session, selection: Selection) -> tuple[str, bytes]:
     if selection.vary == "brush":
         name, values = BRUSH_FILE, session.given.map(selection.map)
     else:
-        name, values = FOVEA_FILE, fovea_map(session.field.origin.shape, selection.row, selection.column)
+        name, values = FOVEA_FILE, fovea(session.field.origin.shape, selection.row, selection.column)
     content = io.BytesIO()
     np.save(content, values)
     return name, content.getvalue()

@@ -14,6 +14,7 @@ import torch
 import nfconv
 from evaluation.grids import output_shape
 from evaluation.kernels import field_units, named_kernel, numbers
+from evaluation.maps import fovea
 from evaluation.measuring import measure
 from evaluation.references import exact_reference, read_signal
 from kernels import SparseKernel
@@ -28,7 +29,7 @@ from models.varying import CovarianceFilter, Filter
 from signals import Signal, coordinates
 from signals.masks import quotient
 from viewer.fits import Fits
-from viewer.foveation import Bank, fovea_map
+from viewer.foveation import Bank
 from viewer.given import Given
 from viewer.kernelpanel import kernel_parts
 from viewer.packet import pack
@@ -143,7 +144,7 @@ class Session:
             if selection.vary == "fovea":
                 ends = {"least": selection.least, "most": selection.most}
                 least, most = (numbers(text, 1, name)[0] for name, text in ends.items())
-                values = fovea_map(self.field.origin.shape, selection.row, selection.column)[..., None].astype(float)
+                values = fovea(self.field.origin.shape, selection.row, selection.column)[..., None].astype(float)
                 factors = least + (most - least) * values
             found = Filter((sparse,), factors=factors)
         if not self.field.origin.released:
