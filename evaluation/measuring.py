@@ -1,7 +1,6 @@
 """How near a result is to what was asked for: the part of the field, and of the Diracs that stand for the kernel."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +50,8 @@ def fit_error(kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, 
     metrics.json; empty for kernels that are Diracs themselves."""
     if not isinstance(kernel, Kernel) or not isinstance(chosen, Filter):
         return {}
-    sparse = chosen.kernels[0]
-    flat = replace(sparse, positions=sparse.positions[:, sparse.axes], axes=tuple(range(len(sparse.axes))))
-    return {"kernel_error": fit_errors(flat, kernel.target(field.config.dim, field.config.axes)).relative_l2}
+    target = kernel.target(field.config.dim, field.config.axes)
+    return {"kernel_error": fit_errors(chosen.kernels[0], target).relative_l2}
 
 
 def warn_of_fit(
