@@ -152,12 +152,7 @@ def averages(f: Continuous, points: np.ndarray, truth: np.ndarray, settings: Set
 
 
 def compare(
-    signal: Signal,
-    points: np.ndarray,
-    rows: np.ndarray,
-    shape: tuple[int, ...],
-    truth: np.ndarray,
-    settings: Settings,
+    signal: Signal, points: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], truth: np.ndarray, settings: Settings
 ) -> tuple[list[list[Any]], list[list[Any]]]:
     """Rows of fields against averages to the same accuracy, and of all that samples once."""
     f, kernel = signal.function, minimal_kernel(1, WIDE, 2)

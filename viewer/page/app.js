@@ -153,7 +153,6 @@ function ready(found) {
   $('kernel').replaceChildren(...state.kernels.map(({ name }) => new Option(name.replaceAll('_', ' '), name)));
   $('kernel').value = state.kernels.some(({ name }) => name === 'gaussian') ? 'gaussian' : state.kernels[0].name;
   $('suffix').replaceChildren(...state.results.map((name) => new Option(name, name.slice(1))));
-  $('vary').hidden = !state.varies;
   $('size-label').hidden = !state.resizes;
   $('size').value = '1';
   $('frame-label').hidden = state.kind !== 'clip';
