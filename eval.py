@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,7 @@ from evaluation.references import Reference, exact_reference, read_reference, re
 from kernels.library import KERNELS, Kernel
 from kernels.sparse import SparseKernel
 from modalities import find, kind_of, read_mask
-from modalities.modality import Modality
 from models import Field
-from models.convolution import check_reach
 from models.device import describe_device, pick_device
 from models.varying import CovarianceFilter, Filter
 from signals import Signal
@@ -43,13 +41,6 @@ SIZES = ("width", "height", "depth")
 MAPS = tuple(Maps.__dataclass_fields__)
 
 
-def check_destination(target: Destination, kind: Modality, many: bool) -> None:
-    """Raise ValueError where one or `many` results cannot go to `target`."""
-    if many and target.alone:
-        raise ValueError(f"--filters writes several results: name a folder, not {target.path.name}")
-    target.check(kind.results, f"{kind.name} is")
-
-
 def trained(path: Path, modality: str | None, options: Mapping[str, Any]) -> Field:
     """The field in a file; raises ValueError for another modality than its own, and for options that only a fit has."""
     field = nfconv.load(path)
@@ -58,17 +49,6 @@ def trained(path: Path, modality: str | None, options: Mapping[str, Any]) -> Fie
     if given := [f"--{name}" for name, value in options.items() if value is not None]:
         raise ValueError(f"{path} keeps how its signal was read: leave {', '.join(given)} out")
     return field
-
-
-def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_truth: bool) -> float:
-    """The largest radius of all; raises ValueError where one reaches beyond the margin, or varies where it is to be
-    measured `from_truth` of one kernel."""
-    for chosen in filters:
-        if from_truth and not chosen.fixed:
-            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
-        if not field.origin.released:
-            check_reach(field, chosen.radius.tolist())
-    return max(float(chosen.radius.max()) for chosen in filters)
 
 
 def reference_of(
@@ -140,21 +120,16 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     place, target = pick_device(device), Destination(save_path)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
-    if (workers or scheduler) and (places is not None or model_path is None):
-        raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
-                         "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
     gaussians = check_together(click.get_current_context().params)
     loader, sizes, maps = (
         {name: named.pop(name) for name in names} for names in (loader_options(without=OWN), SIZES, MAPS)
     )
-    varying = Maps(**maps)
-    weights = None if mask is None else read_mask(mask)
-    raw = None
+    varying, weights, raw = Maps(**maps), None if mask is None else read_mask(mask), None
     if model_path is not None:
         field = trained(model_path, modality, loader | {"axes": axes})
     elif signal is not None:
         kind = kind_of(signal, modality)
-        check_destination(target, kind, filters is not None)
+        target.check(kind.results, f"{kind.name} is")
         load = signal_loader(kind, signal, kind.given(loader), axes, weights)
         raw = load(())
         wanted, span = sizes_to_fit(places, varying, len(raw.axes))
@@ -165,20 +140,18 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
     field, kind = field.to(place), find(field.origin.modality)
     settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
     if gaussians:
-        # A map holds the covariances of one axis as sizes.
-        sigma = 1.0 if varying.covariance_map and len(field.config.axes) == 1 else None
-        kernels: list[Kernel | SparseKernel] = [nfconv.gaussian(sigma=sigma)]
-    else:
-        kernels = [choose_kernel(field, request, named, kernel_weights) for request in asked]
+        # Covariances of one axis in a map are sizes.
+        sizes_alone = varying.covariance_map and len(field.config.axes) == 1
+        named |= {"kernel": "gaussian", "sigma": "1" if sizes_alone else None}
+    kernels = [choose_kernel(field, request, named, kernel_weights) for request in asked]
     if places is not None:
         filter_places(field, kernels[0], places, target, signal, settings, weights)
         return
     jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
     shape = output_shape(kind, field, sizes)
-    check_destination(target, kind, filters is not None)
-    radius = check_jobs(field, jobs, gt_path is not None)
+    target.check(kind.results, f"{kind.name} is")
     if signal and not gt_path and (raw is None or kind.counted):
-        raw = read_signal(signal, field, radius, weights)
+        raw = read_signal(signal, field, max(float(chosen.radius.max()) for chosen in jobs), weights)
     with connected(workers, scheduler) as cluster:
         for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
             reference = reference_of(raw, gt_path, kernel, chosen, field)

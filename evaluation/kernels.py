@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 import nfconv
+from evaluation.destination import Destination
 from files.inputs import warn
 from kernels.library import KERNELS, Kernel, parameters
 from kernels.sparse import SparseKernel
@@ -143,6 +144,8 @@ def requests(save_path: Path, kernel_path: str, kernel_scale: str | None, filter
             numbers(size, 1, "the half size in --filters")
         path = "" if name in ("", "tent") else str(SHIPPED_KERNELS / name) if Path(name).name == name else name
         found.append(Request(save_path / f"{Path(name or 'tent').stem}_{size}", path, half_size=size))
+    if Destination(save_path).alone:
+        raise ValueError(f"--filters writes several results: name a folder, not {save_path.name}")
     if len({request.folder for request in found}) < len(found):
         raise ValueError("--filters puts two results in one folder: rename a kernel, or leave one out")
     return found

@@ -42,9 +42,14 @@ class Maps:
 
     def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Filter | CovarianceFilter:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
-        covariance each (--covariance_map, or an angle each); raises ValueError."""
-        if sum(path is not None for path in (self.scale_map, self.angle_map, self.covariance_map)) > 1:
-            raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
+        covariance each (--covariance_map, or an angle each); raises ValueError, also where one reaches beyond the
+        margin of the field."""
+        found = self._filter(field, kernel, accuracy)
+        if not field.origin.released:
+            check_reach(field, found.radius.tolist())
+        return found
+
+    def _filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Filter | CovarianceFilter:
         if self.covariance_map:
             return covariance_filter(field, self.covariance_map, accuracy)
         if self.angle_map:

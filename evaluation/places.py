@@ -17,7 +17,8 @@ from models.convolution import check_reach
 # Points that are read, filtered and written at once.
 CHUNK = 1 << 17
 # Options of results on grids, and of the sizes of kernels.
-GRIDS = ("width", "height", "depth", "scale_map", "angle_map", "covariance_map", "gt_path")
+MAPS = ("scale_map", "angle_map", "covariance_map")
+GRIDS = ("width", "height", "depth", *MAPS, "gt_path")
 SIZES = ("kernel_path", "kernel_scale", "filters")
 
 
@@ -99,13 +100,23 @@ class Places:
 
 
 def check_together(options: Mapping[str, Any]) -> bool:
-    """Whether the options ask for Gaussians of covariances; raises ValueError for those of grids that go with no
-    points, and those of kernels that go with no covariance."""
+    """Whether the options of eval.py ask for Gaussians of covariances; raises ValueError for those that do not go
+    together."""
+
+    def given(names: Sequence[str]) -> list[str]:
+        return [f"--{name}" for name in names if options.get(name) not in (None, "")]
 
     def alone(what: str, names: Sequence[str]) -> None:
-        if given := [f"--{name}" for name in names if options.get(name) not in (None, "")]:
-            raise ValueError(f"{what} and {', '.join(given)} do not go together: choose one")
+        if others := given(names):
+            raise ValueError(f"{what} and {', '.join(others)} do not go together: choose one")
 
+    if given(("workers", "scheduler")) and (options["points"] or not options["model_path"]):
+        raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
+                         "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
+    if len(given(MAPS)) > 1:
+        raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
+    if given(MAPS) and options["gt_path"]:
+        raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
     if options["points"] is not None:
         alone("--points", (*GRIDS, "filters"))
     if options["covariance"] is None and options["covariance_map"] is None:
