@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from files.stored import Array, MappedFile, Stored, kept
 from kernels import SparseKernel
 from kernels.library import Kernel
 from models import Field
-from models.filtering import Settings
+from models.filtering import Settings, silent
 from models.levels import INDEX
 from models.tiled import TiledField, load_tiled
 from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid, warn
@@ -80,9 +80,10 @@ def filtered(
                          "--scheduler out, or use --kernel gaussian")  # fmt: skip
     kernel, maps = chosen.request(shape)
     wanted = wanted_on_grid(field, kernel, shape, **maps)
-    warn(wanted, Settings(**settings))
+    asked = Settings(**settings)
+    warn(wanted, asked)
     field.check_averaging(None if "covariance" in maps else kernel)
-    quiet = Settings(**{name: value for name, value in settings.items() if name != "notify"})
+    quiet = replace(asked, notify=silent)
     channels = own_channels(field.config.channels, field.origin.metadata.known) + share
     chunks = _chunks(field, shape, channels)
     index = field.folder.resolve() / INDEX
@@ -91,13 +92,13 @@ def filtered(
     numbers = quiet.precision, quiet.accuracy, quiet.tolerance
     facts = [str(index), index.read_text(), *diracs, maps, shape, chunks, share, numbers]
     with resumable_folder(path, checksum(facts)) as folder:
-        files = {name: folder.resolve() / f"{name}.npy" for name in maps}
-        for name, file in files.items():
-            write_array(file, maps[name], maps[name].dtype)
+        stored: dict[str, Array] = {}
+        for name, values in maps.items():
+            file = write_array(folder.resolve() / f"{name}.npy", values, values.dtype)
+            stored[name] = MappedFile(file, whole=True)
         out = folder / "values.zarr"
         if not (out / "zarr.json").is_file():
             new_zarr(out, (*shape, channels), chunks)
-        stored: dict[str, Array] = {name: MappedFile(file, whole=True) for name, file in files.items()}
         job = Filtering(index, wanted.kernel, stored, tuple(shape), share, quiet, out.resolve())
         every = list(itertools.product(*[range(-(-n // c)) for n, c in zip(shape, chunks, strict=False)]))
         # Zarr keeps a chunk of all channels there.
