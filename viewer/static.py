@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from evaluation.references import read_signal
-from kernels.library import Kernel, is_signed
-from kernels.separate import tensor_terms
+from kernels.library import Kernel
+from kernels.separate import is_signed, tensor_terms
 from kernels.shapes import SMOOTHING_CUT
 from kernels.sparse import SparseKernel
 from models import Field
