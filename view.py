@@ -52,7 +52,7 @@ def main(
         return
     given = Given(SHIPPED_PICTURES)
     rows = itertools.zip_longest(models, signals, masks)
-    server = listen(App([Session(model_file(model), signal, given, mask) for model, signal, mask in rows], given), port)
+    server = listen(App([Session(model_file(model), signal, given, mask) for model, signal, mask in rows]), port)
     if port and server.port != port:
         click.echo(f"port {port} is in use, taking {server.port}")
     address = f"http://127.0.0.1:{server.port}/"

@@ -127,7 +127,7 @@ def with_page(work: Callable[[Any, str], None]) -> None:
 
     given = Given(SHIPPED_PICTURES)
     shipped = map(Driver, MODALITIES.values())
-    app = App([Session(driver.model, driver.raw, given) for driver in shipped], given)
+    app = App([Session(driver.model, driver.raw, given) for driver in shipped])
     server = listen(app, 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as started:

@@ -108,8 +108,9 @@ def opened(name: str, folder: Path, given: Given, with_signal: bool = True) -> S
 class Page:
     """The application, asked as a browser on this machine asks it."""
 
-    def __init__(self, *sessions: Session, given: Given | None = None) -> None:
-        self.app = App(sessions, given or sessions[0].given, [HOST])
+    def __init__(self, *sessions: Session) -> None:
+        self.app = App(sessions)
+        self.app.hosts.add(HOST)
         self.client = Client(self.app)
 
     def get(self, path: str, host: str = HOST, **words: object) -> TestResponse:

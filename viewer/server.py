@@ -25,7 +25,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from models.memory import is_out_of_memory
 from utils import one_line
 from viewer.download import command, map_file, result_file, result_name
-from viewer.given import LARGEST_PICTURE, Given
+from viewer.given import LARGEST_PICTURE
 from viewer.selection import parse_selection
 from viewer.session import ANSWERS, Session
 
@@ -48,10 +48,11 @@ QUICK = ("draft",)
 
 
 class App:
-    """The WSGI application of some sessions; `hosts` are the names it answers to."""
+    """The WSGI application of sessions that share pictures and maps; `hosts` are the names it answers to."""
 
-    def __init__(self, sessions: Sequence[Session], given: Given, hosts: Sequence[str] = ()) -> None:
-        self.sessions, self.given, self.hosts = list(sessions), given, set(hosts)
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.sessions, self.given = sessions, sessions[0].given
+        self.hosts: set[str] = set()
         self._room = threading.Semaphore(MOST_REQUESTS)
         # Every thread that calls PyTorch gets threads of its own from OpenMP: two that stay, not one per request.
         self._workers = {quick: ThreadPoolExecutor(1) for quick in (True, False)}
