@@ -65,23 +65,23 @@ class Places:
     def extremes(self, axes: int) -> tuple[float, float]:
         """The smallest and the largest size: a scale, or a standard deviation in any direction. Raises ValueError where
         there is none."""
+        if self.scale is None and self.covariance is None:
+            return 1.0, 1.0
         least, most = math.inf, 0.0
         for rows in self.chunks():
             found = self.settings(rows, axes)
             if found["covariance"] is not None:
                 low, high = deviations(found["covariance"])
-            elif found["scale"] is not None:
-                low, high = float(found["scale"].min()), float(found["scale"].max())
             else:
-                low, high = 1.0, 1.0
+                low, high = float(found["scale"].min()), float(found["scale"].max())
             least, most = min(least, low), max(most, high)
         if not 0 < least <= most < math.inf:
             raise ValueError("sizes must be positive and finite, and covariances positive definite")
         return least, most
 
-    def check(self, field: Field, radius: np.ndarray, inside: bool = True) -> None:
+    def check(self, field: Field, radius: np.ndarray) -> None:
         """Raise ValueError for points of another dimension, not finite, or so far over the border that kernels of
-        `radius` [d] there reach beyond what the field was trained on; with `inside` also where none is that far."""
+        `radius` [d] there reach beyond what the field was trained on."""
         if self.points.shape[1] != field.config.dim:
             raise ValueError(f"--points has {self.points.shape[1]} coordinates, the field {field.config.dim}")
         furthest = np.zeros(field.config.dim)
@@ -93,7 +93,8 @@ class Places:
         free = [axis for axis in range(field.config.dim) if axis not in field.config.axes]
         if any(furthest[axis] > 1 + 1e-6 for axis in free):
             raise ValueError("--points lie outside [-1, 1] along an axis that is not filtered: keep them inside")
-        if inside and not field.origin.released:
+        # Covariances are checked as they are filtered.
+        if self.covariance is None and not field.origin.released:
             check_reach(field, radius.tolist())
         if furthest.max() > 1 + 1e-6:
             check_reach(field, radius.tolist(), np.maximum(furthest - 1, 0).tolist())

@@ -43,9 +43,9 @@ def filter_places(
     if places.covariance is None:
         radius = most * sparse_kernel(field, kernel).radius
     else:
-        # Chunks are checked as they are filtered; for points over the border all must be known to reach no further.
+        # For points over the border all must be known to reach no further.
         radius = np.full(field.config.dim, LEVELS[-1].reach * most)
-    places.check(field, radius, places.covariance is None)
+    places.check(field, radius)
     target.check((".npy",), "values at points are")
     raw = read_signal(signal, field, float(radius.max()), mask) if signal else None
     evaluate_points(field, kernel, places, target, raw, **settings)
@@ -97,7 +97,7 @@ def filtered_chunks(
         try:
             found = places.settings(rows, len(field.config.axes))
             values = field.filter(kernel, notify=notify, **found, **options)
-            yield rows, values, facts(field, kernel, found, options.get("accuracy", 60.0))
+            yield rows, values, facts(field, kernel, found, options["accuracy"])
         except ValueError as error:
             raise ValueError(f"points {rows.start} to {rows.stop - 1}: {error}") from None
 
