@@ -126,9 +126,7 @@ class Session:
         named: dict[str, Any] = dict(selection.named)
         if "kernel_image" in named:
             named["kernel_image"] = str(self.given.picture(named["kernel_image"]))
-        if selection.vary == "brush":
-            return nfconv.gaussian()
-        kernel = named_kernel(named, field_units(self.field))
+        kernel = nfconv.gaussian() if selection.vary == "brush" else named_kernel(named, field_units(self.field))
         assert kernel is not None
         return kernel
 

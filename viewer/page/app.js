@@ -166,8 +166,7 @@ function ready(found) {
   $('vary').hidden = !varying;
   stage('result').classList.remove('pick');
   shown = { result: viewOf(stage('result'), state, 'filtered', () => signalPacket), error: errorView(stage('error'), state.names) };
-  if (state.signal) waiting(stage('signal'), 'The signal is being read.');
-  else waiting(stage('signal'), 'Give --signal to see it.');
+  waiting(stage('signal'), state.signal ? 'The signal is being read.' : 'Give --signal to see it.');
   values = {};
   chooseKernel();
 }
