@@ -31,7 +31,7 @@ from kernels.sparse import SparseKernel
 from modalities import find, kind_of, read_mask
 from models import Field
 from models.device import describe_device, pick_device
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from signals import Signal
 from utils import FILE, clear_errors, cluster_options, kernel_options, load_options, loader_options, signal_loader
 
@@ -52,9 +52,8 @@ def trained(path: Path, modality: str | None, options: Mapping[str, Any]) -> Fie
 
 
 def reference_of(
-    raw: Signal | None, gt_path: Path | None, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter,
-    field: Field,
-) -> Reference | None:  # fmt: skip
+    raw: Signal | None, gt_path: Path | None, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field
+) -> Reference | None:
     """What a result is measured against: a file of ground truth, else the exact convolution of the signal."""
     if gt_path is not None and isinstance(chosen, Filter):
         return read_reference(gt_path, chosen.widest, field)

@@ -21,7 +21,7 @@ from models.filtering import Settings, silent
 from models.levels import INDEX
 from models.tiled import TiledField, load_tiled
 from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid, warn
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from signals.masks import own_channels
 
 
@@ -63,7 +63,7 @@ class Filtering:
 
 @contextlib.contextmanager
 def filtered(
-    cluster: Cluster, field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], path: Path, *,
+    cluster: Cluster, field: Field, chosen: Chosen, shape: Sequence[int], path: Path, *,
     share: bool = False, progress: Callable[[float], None] | None = None, **settings: Any,
 ) -> Iterator[Array]:  # fmt: skip
     """The filtered signal on the regular grid of `shape`; a large one is in a file beside `path`, for as long as it is

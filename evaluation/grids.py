@@ -23,7 +23,7 @@ from modalities.figures import Comparison
 from modalities.formats.grids import write_values
 from modalities.modality import Modality
 from models import Field
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen
 from signals.masks import own_channels
 from training.display import progress_bar
 
@@ -43,8 +43,8 @@ def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) 
 
 
 def evaluate(
-    field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], target: Destination,
-    reference: Reference | None, kernel: Kernel | SparseKernel, cluster: Cluster | None, **options: Any,
+    field: Field, chosen: Chosen, shape: Sequence[int], target: Destination, reference: Reference | None,
+    kernel: Kernel | SparseKernel, cluster: Cluster | None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Filter on the grid of `shape`, write the result and, where a reference is known, how near it is to what `kernel`,
     as it was asked for, would give.
@@ -77,9 +77,8 @@ def evaluate(
 
 @contextlib.contextmanager
 def applied(
-    chosen: Filter | CovarianceFilter, field: Field, shape: Sequence[int], path: Path, cluster: Cluster | None,
-    options: Mapping[str, Any],
-) -> Iterator[Any]:  # fmt: skip
+    chosen: Chosen, field: Field, shape: Sequence[int], path: Path, cluster: Cluster | None, options: Mapping[str, Any]
+) -> Iterator[Any]:
     """The filtered signal, with the share of known weight of one with missing samples; large ones in a file that is
     there as long as it is needed, by `path` where a cluster writes it."""
     known = field.origin.metadata.known

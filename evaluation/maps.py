@@ -17,7 +17,7 @@ from modalities import find
 from models import Field
 from models.convolution import check_reach
 from models.filtering import sparse_kernel
-from models.varying import CovarianceFilter, Filter, turned_covariances
+from models.varying import Chosen, CovarianceFilter, Filter, turned_covariances
 from signals import coordinates
 
 # Kernels that are blended by angle.
@@ -40,7 +40,7 @@ class Maps:
         sizes = numbers(self.scale_range, 2, "--scale_range") if self.scale_map else [1.0]
         return min(sizes), max(sizes)
 
-    def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Filter | CovarianceFilter:
+    def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
         covariance each (--covariance_map, or an angle each); raises ValueError, also where one reaches beyond the
         margin of the field."""
@@ -49,7 +49,7 @@ class Maps:
             check_reach(field, found.radius.tolist())
         return found
 
-    def _filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Filter | CovarianceFilter:
+    def _filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
         if self.covariance_map:
             return covariance_filter(field, self.covariance_map, accuracy)
         if self.angle_map:
@@ -101,7 +101,7 @@ def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
 
 def turning_filter(
     field: Field, kernel: Kernel | SparseKernel, values: np.ndarray, angles: int | None, accuracy: float
-) -> Filter | CovarianceFilter:
+) -> Chosen:
     """A kernel turned by a map of angles: a Gaussian by its covariance where that is allowed and no number of `angles`
     is given, else kernels that are blended; raises ValueError."""
     given = dict(kernel.parameters) if isinstance(kernel, Kernel) else {}
@@ -115,7 +115,7 @@ def turning_filter(
     return Filter(tuple(sparse_kernel(field, k) for k in turned), angles=values)
 
 
-def covariance_filter(field: Field, path: Path, accuracy: float) -> Filter | CovarianceFilter:
+def covariance_filter(field: Field, path: Path, accuracy: float) -> Chosen:
     """Gaussians of the covariances in an `.npy` map, [M_1, ..., M_d, a, a] or with variances and then covariances along
     one axis; raises ValueError."""
     config, axes = field.config, len(field.config.axes)

@@ -12,7 +12,7 @@ from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
 from models import Field
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from nfconv import load_ground_truth
 from signals import Signal
 from signals.exact import target_convolution
@@ -74,9 +74,7 @@ def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
     return Reference(values, values)
 
 
-def exact_reference(
-    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
-) -> Reference:
+def exact_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> Reference:
     """The exact convolutions of a signal; of a callable, dense quadrature at random points of the grid."""
     if signal.function is not None:
         return callable_reference(signal, kernel, chosen, field)
@@ -91,9 +89,7 @@ def exact_reference(
     return Reference(quotient(signal.core, known), quotient(truth, known), rows, ideal)
 
 
-def callable_reference(
-    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
-) -> Reference:
+def callable_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> Reference:
     """A callable convolved with the kernel that was asked for at some points; says how good the quadrature is."""
     if not (isinstance(chosen, Filter) and chosen.fixed):
         raise ValueError("a callable is measured with one kernel: leave the maps out, or --signal")

@@ -186,6 +186,10 @@ class CovarianceFilter:
         return resampled(flat, shape).reshape(*shape, dim, dim)
 
 
+# What a command or the page filters with.
+Chosen = Filter | CovarianceFilter
+
+
 def turned_covariances(angles: np.ndarray, along: float, across: float, stretch: Sequence[float]) -> np.ndarray:
     """Covariances [..., 2, 2] of Gaussians with standard deviations `along` a map [...] of angles / 180 degrees, which
     count from the columns counter-clockwise, and `across` it, stretched along the axes (rows, columns)."""

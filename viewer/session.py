@@ -25,7 +25,7 @@ from models import Field
 from models.convolution import check_reach, convolve_grid
 from models.filtering import Settings, points_of, prepared
 from models.tiled import TiledField
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, CovarianceFilter, Filter
 from signals import Signal, coordinates
 from signals.masks import quotient
 from viewer.fits import Fits
@@ -44,7 +44,6 @@ COARSEST, FEWEST_DRAFT = 8, 1 << 13
 BRUSH_COARSER = 4
 # Numbers of a result that a page is for.
 LARGEST_RESULT = 1 << 26
-Chosen = Filter | CovarianceFilter
 
 
 class Session:
