@@ -44,22 +44,19 @@ class Maps:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
         covariance each (--covariance_map, or an angle each); raises ValueError, also where one reaches beyond the
         margin of the field."""
-        found = self._filter(field, kernel, accuracy)
+        dim, factors = field.config.dim, None
+        if self.covariance_map:
+            found = covariance_filter(field, self.covariance_map, accuracy)
+        elif self.angle_map:
+            found = turning_filter(field, kernel, read_map(self.angle_map, dim, 1), self.angles, accuracy)
+        else:
+            if self.scale_map:
+                least, most = numbers(self.scale_range, 2, "--scale_range")
+                factors = least + (most - least) * read_map(self.scale_map, dim, len(field.config.axes))
+            found = Filter((sparse_kernel(field, kernel),), factors)
         if not field.origin.released:
             check_reach(field, found.radius.tolist())
         return found
-
-    def _filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
-        if self.covariance_map:
-            return covariance_filter(field, self.covariance_map, accuracy)
-        if self.angle_map:
-            return turning_filter(field, kernel, read_map(self.angle_map, field.config.dim, 1), self.angles, accuracy)
-        found = sparse_kernel(field, kernel)
-        if self.scale_map is None:
-            return Filter((found,))
-        least, most = numbers(self.scale_range, 2, "--scale_range")
-        values = read_map(self.scale_map, field.config.dim, len(field.config.axes))
-        return Filter((found,), factors=least + (most - least) * values)
 
 
 def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
