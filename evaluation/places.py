@@ -17,8 +17,8 @@ from models.convolution import check_reach
 # Points that are read, filtered and written at once.
 CHUNK = 1 << 17
 # Options of results on grids, and of the sizes of kernels.
-MAPS = ("scale_map", "angle_map", "covariance_map")
-GRIDS = ("width", "height", "depth", *MAPS, "gt_path")
+MAP_FILES = ("scale_map", "angle_map", "covariance_map")
+GRIDS = ("width", "height", "depth", *MAP_FILES, "gt_path")
 SIZES = ("kernel_path", "kernel_scale", "filters")
 
 
@@ -114,9 +114,9 @@ def check_together(options: Mapping[str, Any]) -> bool:
     if given(("workers", "scheduler")) and (options["points"] or not options["model_path"]):
         raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
                          "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
-    if len(given(MAPS)) > 1:
+    if len(given(MAP_FILES)) > 1:
         raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
-    if given(MAPS) and options["gt_path"]:
+    if given(MAP_FILES) and options["gt_path"]:
         raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
     if options["points"] is not None:
         alone("--points", (*GRIDS, "filters"))
