@@ -9,22 +9,17 @@ import click
 
 import released
 from files.folders import refuse_existing
-from utils import clear_errors
+from utils import FILE, clear_errors
 
 
 @click.command()
-@click.option("--path", required=True, type=click.Path(path_type=Path), help="File of the authors' release.")
+@click.option("--path", required=True, type=FILE, help="File of the authors' release.")
 @click.option("--kind", required=True, type=click.Choice(["checkpoint", "kernel", "ground_truth"]))
-@click.option("--save_path", required=True, type=click.Path(path_type=Path), help="File to write (.pth or .npz).")
-@click.option("--order", type=int, default=None, help="Order of a ground truth, which its file does not hold.")
-@click.option(
-    "--weights",
-    type=click.Choice(["stored", "corrected"]),
-    default="corrected",
-    show_default=True,
-    help="Weights of a kernel: nearest ones that meet the moment conditions exactly, as fields trained here require, "
-    "or as stored, for fields of the release.",
-)
+@click.option("--save_path", required=True, type=FILE, help="File to write (.pth or .npz).")
+@click.option("--order", type=int, help="Order of a ground truth, which its file does not hold.")
+@click.option("--weights", type=click.Choice(["stored", "corrected"]), default="corrected", show_default=True,
+              help="Weights of a kernel: nearest ones that meet the moment conditions exactly, as fields trained "
+                   "here require, or as stored, for fields of the release.")  # fmt: skip
 @clear_errors
 def main(path: Path, kind: str, save_path: Path, order: int | None, weights: str) -> None:
     """Read a released file, running nothing in it, and write it in this repository's format."""

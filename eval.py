@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
-import torch
 
 import nfconv
 from cluster import connected
@@ -30,13 +29,11 @@ from evaluation.references import Reference, exact_reference, read_reference, re
 from kernels.library import KERNELS, Kernel
 from kernels.sparse import SparseKernel
 from modalities import find, kind_of, read_mask
-from modalities.modality import Modality
 from models import Field
-from models.convolution import check_reach
 from models.device import describe_device, pick_device
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from signals import Signal
-from utils import clear_errors, cluster_options, kernel_options, load_options, loader_names
+from utils import FILE, clear_errors, cluster_options, kernel_options, load_options, loader_options, signal_loader
 
 # Options of loaders whose names mean something else here.
 OWN = ("height", "accuracy")
@@ -44,124 +41,68 @@ SIZES = ("width", "height", "depth")
 MAPS = tuple(Maps.__dataclass_fields__)
 
 
-def check_destination(target: Destination, kind: Modality, many: bool) -> None:
-    """Raise ValueError where one or `many` results cannot go to `target`."""
-    if many and target.alone:
-        raise ValueError(f"--filters writes several results: name a folder, not {target.path.name}")
-    target.check(kind.results, f"{kind.name} is")
-
-
-def check_model_options(path: Path, kind: Modality, field: Field, options: Mapping[str, Any]) -> None:
-    """Raise ValueError for another modality than the field's, and for options that only a fit has."""
-    if kind.name != field.origin.modality:
+def trained(path: Path, modality: str | None, options: Mapping[str, Any]) -> Field:
+    """The field in a file; raises ValueError for another modality than its own, and for options that only a fit has."""
+    field = nfconv.load(path)
+    if modality and (kind := find(modality)).name != field.origin.modality:
         raise ValueError(f"{path} is a field of {field.origin.modality}, not {kind.name}: leave --modality out")
     if given := [f"--{name}" for name, value in options.items() if value is not None]:
         raise ValueError(f"{path} keeps how its signal was read: leave {', '.join(given)} out")
-
-
-def check_jobs(field: Field, filters: Sequence[Filter | CovarianceFilter], from_truth: bool) -> float:
-    """The largest radius of all; raises ValueError where one reaches beyond the margin, or varies where it is to be
-    measured `from_truth` of one kernel."""
-    for chosen in filters:
-        if from_truth and not chosen.fixed:
-            raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
-        if not field.origin.released:
-            check_reach(field, chosen.radius.tolist())
-    return max(float(chosen.radius.max()) for chosen in filters)
+    return field
 
 
 def reference_of(
-    raw: Signal | None, gt_path: Path | None, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter,
-    field: Field,
-) -> Reference | None:  # fmt: skip
+    raw: Signal | None, gt_path: Path | None, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field
+) -> Reference | None:
     """What a result is measured against: a file of ground truth, else the exact convolution of the signal."""
     if gt_path is not None and isinstance(chosen, Filter):
         return read_reference(gt_path, chosen.widest, field)
     return None if raw is None else exact_reference(raw, kernel, chosen, field)
 
 
-def gaussian_of(field: Field, maps: Maps) -> Kernel:
-    """The Gaussian whose covariances are given: of sigma 1 where a map holds those of one axis, which are sizes."""
-    return nfconv.gaussian(sigma=1.0 if maps.covariance_map and len(field.config.axes) == 1 else None)
-
-
-def moved(field: Field, place: torch.device) -> Field:
-    """The field on a device, which is named."""
-    click.echo(f"device: {describe_device(place)}", err=True)
-    return field.to(place)
-
-
 @click.command()
-@click.option("--model_path", type=click.Path(path_type=Path), default=None,
+@click.option("--model_path", type=FILE,
               help="Trained field, or its folder; without one a field is fitted to --signal first.")  # fmt: skip
 @click.option("--kernel_path", default="", help="Saved kernel (.npz); default: the field's minimal kernel.")
-@click.option(
-    "--kernel_scale",
-    default=None,
-    help="Saved kernels get 1 / this of their size, also per axis: 20,10, or with a unit that half size: 13px; "
-    "default: the training kernel's size.",
-)
-@click.option(
-    "--kernel_weights",
-    type=click.Choice(["auto", "stored", "corrected"]),
-    default="auto",
-    show_default=True,
-    help="Of the authors' kernels: as stored, or corrected to exact moments (auto: stored on their fields).",
-)
-@click.option(
-    "--filters", default=None, help="Several kernels by half size, e.g. tent:0.05,gaussian:13px, a folder each."
-)
-@click.option("--save_path", required=True, type=click.Path(path_type=Path),
+@click.option("--kernel_scale",
+              help="Saved kernels get 1 / this of their size, also per axis: 20,10, or with a unit that half size: "
+                   "13px; default: the training kernel's size.")  # fmt: skip
+@click.option("--kernel_weights", type=click.Choice(["auto", "stored", "corrected"]), default="auto", show_default=True,
+              help="Of the authors' kernels: as stored, or corrected to exact moments "
+                   "(auto: stored on their fields).")  # fmt: skip
+@click.option("--filters", help="Several kernels by half size, e.g. tent:0.05,gaussian:13px, a folder each.")
+@click.option("--save_path", required=True, type=FILE,
               help="Folder of results, new or empty, or a file: out.png, out.npy, out.wav, ...")  # fmt: skip
-@click.option("--modality", default=None, help="Name or number; default: the field's, or by the signal's extension.")
-@click.option(
-    "--axes", default=None, help="Axes to filter without a model: rows,columns, Y,X, time; default: as usual."
-)
-@click.option("--width", type=click.IntRange(1), default=None, help="Columns; default: the signal's own size.")
-@click.option("--height", type=click.IntRange(1), default=None, help="Rows.")
-@click.option("--depth", type=click.IntRange(1), default=None, help="Slices, frames or time steps.")
+@click.option("--modality", help="Name or number; default: the field's, or by the signal's extension.")
+@click.option("--axes", help="Axes to filter without a model: rows,columns, Y,X, time; default: as usual.")
+@click.option("--width", type=click.IntRange(1), help="Columns; default: the signal's own size.")
+@click.option("--height", type=click.IntRange(1), help="Rows.")
+@click.option("--depth", type=click.IntRange(1), help="Slices, frames or time steps.")
 @click.option("--block_size", type=click.IntRange(1), default=256, show_default=True, help="Points at once, squared.")
-@click.option("--signal", type=click.Path(path_type=Path), default=None, help="Raw signal, to measure against or fit.")
-@click.option("--mask", type=click.Path(path_type=Path), default=None,
+@click.option("--signal", type=FILE, help="Raw signal, to measure against or fit.")
+@click.option("--mask", type=FILE,
               help="Weights of the signal's samples, 0 (missing) to 1: a picture's lightness, or .npy.")  # fmt: skip
-@click.option("--gt_path", type=click.Path(path_type=Path), default=None, help="Ground truth to measure against.")
+@click.option("--gt_path", type=FILE, help="Ground truth to measure against.")
 @click.option("--precision", type=click.Choice(["auto", "32", "64"]), default="auto", show_default=True)
 @click.option("--accuracy", default=60.0, show_default=True, help="PSNR (dB) that rounding must not limit (with auto).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--scale_map", type=click.Path(path_type=Path), default=None, help="Map of the kernel's size (0..1).")
+@click.option("--scale_map", type=FILE, help="Map of the kernel's size (0..1).")
 @click.option("--scale_range", default="0.25,1", show_default=True, help="Kernel size where the map is 0 and 1.")
-@click.option("--angle_map", type=click.Path(path_type=Path), default=None, help="Map of angles (0..1 is 0..180 deg).")
-@click.option(
-    "--angles",
-    type=click.IntRange(2, 180),
-    default=None,
-    help="Kernels blended by angle; default: 12, and none for the anisotropic Gaussian, which turns by its covariance.",
-)
-@click.option(
-    "--covariance_map",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Map of Gaussians: .npy of [.., 2, 2], or of [.., 3] variances and covariance, domain units.",
-)
-@click.option(
-    "--points",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Filter at the points of an .npy [N, axes], domain units, instead of on a grid.",
-)
-@click.option(
-    "--scale",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="How the kernel is stretched at every one of --points: .npy of [N] or [N, axes].",
-)
-@click.option(
-    "--covariance",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Gaussian at every one of --points: .npy of [N, 2, 2], or [N, 3] variances and covariance.",
-)
-@click.option("--kernel", type=click.Choice(list(KERNELS)), default=None, help="Kernel of the library.")
+@click.option("--angle_map", type=FILE, help="Map of angles (0..1 is 0..180 deg).")
+@click.option("--angles", type=click.IntRange(2, 180),
+              help="Kernels blended by angle; default: 12, and none for the anisotropic Gaussian, which turns by "
+                   "its covariance.")  # fmt: skip
+@click.option("--covariance_map", type=FILE,
+              help="Map of Gaussians: .npy of [.., 2, 2], or of [.., 3] variances and covariance, "
+                   "domain units.")  # fmt: skip
+@click.option("--points", type=FILE,
+              help="Filter at the points of an .npy [N, axes], domain units, instead of on a grid.")  # fmt: skip
+@click.option("--scale", type=FILE,
+              help="How the kernel is stretched at every one of --points: .npy of [N] or [N, axes].")  # fmt: skip
+@click.option("--covariance", type=FILE,
+              help="Gaussian at every one of --points: .npy of [N, 2, 2], or [N, 3] "
+                   "variances and covariance.")  # fmt: skip
+@click.option("--kernel", type=click.Choice(list(KERNELS)), help="Kernel of the library.")
 @kernel_options(units=True)
 @load_options(without=OWN)
 @cluster_options
@@ -175,46 +116,41 @@ def main(model_path: Path | None, kernel_path: str, kernel_scale: str | None, ke
 
     Without a model a spline field is fitted to --signal first.
     """
-    place, target, raw = pick_device(device), Destination(save_path), None
+    place, target = pick_device(device), Destination(save_path)
     asked = requests(save_path, kernel_path, kernel_scale, filters)
     places = Places.read(points, scale, covariance)
-    if (workers or scheduler) and (places is not None or model_path is None):
-        raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
-                         "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
     gaussians = check_together(click.get_current_context().params)
     loader, sizes, maps = (
-        {name: named.pop(name) for name in names} for names in (loader_names(without=OWN), SIZES, MAPS)
+        {name: named.pop(name) for name in names} for names in (loader_options(without=OWN), SIZES, MAPS)
     )
-    varying = Maps(**maps)
-    weights = None if mask is None else read_mask(mask)
+    varying, weights, raw = Maps(**maps), None if mask is None else read_mask(mask), None
     if model_path is not None:
-        field = nfconv.load(model_path)
-        kind = find(modality or field.origin.modality)
-        check_model_options(model_path, kind, field, loader | {"axes": axes})
+        field = trained(model_path, modality, loader | {"axes": axes})
     elif signal is not None:
         kind = kind_of(signal, modality)
-        check_destination(target, kind, filters is not None)
-        options = kind.given(loader)
-        raw = kind.with_axes(kind.load(signal, **options), axes)
-        raw = raw if weights is None else kind.masked(raw, weights)
-        wanted, span = sizes_to_fit(places, varying.covariance_map, len(raw.axes)) or ({}, varying.span)
-        field = fit_for(signal, kind, raw, asked, named | wanted, span, device, weights, **options)
+        target.check(kind.results, f"{kind.name} is")
+        load = signal_loader(kind, signal, kind.given(loader), axes, weights)
+        raw = load(())
+        wanted, span = sizes_to_fit(places, varying, len(raw.axes))
+        field = fit_for(load, raw, asked, named | wanted, span, device)
     else:
         raise ValueError("--model_path or --signal is missing: a trained field, or a file to fit one to")
+    click.echo(f"device: {describe_device(place)}", err=True)
+    field, kind = field.to(place), find(field.origin.modality)
     settings = {"precision": precision, "accuracy": accuracy, "block": block_size**2}
-    kernels = [gaussian_of(field, varying) if gaussians else
-               choose_kernel(field, request.path, request.scale, named, kernel_weights, request.half_size)
-               for request in asked]  # fmt: skip
+    if gaussians:
+        # Covariances of one axis in a map are sizes.
+        sizes_alone = varying.covariance_map and len(field.config.axes) == 1
+        named |= {"kernel": "gaussian", "sigma": "1" if sizes_alone else None}
+    kernels = [choose_kernel(field, request, named, kernel_weights) for request in asked]
     if places is not None:
-        filter_places(moved(field, place), kernels[0], places, target, signal, settings, weights)
+        filter_places(field, kernels[0], places, target, signal, settings, weights)
         return
     jobs = [varying.filter(field, kernel, accuracy) for kernel in kernels]
     shape = output_shape(kind, field, sizes)
-    check_destination(target, kind, filters is not None)
-    radius = check_jobs(field, jobs, gt_path is not None)
+    target.check(kind.results, f"{kind.name} is")
     if signal and not gt_path and (raw is None or kind.counted):
-        raw = read_signal(signal, kind, field, radius, weights)
-    field = moved(field, place)
+        raw = read_signal(signal, field, max(float(chosen.radius.max()) for chosen in jobs), weights)
     with connected(workers, scheduler) as cluster:
         for request, kernel, chosen in zip(asked, kernels, jobs, strict=True):
             reference = reference_of(raw, gt_path, kernel, chosen, field)

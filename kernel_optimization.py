@@ -24,7 +24,7 @@ from kernels.convergence import save_sweep, sweep
 from kernels.figure import save_figure
 from kernels.fit import fit_errors
 from kernels.library import KERNELS, Kernel
-from utils import clear_errors, kernel_options
+from utils import FILE, clear_errors, kernel_options
 
 # A fit that finishes sooner prints no progress.
 QUIET_SECONDS = 2.0
@@ -85,14 +85,13 @@ def compare(kernel: Kernel, dim: int, files: dict[str, Path]) -> None:
 @click.command(context_settings={"show_default": True})
 @click.option("--kernel", required=True, help=f"Kernel to fit: {', '.join(KERNELS)}.")
 @click.option("--order", type=int, default=1, help="Degree of its pieces: 0 constant, 1 linear, 2 quadratic.")
-@click.option("--dim", type=int, default=None, help="Axes the kernel filters; default: the fewest it can.")
-@click.option("--count", type=int, default=None, help="Diracs per axis; default: the kernel's usual number.")
-@click.option("--error", type=float, default=None, help="Relative L2 error to reach, instead of a count.")
-@click.option(
-    "--unit", is_flag=True, help="Stretch to half size 1, as eval.py --kernel_path with --kernel_scale expects it."
-)
+@click.option("--dim", type=int, help="Axes the kernel filters; default: the fewest it can.")
+@click.option("--count", type=int, help="Diracs per axis; default: the kernel's usual number.")
+@click.option("--error", type=float, help="Relative L2 error to reach, instead of a count.")
+@click.option("--unit", is_flag=True,
+              help="Stretch to half size 1, as eval.py --kernel_path with --kernel_scale expects it.")  # fmt: skip
 @click.option("--sweep", "sweeping", is_flag=True, help="Plot the error against the number of Diracs, orders 0 to 2.")
-@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Where to write, without a suffix.")
+@click.option("--save_path", type=FILE, required=True, help="Where to write, without a suffix.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @kernel_options()
 @clear_errors

@@ -15,7 +15,7 @@ from files import atomic_write
 from files.folders import refuse_existing
 from modalities import find
 from signals import coordinates
-from utils import clear_errors
+from utils import FILE, clear_errors
 
 
 def depth(shape: tuple[int, ...], row: float) -> np.ndarray:
@@ -42,8 +42,8 @@ def flow(picture: np.ndarray) -> np.ndarray:
 
 @click.command()
 @click.option("--kind", type=click.Choice(["fovea", "depth", "flow"]), required=True)
-@click.option("--path", type=click.Path(path_type=Path), required=True, help="The picture the map is for.")
-@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="The .npy file to write.")
+@click.option("--path", type=FILE, required=True, help="The picture the map is for.")
+@click.option("--save_path", type=FILE, required=True, help="The .npy file to write.")
 @click.option("--row", default=0.0, show_default=True, help="Row looked at or in focus, domain units.")
 @click.option("--column", default=0.0, show_default=True, help="Column looked at, domain units.")
 @clear_errors

@@ -21,7 +21,7 @@ from signals import GroundTruth, Signal, make_ground_truth, spacing
 from signals.masks import quotient
 from signals.monte_carlo import SAMPLERS, array_module
 from signals.signal import BOUNDARIES, boundary_rules
-from utils import clear_errors, load_options
+from utils import FILE, clear_errors, load_options, signal_loader
 
 SMALLEST_HALF_SIZE, LARGEST_HALF_SIZE = 1e-6, 1.0
 
@@ -86,37 +86,28 @@ def save_preview(file: Path, kind: Modality, signal: Signal, truth: GroundTruth)
 
 
 @click.command()
-@click.option("--path", required=True, type=click.Path(path_type=Path),
+@click.option("--path", required=True, type=FILE,
               help="Signal: image, mesh, video, sound, ..., or a callable, my_field.py:field.")  # fmt: skip
-@click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder, or the .npz file to write.")
-@click.option(
-    "--half_size",
-    default="0.05",
-    show_default=True,
-    help="Half size of the minimal kernel: domain units, 13px, 5ms, 200Hz (its -3 dB), 3mm; per axis: 13px,5px.",
-)
+@click.option("--save_path", required=True, type=FILE, help="Folder, or the .npz file to write.")
+@click.option("--half_size", default="0.05", show_default=True,
+              help="Half size of the minimal kernel: domain units, 13px, 5ms, 200Hz (its -3 dB), 3mm; per axis: "
+                   "13px,5px.")  # fmt: skip
 @click.option("--order", default=1, show_default=True, help="Polynomial order: box 0, tent 1, quadratic 2, ...")
-@click.option(
-    "--method",
-    type=click.Choice(["exact", "monte_carlo"]),
-    default=None,
-    help="How; default: exact, or monte_carlo where --sample_number is given.",
-)
-@click.option("--sample_number", type=int, default=None, help="Monte Carlo samples per point (100).")
+@click.option("--method", type=click.Choice(["exact", "monte_carlo"]),
+              help="How; default: exact, or monte_carlo where --sample_number is given.")  # fmt: skip
+@click.option("--sample_number", type=int, help="Monte Carlo samples per point (100).")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="lattice", show_default=True, help="Monte Carlo draws.")
 @click.option("--boundary", default="clamp", show_default=True,
               help=f"How it goes on beyond [-1, 1]: {', '.join(BOUNDARIES)}; per axis: clamp,periodic.")  # fmt: skip
-@click.option(
-    "--margin", default="0.4", show_default=True, help="What is covered beyond [-1, 1], domain units or as --half_size."
-)
+@click.option("--margin", default="0.4", show_default=True,
+              help="What is covered beyond [-1, 1], domain units or as --half_size.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True)
 @click.option("--backend", type=click.Choice(["numpy", "cupy"]), default="numpy", show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option("--modality", default=None, help="Name or number; default: by the file's extension.")
-@click.option("--axes", default=None, help="Axes to filter: yx, Y,X, rows,columns, time; default: the modality's.")
-@click.option("--preview", type=click.Path(path_type=Path), default=None, help="PNG of signal and ground truth.")
-@click.option("--mask", type=click.Path(path_type=Path), default=None,
-              help="Weights of the samples, 0 (missing) to 1: a picture's lightness, or .npy.")  # fmt: skip
+@click.option("--modality", help="Name or number; default: by the file's extension.")
+@click.option("--axes", help="Axes to filter: yx, Y,X, rows,columns, time; default: the modality's.")
+@click.option("--preview", type=FILE, help="PNG of signal and ground truth.")
+@click.option("--mask", type=FILE, help="Weights of the samples, 0 (missing) to 1: a picture's lightness, or .npy.")
 @load_options()
 @clear_errors
 def main(path: Path, save_path: Path, order: int, half_size: str, method: str | None, sample_number: int | None,
@@ -138,12 +129,7 @@ def main(path: Path, save_path: Path, order: int, half_size: str, method: str | 
     file = ground_truth_file(save_path, path.stem, order, half_size, how)
     refuse_existing(file, *preview_files(preview, kind))
     kind.axes_of(axes)
-    options = kind.given(loader)
-
-    def load(reach: Sequence[float]) -> Signal:
-        signal = kind.with_axes(kind.load(path, reach, **options), axes)
-        return signal if mask is None else kind.masked(signal, read_mask(mask))
-
+    load = signal_loader(kind, path, kind.given(loader), axes, None if mask is None else read_mask(mask))
     signal, sizes, beyond = load_measured(load, order, half_size, margin)
     check_half_size(sizes)
     boundary_rules(boundary, signal.axes, signal.dim)

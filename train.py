@@ -32,7 +32,7 @@ from training.interrupt import Interrupted
 from training.processes import LostError, joined, launcher
 from training.run import SAVE_SECONDS
 from training.trainer import DivergedError
-from utils import clear_errors, cluster_options, load_options, loader_names
+from utils import clear_errors, cluster_options, load_options, loader_options
 
 FILE = click.Path(path_type=Path)
 # How a signal without ground truth is read, and options of loaders whose names mean something else here.
@@ -128,7 +128,7 @@ def main(monte_carlo: Path | None, order: int | None, summary: Path, experiment_
     if experiment_name in ("", "..") or Path(experiment_name).name != experiment_name:
         raise ValueError(f"--experiment_name {experiment_name!r} must be a plain folder name")
     folder = summary / experiment_name
-    reading = {name: asked.pop(name) for name in (*READING, *loader_names(without=OPTIONS))}
+    reading = {name: asked.pop(name) for name in (*READING, *loader_options(without=OPTIONS))}
     given: dict[str, Any] = {"monte_carlo": monte_carlo, "order": order, "signal": signal, "device": device}
     given |= reading | {"tile": tile, "checkpoint_steps": checkpoint_steps, "save_seconds": save_seconds}
     given |= {"workers": workers, "scheduler": scheduler}

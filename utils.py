@@ -5,7 +5,7 @@ PyTorch is imported where it is used, so that `mc_utils.py` runs without it.
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +14,11 @@ import numpy as np
 
 from kernels.library import parameters
 from modalities import CALLABLES, MODALITIES
+from modalities.modality import LoadOption, Modality
+from signals import Signal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
 # Characters of an error; a file can bring text of any length.
 LONGEST_ERROR = 400
 
@@ -76,7 +79,7 @@ def kernel_options(units: bool = False) -> Callable[[Command], Command]:
         for name, (parameter, kernels) in reversed(parameters().items()):
             text = f"{parameter.help[0].upper()}{parameter.help[1:]} ({', '.join(kernels)})."
             kind = str if units and parameter.kind in ("length", "frequency") else parameter.type
-            command = click.option(f"--{name}", type=kind, default=None, help=text)(command)
+            command = click.option(f"--{name}", type=kind, help=text)(command)
         return command
 
     return decorate
@@ -84,25 +87,36 @@ def kernel_options(units: bool = False) -> Callable[[Command], Command]:
 
 def cluster_options(command: Command) -> Command:
     """--workers and --scheduler, which choose the processes that work on the tiles of a large signal."""
-    command = click.option("--scheduler", default=None, help="Address of a Dask scheduler that is there: "
+    command = click.option("--scheduler", help="Address of a Dask scheduler that is there: "
                            "tcp://host:8786 (docs/cluster.md).")(command)  # fmt: skip
-    return click.option("--workers", type=click.IntRange(1, 1024), default=None,
+    return click.option("--workers", type=click.IntRange(1, 1024),
                         help="Processes of this machine that share the tiles.")(command)  # fmt: skip
 
 
-def loader_names(without: Sequence[str] = ()) -> list[str]:
-    """Names of the options of the modalities' loaders."""
-    names = {option.name: None for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}
-    return [name for name in names if name not in without]
+def signal_loader(
+    kind: Modality, path: Path, options: Mapping[str, Any], axes: str | None, mask: np.ndarray | None
+) -> Callable[[Sequence[float]], Signal]:
+    """What reads a signal for a reach (see `Modality`), as a program's options have it; raises ValueError."""
+
+    def load(reach: Sequence[float]) -> Signal:
+        signal = kind.with_axes(kind.load(path, reach, **options), axes)
+        return signal if mask is None else kind.masked(signal, mask)
+
+    return load
+
+
+def loader_options(without: Sequence[str] = ()) -> dict[str, LoadOption]:
+    """The options of the modalities' loaders, by their names."""
+    found = {option.name: option for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}
+    return {name: option for name, option in found.items() if name not in without}
 
 
 def load_options(without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """One click option for every option of the modalities' loaders."""
 
     def decorate(command: Command) -> Command:
-        options = {option.name: option for modality in (*MODALITIES.values(), CALLABLES) for option in modality.options}
-        for name in loader_names(without):
-            command = click.option(f"--{name}", type=options[name].type, default=None, help=options[name].help)(command)
+        for name, option in loader_options(without).items():
+            command = click.option(f"--{name}", type=option.type, help=option.help)(command)
         return command
 
     return decorate

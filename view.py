@@ -19,22 +19,22 @@ from files import atomic_write
 from files.folders import refuse_existing
 from modalities.formats.programs import is_program
 from nfconv.api import model_file
-from utils import clear_errors
+from utils import FILE, clear_errors
 
 SHIPPED_PICTURES = Path(__file__).resolve().parent / "data" / "raw" / "kernels"
 
 
 @click.command()
-@click.option("--model_path", "models", type=click.Path(path_type=Path), multiple=True, required=True,
+@click.option("--model_path", "models", type=FILE, multiple=True, required=True,
               help="Trained field, or its folder; several for a page with a choice.")  # fmt: skip
-@click.option("--signal", "signals", type=click.Path(path_type=Path), multiple=True,
+@click.option("--signal", "signals", type=FILE, multiple=True,
               help="Raw signal of each model, in their order, to be seen and measured against.")  # fmt: skip
-@click.option("--mask", "masks", type=click.Path(path_type=Path), multiple=True,
+@click.option("--mask", "masks", type=FILE, multiple=True,
               help="Weights of the samples of each signal, as for eval.py, in the same order.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True,
               help="First port that is tried on 127.0.0.1 (0: any).")  # fmt: skip
 @click.option("--browser/--no_browser", default=True, show_default=True, help="Open the page in the browser.")
-@click.option("--export", type=click.Path(path_type=Path), default=None,
+@click.option("--export", type=FILE,
               help="Write one .html file with a picture's field in it instead, which needs no server.")  # fmt: skip
 @clear_errors
 def main(
@@ -52,7 +52,7 @@ def main(
         return
     given = Given(SHIPPED_PICTURES)
     rows = itertools.zip_longest(models, signals, masks)
-    server = listen(App([Session(model_file(model), signal, given, mask) for model, signal, mask in rows], given), port)
+    server = listen(App([Session(model_file(model), signal, given, mask) for model, signal, mask in rows]), port)
     if port and server.port != port:
         click.echo(f"port {port} is in use, taking {server.port}")
     address = f"http://127.0.0.1:{server.port}/"

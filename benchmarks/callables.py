@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import nfconv
-from benchmarks.common import HALF_SIZE, Cost, Settings, cost_of, duration, interleaved, table, train_quietly
+from benchmarks.common import HALF_SIZE, Settings, cost_of, duration, interleaved, table, train_quietly
 from examples.fields import hash_grid, siren
 from kernels import minimal_kernel
 from modalities import CALLABLES
@@ -152,12 +152,7 @@ def averages(f: Continuous, points: np.ndarray, truth: np.ndarray, settings: Set
 
 
 def compare(
-    signal: Signal,
-    points: np.ndarray,
-    rows: np.ndarray,
-    shape: tuple[int, ...],
-    truth: np.ndarray,
-    settings: Settings,
+    signal: Signal, points: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], truth: np.ndarray, settings: Settings
 ) -> tuple[list[list[Any]], list[list[Any]]]:
     """Rows of fields against averages to the same accuracy, and of all that samples once."""
     f, kernel = signal.function, minimal_kernel(1, WIDE, 2)
@@ -168,7 +163,7 @@ def compare(
     for accuracy in settings.choose(ACCURACIES, (30,)):
         sampled, sampling = cost_of(sampled_truth(signal, HALF_OF_IT, CLOSE_MARGIN, accuracy, settings))
         field, _, training = train_quietly(sampled, settings, factor="spline")
-        fit = Cost(sampling.wall + training.wall, sampling.cpu + training.cpu)
+        fit = sampling + training
         result, each = cost_of(partial(field.filter, kernel, shape))
         decibels, used = psnr(result.reshape(-1, f.channels)[rows], truth), sampled.metadata.used
         rivals.append([f"field, `--accuracy {accuracy}`", f"{used:,}", fit, each, f"{decibels:.1f}"])
@@ -196,7 +191,6 @@ def filtered_samples(
         few, sampling = cost_of(partial(sample, replace(f, settings=SamplingSettings(accuracy=accuracy)), request))
         exact, building = cost_of(partial(ExactField, few.signal, 1, WIDE, RULES[0]))
         result, each = cost_of(partial(exact.filter, kernel, shape, precision="64"))
-        cost = Cost(sampling.wall + building.wall, sampling.cpu + building.cpu)
-        decibels = psnr(result.reshape(-1, f.channels)[rows], truth)
-        found.append([f"samples, `--accuracy {accuracy}`", f"{few.evaluations:,}", cost, each, f"{decibels:.1f}"])
+        decibels, used = psnr(result.reshape(-1, f.channels)[rows], truth), f"{few.evaluations:,}"
+        found.append([f"samples, `--accuracy {accuracy}`", used, sampling + building, each, f"{decibels:.1f}"])
     return found

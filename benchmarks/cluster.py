@@ -25,6 +25,7 @@ import torch
 from benchmarks.common import ROOT, circumstances, table
 from cluster import connected
 from cluster.session import ENVIRONMENT, Cluster
+from utils import FILE
 
 HALF_SIZE, MARGIN, SIGMA = 13.0, 39.0, 13.0
 DASK = [sys.executable, "-m", "dask"]
@@ -110,7 +111,7 @@ def measured(workers: int, picture: Path, folder: Path, tile: int) -> tuple[list
         digest = solve_and_filter(cluster, picture, folder, tile)
         wall, sent = time.perf_counter() - wall, traffic(address) - sent
         spent = [seconds(process) - start for process, start in zip(found, before, strict=True)]
-        tasks = len(list((folder / "tiles").rglob("*.pth"))) + (picture_size(picture) // tile) ** 2
+        tasks = len(list((folder / "tiles").rglob("*.pth"))) + (len(np.load(picture, mmap_mode="r")) // tile) ** 2
         memory = [most_memory(process) for process in found]
     row = [workers, f"{wall:.1f}", f"{max(spent[1:]):.1f}", f"{sum(spent[1:]):.1f}", f"{spent[0]:.1f}",
            f"{max(memory[1:]):.2f}", f"{memory[0]:.2f}", f"{sent / tasks / 1000:.1f}"]  # fmt: skip
@@ -130,11 +131,6 @@ def traffic(address: str) -> int:
     port = address.rpartition(":")[2]
     found = subprocess.run(["ss", "-tinH", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
     return sum(int(number) for number in re.findall(r"bytes_(?:sent|received):(\d+)", found))
-
-
-def picture_size(picture: Path) -> int:
-    """Rows of a picture in an .npy file."""
-    return int(np.load(picture, mmap_mode="r").shape[0])
 
 
 def with_kills(kills: int, picture: Path, folder: Path, tile: int, pause: float) -> tuple[str, int]:
@@ -187,8 +183,8 @@ def with_run_kills(kills: int, picture: Path, folder: Path, tile: int, pause: fl
 @click.option("--pause", default=6.0, show_default=True, help="Seconds from one kill of a worker to the next.")
 @click.option("--run_pause", default=25.0, show_default=True, help="Seconds until a run is killed.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--picture", type=click.Path(path_type=Path), default=None, help="An .npy file; default: a collage.")
-@click.option("--once", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.option("--picture", type=FILE, help="An .npy file; default: a collage.")
+@click.option("--once", type=FILE, hidden=True)
 def main(size: int, tile: int, kills: int, run_kills: int, pause: float, run_pause: float, seed: int,
          picture: Path | None, once: Path | None) -> None:  # fmt: skip
     """Print the tables; every digest must be the same."""

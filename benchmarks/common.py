@@ -64,6 +64,9 @@ class Cost:
     def __str__(self) -> str:
         return f"{duration(self.wall)} ({duration(self.cpu)})"
 
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
     def __mul__(self, share: float) -> "Cost":
         return Cost(self.wall * share, self.cpu * share)
 

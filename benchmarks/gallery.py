@@ -15,8 +15,8 @@ from benchmarks.common import ROOT, Settings, cost_of, table
 from files import atomic_write
 from kernels import SparseKernel
 from kernels.fit import fit_errors
-from kernels.library import Kernel, is_signed
-from kernels.separate import grid_density
+from kernels.library import Kernel
+from kernels.separate import grid_density, is_signed
 from modalities.display import picture, signed_size
 from signals import Signal
 from signals.exact import kernel_convolution

@@ -147,12 +147,12 @@ def other_row(name: str, made: tuple[Signal, float, dict[str, Any]], folder: Pat
     quality = f"{field.origin.psnr[1.0]:.1f}"
     if signal.modality == "audio":
         quality += f" (SNR {sound_snr(field, signal):.1f})"
-    shape = " x ".join(map(str, signal.shape))
+    size = f"{stored_bytes(field.folder) / samples:.3f}"
     return [
-        f"{name}, {shape}",
+        f"{name}, {' x '.join(map(str, signal.shape))}",
         tiles_of(field),
         duration(cost.cpu),
-        f"{stored_bytes(field.folder) / samples:.3f}",
+        size,
         quality,
         memory(),
     ]
@@ -160,9 +160,8 @@ def other_row(name: str, made: tuple[Signal, float, dict[str, Any]], folder: Pat
 
 def clip_rows(folder: Path, settings: Settings) -> list[list[Any]]:
     """Rows of the shipped video as one field, in tiles whose cores together are as large, and in larger ones."""
-    signal = nfconv.read(
-        ROOT / "data" / "raw" / "videos" / "bigbuckbunny_320x180.mp4", max_frames=settings.choose(None, 9)
-    )
+    clip = ROOT / "data" / "raw" / "videos" / "bigbuckbunny_320x180.mp4"
+    signal = nfconv.read(clip, max_frames=settings.choose(None, 9))
     small, rows = settings.choose(900_000, 20_000), []
     for cuts, core in ((1, small), (2, small), (4, small), (8, small), (8, 10 * small // 9)):
         options: dict[str, Any] = {"core_size": core // cuts**2, "device": "cpu"}

@@ -28,8 +28,9 @@ def video(settings: Settings) -> tuple[Signal, float, dict[str, Any]]:
     """A thousand frames: the shipped clip to and fro, mirrored and enlarged, and a camera that moves over a collage."""
     frames, height, width = settings.choose((1000, 180, 320), (90, 18, 32))
     draw = np.random.default_rng(settings.seed)
-    clip = nfconv.read(ROOT / "data" / "raw" / "videos" / "bigbuckbunny_320x180.mp4").values
-    clip = cv2_resized(np.asarray(clip), height, width)
+    shipped = np.asarray(nfconv.read(ROOT / "data" / "raw" / "videos" / "bigbuckbunny_320x180.mp4").values)
+    shots = [np.ascontiguousarray(shipped[:, :, t]) for t in range(shipped.shape[2])]
+    clip = np.stack([cv2.resize(frame, (width, height)) for frame in shots], axis=2)
     canvas, result, first = collage(settings.choose(2048, 160), settings.seed), [], 0
     while first < frames:
         count = min(int(draw.integers(60, 140)), frames - first)
@@ -40,11 +41,6 @@ def video(settings: Settings) -> tuple[Signal, float, dict[str, Any]]:
     options = {"margin": 40 / (frames - 1), "core_size": settings.choose(52_000, 20_000)}
     signal = Signal(eight_bits(values), (2,), "video", "made", VideoMetadata(25.0, frames))
     return signal, FRAMES, options | settings.choose({"tile": (45, 80, 100)}, {"tile": (0, 0, 40)})
-
-
-def cv2_resized(clip: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames [H, W, T, 3] of another size."""
-    return np.stack([cv2.resize(np.ascontiguousarray(clip[:, :, t]), (width, height)) for t in range(clip.shape[2])], 2)
 
 
 def played(clip: np.ndarray, count: int, height: int, width: int, draw: np.random.Generator) -> np.ndarray:

@@ -6,13 +6,10 @@ from typing import Any
 import torch
 
 import nfconv
-from benchmarks.common import HALF_SIZE, PICTURES, ROOT, Settings, table
-from benchmarks.training import SIZES, about, decibels
-from kernels import minimal_kernel
-from modalities import find
+from benchmarks.common import PICTURES, Settings, table
+from benchmarks.training import SIZES, about, armadillo, decibels, filtered_with_boxes
 from models import Field
 from signals import GroundTruth
-from signals.exact import kernel_convolution
 from training import resolve
 from training.setup import make_trainer
 
@@ -54,16 +51,9 @@ def networks(settings: Settings) -> str:
 
 def shape(settings: Settings) -> str:
     """A distance field filtered with boxes, order 0."""
-    path = ROOT / "data" / "raw" / "geometry" / "armadillo.off"
-    signal = nfconv.read(path, **settings.choose({}, {"resolution": 24}))
-    truth = nfconv.make_ground_truth(signal, 0, settings.choose(HALF_SIZE, 0.1), 0.25)
+    signal, truth = armadillo(settings)
     field, steps = descended(truth, settings, field="mlp")
-    cells = []
-    for size in SIZES[:3]:
-        kernel = minimal_kernel(0, size, 3)
-        exact = kernel_convolution(signal, kernel)
-        found = find("geometry").metrics(field.filter(kernel), exact, signal.metadata)
-        cells.append(f"{found['iou']:.4f}, {found['mse']:.1e}")
+    cells = filtered_with_boxes(field, signal, SIZES[:3])
     return "\n\n".join([
         f"Signed distances of the armadillo, {' x '.join(map(str, signal.shape))} samples, boxes as training kernels "
         f"(order 0, half size {truth.half_size[0]:g}), in as much time: IoU of the solids, mean squared error.",

@@ -10,8 +10,9 @@ from skimage.transform import resize
 import nfconv
 from benchmarks.common import PICTURES, Settings, cost_of, duration, table, train_quietly
 from models import Field
+from models.varying import turned_covariances
 from signals import Signal, spacing
-from signals.exact import convolve_signal, convolve_signal_nd, minimal_taps
+from signals.exact import convolve_signal, convolve_signal_nd, kernel_convolution
 from signals.gaussians import gaussian_taps
 from signals.measures import psnr, ssim
 from signals.signal import crop
@@ -68,7 +69,6 @@ def scale_space(field: Field, signal: Signal) -> list[list[str]]:
     """A row per Gaussian of the first protocol."""
     rows, cells = [], np.array([spacing(n) for n in signal.shape])
     for variance in VARIANCES:
-        deviation = math.sqrt(variance)
         if variance == 0:
             kernel = nfconv.minimal_kernel(1, SAMPLES * spacing(signal.shape[0]), 2)
             ask, truth = partial(field.filter, kernel), signal.core
@@ -76,11 +76,9 @@ def scale_space(field: Field, signal: Signal) -> list[list[str]]:
             taps = [gaussian_taps(np.array([-1.0]), np.array([[variance]]), cells[:1])[1]] * 2
             truth = convolve_signal(signal, taps, (0, 1), "clamp", (0, 0))
             ask = partial(field.filter, nfconv.gaussian(), covariance=variance * np.eye(2), accuracy=75)
-        rows.append(row(f"variance {variance:g}", ask, truth, 3 * deviation))
+        rows.append(row(f"variance {variance:g}", ask, truth, 3 * math.sqrt(variance)))
     for along, across, angle in COVARIANCES:
-        turn = math.radians(angle)
-        factor = np.array([[-math.sin(turn), math.cos(turn)], [math.cos(turn), math.sin(turn)]]) * [along, across]
-        sigma = factor @ factor.T
+        sigma = turned_covariances(np.array(angle / 180), along, across, (1.0, 1.0))
         truth = convolve_signal_nd(signal, gaussian_taps(-np.ones(2), sigma, cells)[1], (0, 1), "clamp")
         ask = partial(field.filter, nfconv.gaussian(), covariance=sigma, accuracy=75)
         rows.append(row(f"{along:g} x {across:g} at {angle:g}°", ask, truth, 3 * along))
@@ -91,9 +89,8 @@ def antiderivatives(field: Field, signal: Signal) -> list[list[str]]:
     """A row per tent of the second protocol."""
     rows = []
     for half_size in HALF_SIZES:
-        taps = [minimal_taps(1, half_size, spacing(n)) for n in signal.shape]
-        truth = convolve_signal(signal, taps, (0, 1), "clamp", (0, 0))
-        ask = partial(field.filter, nfconv.minimal_kernel(1, half_size, 2))
+        tent = nfconv.minimal_kernel(1, half_size, 2)
+        ask, truth = partial(field.filter, tent), kernel_convolution(signal, tent)
         rows.append(row(f"tent of half size {half_size:g}", ask, truth, CROP))
     return rows
 

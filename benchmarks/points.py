@@ -22,7 +22,7 @@ from models import Field, SeparableField
 from models.filtering import grid_points
 from models.interpolation import gather, interpolation
 from models.products import at_points
-from models.varying import CovarianceFilter, Filter, turned_covariances
+from models.varying import Chosen, CovarianceFilter, Filter, turned_covariances
 from signals import Signal, coordinates
 from signals.gaussians import gaussian_convolution
 from signals.measures import psnr
@@ -231,7 +231,7 @@ def by_angle(field: Field, signal: Signal, settings: Settings) -> list[list[Any]
     angles = flow(signal.core)[..., None]
     shape = settings.choose(signal.shape, (32, 32))
     turning = CovarianceFilter(turned_covariances(angles[..., 0], 0.06, 0.02, (1.0, 1.0)), 1)
-    ways: dict[str, Filter | CovarianceFilter] = {"a covariance per pixel": turning}
+    ways: dict[str, Chosen] = {"a covariance per pixel": turning}
     for count in settings.choose((12, 24), (2,)):
         kernels = [nfconv.anisotropic(sigma=0.06, sigma_across=0.02, angle=180.0 * k / count) for k in range(count)]
         ways[f"{count} kernels interpolated"] = Filter(tuple(k.sparse(1, 2) for k in kernels), angles=angles)

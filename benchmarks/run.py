@@ -14,6 +14,7 @@ import torch
 from benchmarks import angles, callables, filtering, gallery, large, networks, peers, points, training
 from benchmarks.common import ROOT, Settings, circumstances, cost_of
 from files import atomic_write
+from utils import FILE
 
 SECTIONS: dict[str, Callable[[Settings], str]] = {
     "filtering": filtering.filtering,
@@ -45,7 +46,6 @@ borders included, against the exact convolution.
 
 def write(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as stream:
         stream.write(text.encode())
 
@@ -59,7 +59,7 @@ def joined(results: Path) -> str:
 @click.command()
 @click.option("--sections", default=",".join(SECTIONS), show_default=True, help="What to measure, by commas.")
 @click.option("--quick", is_flag=True, help="A trial of the programs in seconds; its figures mean nothing.")
-@click.option("--save_path", type=click.Path(path_type=Path), default=None, help="Folder of a trial's files.")
+@click.option("--save_path", type=FILE, help="Folder of a trial's files.")
 @click.option("--threads", default=0, show_default=True, help="Threads of torch; 0: one per core.")
 @click.option("--seed", default=0, show_default=True)
 def main(sections: str, quick: bool, save_path: Path | None, threads: int, seed: int) -> None:
@@ -71,7 +71,6 @@ def main(sections: str, quick: bool, save_path: Path | None, threads: int, seed:
         torch.set_num_threads(threads)
     trial = save_path or (ROOT / "output" / "benchmarks" if quick else None)
     results, docs = (trial, trial) if trial else (ROOT / "benchmarks" / "results", ROOT / "docs")
-    docs.mkdir(parents=True, exist_ok=True)
     settings = Settings(docs, quick, seed)
     for name in names:
         before = circumstances()

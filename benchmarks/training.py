@@ -1,6 +1,6 @@
 """Training: quality against time, on pictures and on a shape, what was tried, and the speed of a step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import nfconv
 from benchmarks.common import HALF_SIZE, PICTURES, ROOT, Settings, counted_queries, interleaved, table, train_quietly
-from files import atomic_write
+from benchmarks.gallery import write_figure
 from kernels import minimal_kernel
 from modalities import find
 from models import Field
@@ -123,24 +123,31 @@ def draw_quality(lines: Mapping[tuple[str, str], Sequence[tuple[float, Sequence[
         plot.set(xscale="log", xlabel="training, s", title=f"half size {SIZES[index]:g}", ylabel="" if index else "dB")
         plot.grid(alpha=0.3)
     plot.legend(fontsize=7, frameon=False)
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", dpi=90)
+    write_figure(figure, path, 90)
+
+
+def armadillo(settings: Settings) -> tuple[Signal, GroundTruth]:
+    """The shipped shape's distances, and their ground truth of order 0."""
+    path = ROOT / "data" / "raw" / "geometry" / "armadillo.off"
+    signal = nfconv.read(path, **settings.choose({}, {"resolution": 24}))
+    return signal, nfconv.make_ground_truth(signal, 0, settings.choose(HALF_SIZE, 0.1), 0.25)
+
+
+def filtered_with_boxes(field: Field, signal: Signal, sizes: Sequence[float]) -> Iterator[str]:
+    """IoU and mean squared error of a shape by half size of the box."""
+    for size in sizes:
+        kernel = minimal_kernel(0, size, 3)
+        exact = kernel_convolution(signal, kernel)
+        found = find("geometry").metrics(field.filter(kernel), exact, signal.metadata)
+        yield f"{found['iou']:.4f}, {found['mse']:.1e}"
 
 
 def shapes(settings: Settings) -> str:
     """A distance field filtered with boxes, order 0, by field."""
-    path = ROOT / "data" / "raw" / "geometry" / "armadillo.off"
-    signal = nfconv.read(path, **settings.choose({}, {"resolution": 24}))
-    truth = nfconv.make_ground_truth(signal, 0, settings.choose(HALF_SIZE, 0.1), 0.25)
-    sizes, rows = settings.choose(SIZES[:3], (0.2,)), []
+    (signal, truth), sizes, rows = armadillo(settings), settings.choose(SIZES[:3], (0.2,)), []
     for name, options in SHAPE_METHODS.items():
         field, steps, cost = train_quietly(truth, settings, **options)
-        cells = []
-        for size in sizes:
-            kernel = minimal_kernel(0, size, 3)
-            exact = kernel_convolution(signal, kernel)
-            found = find("geometry").metrics(field.filter(kernel), exact, signal.metadata)
-            cells.append(f"{found['iou']:.4f}, {found['mse']:.1e}")
+        cells = filtered_with_boxes(field, signal, sizes)
         rows.append([name, f"{steps:,}", str(cost), *cells, *about(field)])
     head = ["field", "steps", "training", *[f"{size:g}" for size in sizes], "weights", "stored"]
     return "\n\n".join([

@@ -18,6 +18,7 @@ import numpy as np
 
 from modalities import MODALITIES
 from scripts.drivers import Driver
+from utils import FILE
 from view import SHIPPED_PICTURES
 from viewer.given import Given
 from viewer.server import App, listen
@@ -126,7 +127,7 @@ def with_page(work: Callable[[Any, str], None]) -> None:
 
     given = Given(SHIPPED_PICTURES)
     shipped = map(Driver, MODALITIES.values())
-    app = App([Session(driver.model, driver.raw, given) for driver in shipped], given)
+    app = App([Session(driver.model, driver.raw, given) for driver in shipped])
     server = listen(app, 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as started:
@@ -137,8 +138,8 @@ def with_page(work: Callable[[Any, str], None]) -> None:
 
 
 @click.command()
-@click.option("--save_path", type=click.Path(path_type=Path), required=True, help="Folder of the pictures.")
-@click.option("--only", type=click.Choice(["latency", "pictures"]), default=None)
+@click.option("--save_path", type=FILE, required=True, help="Folder of the pictures.")
+@click.option("--only", type=click.Choice(["latency", "pictures"]))
 def main(save_path: Path, only: str | None) -> None:
     """Print the table of latencies and write the pictures."""
 

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,12 @@ from files.stored import Array, MappedFile, Stored, kept
 from kernels import SparseKernel
 from kernels.library import Kernel
 from models import Field
-from models.filtering import Settings
+from models.filtering import Settings, silent
 from models.levels import INDEX
 from models.tiled import TiledField, load_tiled
 from models.tilewise import LARGEST_BLOCK, Wanted, filter_block, wanted_on_grid, warn
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from signals.masks import own_channels
-
-Chunk = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Filtering:
         # As `new_zarr` has set it: what is 0 everywhere is written, too.
         return zarr.open_array(self.out, mode="r+", config={"write_empty_chunks": True})
 
-    def __call__(self, chunk: Chunk) -> int:
+    def __call__(self, chunk: tuple[int, ...]) -> int:
         """Filter and write one chunk; the number of its samples."""
         array = self._array
         block = tuple(
@@ -65,7 +63,7 @@ class Filtering:
 
 @contextlib.contextmanager
 def filtered(
-    cluster: Cluster, field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], path: Path, *,
+    cluster: Cluster, field: Field, chosen: Chosen, shape: Sequence[int], path: Path, *,
     share: bool = False, progress: Callable[[float], None] | None = None, **settings: Any,
 ) -> Iterator[Array]:  # fmt: skip
     """The filtered signal on the regular grid of `shape`; a large one is in a file beside `path`, for as long as it is
@@ -82,25 +80,29 @@ def filtered(
                          "--scheduler out, or use --kernel gaussian")  # fmt: skip
     kernel, maps = chosen.request(shape)
     wanted = wanted_on_grid(field, kernel, shape, **maps)
-    warn(wanted, Settings(**settings))
+    asked = Settings(**settings)
+    warn(wanted, asked)
     field.check_averaging(None if "covariance" in maps else kernel)
-    quiet = Settings(**{name: value for name, value in settings.items() if name != "notify"})
+    quiet = replace(asked, notify=silent)
     channels = own_channels(field.config.channels, field.origin.metadata.known) + share
     chunks = _chunks(field, shape, channels)
     index = field.folder.resolve() / INDEX
+    # What tells kernels apart; where covariances are given there is only one.
+    diracs = [wanted.kernel.positions, wanted.kernel.weights] if isinstance(wanted.kernel, SparseKernel) else []
     numbers = quiet.precision, quiet.accuracy, quiet.tolerance
-    facts = [str(index), index.read_text(), *_facts(wanted.kernel), maps, shape, chunks, share, numbers]
+    facts = [str(index), index.read_text(), *diracs, maps, shape, chunks, share, numbers]
     with resumable_folder(path, checksum(facts)) as folder:
-        files = {name: folder.resolve() / f"{name}.npy" for name in maps}
-        for name, file in files.items():
-            write_array(file, maps[name], maps[name].dtype)
+        stored: dict[str, Array] = {}
+        for name, values in maps.items():
+            file = write_array(folder.resolve() / f"{name}.npy", values, values.dtype)
+            stored[name] = MappedFile(file, whole=True)
         out = folder / "values.zarr"
         if not (out / "zarr.json").is_file():
             new_zarr(out, (*shape, channels), chunks)
-        stored: dict[str, Array] = {name: MappedFile(file, whole=True) for name, file in files.items()}
         job = Filtering(index, wanted.kernel, stored, tuple(shape), share, quiet, out.resolve())
         every = list(itertools.product(*[range(-(-n // c)) for n, c in zip(shape, chunks, strict=False)]))
-        missing = [chunk for chunk in every if not _file(out, chunk).is_file()]
+        # Zarr keeps a chunk of all channels there.
+        missing = [chunk for chunk in every if not out.joinpath("c", *map(str, (*chunk, 0))).is_file()]
         for done, _ in enumerate(cluster.each(job, [(chunk,) for chunk in missing]), len(every) - len(missing) + 1):
             if progress:
                 progress(done / len(every))
@@ -109,19 +111,9 @@ def filtered(
         yield kept(Stored.of(zarr.open_array(out, mode="r")))
 
 
-def _facts(kernel: Kernel | SparseKernel) -> list[np.ndarray]:
-    """What tells kernels apart; where covariances are given there is only one."""
-    return [kernel.positions, kernel.weights] if isinstance(kernel, SparseKernel) else []
-
-
 def _chunks(field: TiledField, shape: Sequence[int], channels: int) -> tuple[int, ...]:
     """Chunks of the result: its tiles, on the signal's own grid, so that a task asks one of them."""
     tiling = field.levels[0].tiling
     if tuple(shape) == tiling.shape and max(tiling.tile) <= LARGEST_BLOCK:
         return (*tiling.tile, channels)
     return chunk_shape((*shape, channels))
-
-
-def _file(out: Path, chunk: Chunk) -> Path:
-    """Where Zarr keeps a chunk of all channels."""
-    return out.joinpath("c", *map(str, (*chunk, 0)))

@@ -15,7 +15,7 @@ import cloudpickle
 from files.inputs import note
 
 # How often a tile's worker may be lost before the tile counts as what ends it; and seconds to wait for a first worker.
-FAILURES = ANNOUNCED = 20
+FAILURES = 20
 PATIENCE = 60
 # Memory that glibc keeps for the next tile: returned and asked for again it costs a third of the time.
 KEPT_MEMORY = 1 << 28
@@ -63,11 +63,11 @@ class Cluster:
 
     def _announce(self, job: Any, name: str) -> None:
         """Tell all workers of a job, again where one is lost meanwhile; raises ConnectionError."""
-        for _ in range(ANNOUNCED):
+        for _ in range(FAILURES):
             try:
                 self.client.register_plugin(job, name=name)
                 return
-            except (TimeoutError, OSError):
+            except OSError:
                 if self.client.status != "running":
                     break
         raise ConnectionError(LOST)
@@ -168,9 +168,9 @@ def _remote(address: str) -> Any:
     try:
         client = Client(address, timeout=PATIENCE)
         client.wait_for_workers(1, timeout=PATIENCE)
-    except (TimeoutError, OSError, ValueError) as error:
-        if isinstance(error, ValueError):
-            raise ValueError(f"--scheduler {address} is no address: give one like tcp://host:8786") from None
+    except ValueError:
+        raise ValueError(f"--scheduler {address} is no address: give one like tcp://host:8786") from None
+    except OSError as error:
         reason = f"no workers at {address} within {PATIENCE} s ({type(error).__name__})"
         raise ConnectionError(f"{reason}: start a scheduler and workers first (docs/cluster.md)") from None
     return client

@@ -22,7 +22,7 @@ from modalities import find
 from modalities.figures import Comparison
 from modalities.modality import Modality
 from models import Field
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen
 from signals.masks import own_channels
 from training.display import progress_bar
 
@@ -42,8 +42,8 @@ def output_shape(kind: Modality, field: Field, asked: Mapping[str, int | None]) 
 
 
 def evaluate(
-    field: Field, chosen: Filter | CovarianceFilter, shape: Sequence[int], target: Destination,
-    reference: Reference | None, kernel: Kernel | SparseKernel, cluster: Cluster | None = None, **options: Any,
+    field: Field, chosen: Chosen, shape: Sequence[int], target: Destination, reference: Reference | None,
+    kernel: Kernel | SparseKernel, cluster: Cluster | None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Filter on the grid of `shape`, write the result and, where a reference is known, how near it is to what `kernel`,
     as it was asked for, would give.
@@ -58,11 +58,9 @@ def evaluate(
         options |= {"progress": lambda share: bar.update(task, completed=share), "notify": note}
         start = time.perf_counter()
         result = stack.enter_context(applied(chosen, field, shape, target.path, cluster, options))
-        report = {"seconds": time.perf_counter() - start, "shape": list(result.shape)} | chosen.facts
-        report |= fit_error(kernel, chosen, field)
-        signed = chosen.signed or None
+        seconds, signed = time.perf_counter() - start, chosen.signed or None
         result, files = write_result(field, result, target, signed)
-        report["shape"] = list(result.shape)
+        report = {"seconds": seconds, "shape": list(result.shape)} | chosen.facts | fit_error(kernel, chosen, field)
         if reference is not None:
             before = reference.before
             own = result if result.shape == before.shape else chosen.apply(field, before.shape[:-1], **options)
@@ -78,9 +76,8 @@ def evaluate(
 
 @contextlib.contextmanager
 def applied(
-    chosen: Filter | CovarianceFilter, field: Field, shape: Sequence[int], path: Path, cluster: Cluster | None,
-    options: Mapping[str, Any],
-) -> Iterator[Any]:  # fmt: skip
+    chosen: Chosen, field: Field, shape: Sequence[int], path: Path, cluster: Cluster | None, options: Mapping[str, Any]
+) -> Iterator[Any]:
     """The filtered signal, with the share of known weight of one with missing samples; large ones in a file that is
     there as long as it is needed, by `path` where a cluster writes it."""
     known = field.origin.metadata.known

@@ -8,8 +8,9 @@ import click
 import numpy as np
 
 import nfconv
+from evaluation.destination import Destination
 from files.inputs import warn
-from kernels.library import KERNELS, Kernel, kernel_from_options, parameters
+from kernels.library import KERNELS, Kernel, parameters
 from kernels.sparse import SparseKernel
 from kernels.width import cutoff, profile
 from modalities.measured import units_of
@@ -69,7 +70,8 @@ def named_kernel(named: Mapping[str, Any], units: Units) -> Kernel | None:
     given = {name: str(named[name]) for name in parameters() if named.get(name) is not None}
     kernel = named.get("kernel")
     if kernel is None:
-        kernel_from_options(named)
+        if given:
+            raise ValueError(f"--{next(iter(given))} describes a kernel: name one with --kernel")
         return None
     known = {name: KERNELS[kernel].parameters[name].kind for name in given if name in KERNELS[kernel].parameters}
     plain = {name: text for name, text in given.items() if known.get(name) not in ("length", "frequency")}
@@ -100,20 +102,14 @@ def _cutoff_of(kernel: str, name: str, given: Mapping[str, str]) -> Callable[[in
     return found
 
 
-def choose_kernel(
-    field: Field,
-    path: str,
-    scale: str | None,
-    named: Mapping[str, Any],
-    weights: str,
-    half_size: str | None = None,
-) -> Kernel | SparseKernel:
-    """The kernel that --kernel and its parameters, or --kernel_path and --kernel_scale, or --filters, ask for.
+def choose_kernel(field: Field, request: Request, named: Mapping[str, Any], weights: str) -> Kernel | SparseKernel:
+    """The kernel that --kernel and its parameters, or a request, ask for.
 
-    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / `scale` of their size, one number
-    or one per filtered axis, the `half_size`, or the training kernel's size. Raises ValueError.
+    Saved kernels (and the minimal one of half size 1, when nothing is asked) get 1 / scale of their size, one number or
+    one per filtered axis, the half size, or the training kernel's size. Raises ValueError.
     """
     units, config = field_units(field), field.config
+    _, path, scale, half_size = request
     kernel = named_kernel(named, units)
     if kernel is not None:
         if path or scale or half_size:
@@ -148,6 +144,8 @@ def requests(save_path: Path, kernel_path: str, kernel_scale: str | None, filter
             numbers(size, 1, "the half size in --filters")
         path = "" if name in ("", "tent") else str(SHIPPED_KERNELS / name) if Path(name).name == name else name
         found.append(Request(save_path / f"{Path(name or 'tent').stem}_{size}", path, half_size=size))
+    if Destination(save_path).alone:
+        raise ValueError(f"--filters writes several results: name a folder, not {save_path.name}")
     if len({request.folder for request in found}) < len(found):
         raise ValueError("--filters puts two results in one folder: rename a kernel, or leave one out")
     return found

@@ -1,6 +1,8 @@
 """Maps by which a kernel varies over a signal: of its size, its angle, or the covariance of a Gaussian."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from modalities import find
 from models import Field
 from models.convolution import check_reach
 from models.filtering import sparse_kernel
-from models.varying import CovarianceFilter, Filter, turned_covariances
+from models.varying import Chosen, CovarianceFilter, Filter, turned_covariances
 from signals import coordinates
 
 # Kernels that are blended by angle.
@@ -38,21 +40,23 @@ class Maps:
         sizes = numbers(self.scale_range, 2, "--scale_range") if self.scale_map else [1.0]
         return min(sizes), max(sizes)
 
-    def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Filter | CovarianceFilter:
+    def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
-        covariance each (--covariance_map, or an angle each); raises ValueError."""
-        if sum(path is not None for path in (self.scale_map, self.angle_map, self.covariance_map)) > 1:
-            raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
+        covariance each (--covariance_map, or an angle each); raises ValueError, also where one reaches beyond the
+        margin of the field."""
+        dim, factors = field.config.dim, None
         if self.covariance_map:
-            return covariance_filter(field, self.covariance_map, accuracy)
-        if self.angle_map:
-            return turning_filter(field, kernel, read_map(self.angle_map, field.config.dim, 1), self.angles, accuracy)
-        found = sparse_kernel(field, kernel)
-        if self.scale_map is None:
-            return Filter((found,))
-        least, most = numbers(self.scale_range, 2, "--scale_range")
-        values = read_map(self.scale_map, field.config.dim, len(field.config.axes))
-        return Filter((found,), factors=least + (most - least) * values)
+            found = covariance_filter(field, self.covariance_map, accuracy)
+        elif self.angle_map:
+            found = turning_filter(field, kernel, read_map(self.angle_map, dim, 1), self.angles, accuracy)
+        else:
+            if self.scale_map:
+                least, most = numbers(self.scale_range, 2, "--scale_range")
+                factors = least + (most - least) * read_map(self.scale_map, dim, len(field.config.axes))
+            found = Filter((sparse_kernel(field, kernel),), factors)
+        if not field.origin.released:
+            check_reach(field, found.radius.tolist())
+        return found
 
 
 def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
@@ -69,11 +73,11 @@ def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     return values
 
 
-def fovea(shape: tuple[int, ...], row: float, column: float) -> np.ndarray:
-    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is."""
+def fovea(shape: Sequence[int], row: float, column: float) -> np.ndarray:
+    """Distance [H, W] from the point looked at (domain units), as a share of the largest there is; float32."""
     y, x = np.meshgrid(*[coordinates(n) for n in shape], indexing="ij")
     distance = np.hypot(y - row, x - column)
-    return distance / max(float(distance.max()), 1e-12)
+    return (distance / max(float(distance.max()), 1e-12)).astype(np.float32)
 
 
 def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
@@ -82,7 +86,7 @@ def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
     values = np.array(values, dtype=np.float64)
     if values.shape[-2:] == (axes, axes) and values.ndim != 2:
         return values
-    upper = [*((i, i) for i in range(axes)), *((i, j) for i in range(axes) for j in range(i + 1, axes))]
+    upper = [*((i, i) for i in range(axes)), *combinations(range(axes), 2)]
     if values.shape[-1:] != (len(upper),):
         raise ValueError(f"{what} has shape {values.shape}: covariances are [..., {axes}, {axes}], or "
                          f"[..., {len(upper)}] of {axes} variances and then covariances")  # fmt: skip
@@ -94,7 +98,7 @@ def covariances_of(values: np.ndarray, axes: int, what: str) -> np.ndarray:
 
 def turning_filter(
     field: Field, kernel: Kernel | SparseKernel, values: np.ndarray, angles: int | None, accuracy: float
-) -> Filter | CovarianceFilter:
+) -> Chosen:
     """A kernel turned by a map of angles: a Gaussian by its covariance where that is allowed and no number of `angles`
     is given, else kernels that are blended; raises ValueError."""
     given = dict(kernel.parameters) if isinstance(kernel, Kernel) else {}
@@ -108,7 +112,7 @@ def turning_filter(
     return Filter(tuple(sparse_kernel(field, k) for k in turned), angles=values)
 
 
-def covariance_filter(field: Field, path: Path, accuracy: float) -> Filter | CovarianceFilter:
+def covariance_filter(field: Field, path: Path, accuracy: float) -> Chosen:
     """Gaussians of the covariances in an `.npy` map, [M_1, ..., M_d, a, a] or with variances and then covariances along
     one axis; raises ValueError."""
     config, axes = field.config, len(field.config.axes)

@@ -1,7 +1,6 @@
 """How near a result is to what was asked for: the part of the field, and of the Diracs that stand for the kernel."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from kernels.width import THINNEST, relative_width
 from modalities import find
 from models import Field
 from models.filtering import warn_of_thin
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from signals import spacing
 from signals.measures import mse, psnr, snr
 from signals.signal import crop
@@ -46,19 +45,16 @@ def measure(result: Any, reference: Reference, radius: np.ndarray, field: Field)
     return report
 
 
-def fit_error(kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field) -> dict[str, float]:
+def fit_error(kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> dict[str, float]:
     """How far the Diracs are from the kernel of the library that was asked for, relative to its L2 norm, as an entry of
     metrics.json; empty for kernels that are Diracs themselves."""
     if not isinstance(kernel, Kernel) or not isinstance(chosen, Filter):
         return {}
-    sparse = chosen.kernels[0]
-    flat = replace(sparse, positions=sparse.positions[:, sparse.axes], axes=tuple(range(len(sparse.axes))))
-    return {"kernel_error": fit_errors(flat, kernel.target(field.config.dim, field.config.axes)).relative_l2}
+    target = kernel.target(field.config.dim, field.config.axes)
+    return {"kernel_error": fit_errors(chosen.kernels[0], target).relative_l2}
 
 
-def warn_of_fit(
-    report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
-) -> None:
+def warn_of_fit(report: Mapping[str, Any], kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> None:
     """Warn where the Diracs are far from the kernel that was asked for: by what they do to the signal where that is
     known, else by the kernel itself."""
     error = report.get("kernel_error", 0.0)

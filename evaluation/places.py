@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.maps import covariances_of
+from evaluation.maps import Maps, covariances_of
 from files import load_array
 from kernels.correlated import LEVELS
 from models import Field
@@ -17,7 +17,8 @@ from models.convolution import check_reach
 # Points that are read, filtered and written at once.
 CHUNK = 1 << 17
 # Options of results on grids, and of the sizes of kernels.
-GRIDS = ("width", "height", "depth", "scale_map", "angle_map", "covariance_map", "gt_path")
+MAP_FILES = ("scale_map", "angle_map", "covariance_map")
+GRIDS = ("width", "height", "depth", *MAP_FILES, "gt_path")
 SIZES = ("kernel_path", "kernel_scale", "filters")
 
 
@@ -64,23 +65,23 @@ class Places:
     def extremes(self, axes: int) -> tuple[float, float]:
         """The smallest and the largest size: a scale, or a standard deviation in any direction. Raises ValueError where
         there is none."""
+        if self.scale is None and self.covariance is None:
+            return 1.0, 1.0
         least, most = math.inf, 0.0
         for rows in self.chunks():
             found = self.settings(rows, axes)
             if found["covariance"] is not None:
                 low, high = deviations(found["covariance"])
-            elif found["scale"] is not None:
-                low, high = float(found["scale"].min()), float(found["scale"].max())
             else:
-                low, high = 1.0, 1.0
+                low, high = float(found["scale"].min()), float(found["scale"].max())
             least, most = min(least, low), max(most, high)
         if not 0 < least <= most < math.inf:
             raise ValueError("sizes must be positive and finite, and covariances positive definite")
         return least, most
 
-    def check(self, field: Field, radius: np.ndarray, inside: bool = True) -> None:
+    def check(self, field: Field, radius: np.ndarray) -> None:
         """Raise ValueError for points of another dimension, not finite, or so far over the border that kernels of
-        `radius` [d] there reach beyond what the field was trained on; with `inside` also where none is that far."""
+        `radius` [d] there reach beyond what the field was trained on."""
         if self.points.shape[1] != field.config.dim:
             raise ValueError(f"--points has {self.points.shape[1]} coordinates, the field {field.config.dim}")
         furthest = np.zeros(field.config.dim)
@@ -92,20 +93,31 @@ class Places:
         free = [axis for axis in range(field.config.dim) if axis not in field.config.axes]
         if any(furthest[axis] > 1 + 1e-6 for axis in free):
             raise ValueError("--points lie outside [-1, 1] along an axis that is not filtered: keep them inside")
-        if inside and not field.origin.released:
+        # Covariances are checked as they are filtered.
+        if self.covariance is None and not field.origin.released:
             check_reach(field, radius.tolist())
         if furthest.max() > 1 + 1e-6:
             check_reach(field, radius.tolist(), np.maximum(furthest - 1, 0).tolist())
 
 
 def check_together(options: Mapping[str, Any]) -> bool:
-    """Whether the options ask for Gaussians of covariances; raises ValueError for those of grids that go with no
-    points, and those of kernels that go with no covariance."""
+    """Whether the options of eval.py ask for Gaussians of covariances; raises ValueError for those that do not go
+    together."""
+
+    def given(names: Sequence[str]) -> list[str]:
+        return [f"--{name}" for name in names if options.get(name) not in (None, "")]
 
     def alone(what: str, names: Sequence[str]) -> None:
-        if given := [f"--{name}" for name in names if options.get(name) not in (None, "")]:
-            raise ValueError(f"{what} and {', '.join(given)} do not go together: choose one")
+        if others := given(names):
+            raise ValueError(f"{what} and {', '.join(others)} do not go together: choose one")
 
+    if given(("workers", "scheduler")) and (options["points"] or not options["model_path"]):
+        raise ValueError("points, and signals that are fitted first, are filtered in one process: leave --workers and "
+                         "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
+    if len(given(MAP_FILES)) > 1:
+        raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
+    if given(MAP_FILES) and options["gt_path"]:
+        raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
     if options["points"] is not None:
         alone("--points", (*GRIDS, "filters"))
     if options["covariance"] is None and options["covariance_map"] is None:
@@ -116,19 +128,16 @@ def check_together(options: Mapping[str, Any]) -> bool:
     return True
 
 
-def sizes_to_fit(
-    places: Places | None, covariance_map: Path | None, axes: int
-) -> tuple[dict[str, str], tuple[float, float]] | None:
-    """Options of a kernel, and the range of its sizes, that a field must be fitted for; None without points or a map
-    of covariances."""
-    if covariance_map is not None:
-        least, most = deviations(covariances_of(load_array(covariance_map), axes, str(covariance_map)))
+def sizes_to_fit(places: Places | None, maps: Maps, axes: int) -> tuple[dict[str, str], tuple[float, float]]:
+    """Options of a kernel, and the range of its sizes, that a field must be fitted for."""
+    if path := maps.covariance_map:
+        least, most = deviations(covariances_of(load_array(path), axes, str(path)))
     elif places is None:
-        return None
+        return {}, maps.span
     else:
         least, most = places.extremes(axes)
-    if covariance_map is None and places is not None and places.covariance is None:
-        return {}, (least, most)
+        if places.covariance is None:
+            return {}, (least, most)
     # A Gaussian of the library is cut at 3 sigma, that of a covariance reaches further.
     reach = LEVELS[-1].reach / 3
     return {"kernel": "gaussian", "sigma": f"{reach * most}"}, (least / (reach * most), 1.0)

@@ -23,7 +23,6 @@ from files.inputs import note
 from kernels.correlated import LEVELS
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
-from modalities import find
 from models import Field
 from models.exact import exact_at
 from models.filtering import sparse_kernel
@@ -36,7 +35,7 @@ from training.display import progress_bar
 
 def filter_places(
     field: Field, kernel: Kernel | SparseKernel, places: Places, target: Destination, signal: Path | None,
-    settings: Mapping[str, Any], mask: np.ndarray | None = None,
+    settings: Mapping[str, Any], mask: np.ndarray | None,
 ) -> None:  # fmt: skip
     """Check what is asked for and where it goes, read the `signal` and its `mask` where given, and filter at all
     points."""
@@ -44,11 +43,11 @@ def filter_places(
     if places.covariance is None:
         radius = most * sparse_kernel(field, kernel).radius
     else:
-        # Chunks are checked as they are filtered; for points over the border all must be known to reach no further.
+        # For points over the border all must be known to reach no further.
         radius = np.full(field.config.dim, LEVELS[-1].reach * most)
-    places.check(field, radius, places.covariance is None)
+    places.check(field, radius)
     target.check((".npy",), "values at points are")
-    raw = read_signal(signal, find(field.origin.modality), field, float(radius.max()), mask) if signal else None
+    raw = read_signal(signal, field, float(radius.max()), mask) if signal else None
     evaluate_points(field, kernel, places, target, raw, **settings)
 
 
@@ -98,7 +97,7 @@ def filtered_chunks(
         try:
             found = places.settings(rows, len(field.config.axes))
             values = field.filter(kernel, notify=notify, **found, **options)
-            yield rows, values, facts(field, kernel, found, options.get("accuracy", 60.0))
+            yield rows, values, facts(field, kernel, found, options["accuracy"])
         except ValueError as error:
             raise ValueError(f"points {rows.start} to {rows.stop - 1}: {error}") from None
 

@@ -1,21 +1,19 @@
 """A field for one command: solved in closed form, as fine and as wide as the kernels asked for require."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
 import numpy as np
 
 import nfconv
 from evaluation.kernels import Request, choose_kernel
+from files.inputs import note
 from kernels.library import Kernel
 from kernels.minimal import knot_spacing
 from kernels.sparse import SparseKernel
 from kernels.width import relative_width
-from modalities import Modality
+from modalities import find
 from models import Field, build_field
 from models.config import FieldConfig, Origin
 from models.filtering import sparse_kernel
@@ -60,32 +58,30 @@ def training_size(
 
 
 def fit_for(
-    path: Path, kind: Modality, signal: Signal, asked: Sequence[Request], named: Mapping[str, Any],
-    scales: tuple[float, float], device: str, mask: np.ndarray | None = None, **options: Any,
+    load: Callable[[Sequence[float]], Signal], signal: Signal, asked: Sequence[Request], named: Mapping[str, Any],
+    scales: tuple[float, float], device: str,
 ) -> Field:  # fmt: skip
-    """A spline field of `signal`, read from `path` with the weights of a `mask` if given, for the kernels that are
-    asked for; says so. Raises ValueError."""
+    """A spline field of `signal`, which `load` reads for other reaches (see `Modality`), for the kernels that are asked
+    for; says so. Raises ValueError."""
     if named.get("kernel") is None and not any(request.path or request.scale or request.half_size for request in asked):
         raise ValueError(
             "--model_path names a trained field; without one, name a kernel: --kernel gaussian --sigma 5px"
         )
     field = unfitted(signal)
-    kernels = [choose_kernel(field, *request[1:3], named, "corrected", request.half_size) for request in asked]
+    kernels = [choose_kernel(field, request, named, "corrected") for request in asked]
     sizes, radii = training_size(signal, kernels, scales)
     # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
     reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
-    margin = max(0.0, *reaches)
+    margin, kind = max(0.0, *reaches), find(signal.modality)
     if margin > LARGEST_MARGIN:
         windows = any(option.name == "window" for option in kind.options)
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "
                          f"smaller one{' or a larger --window' * windows}; sizes without a unit (5px, 3s) are in "
                          "domain units")  # fmt: skip
     if kind.counted:
-        signal = replace(kind.load(path, (margin, max(sizes)), **options), axes=signal.axes)
-        signal = signal if mask is None else kind.masked(signal, mask)
+        signal = load((margin, max(sizes)))
     shown = ", ".join(f"{size:.3g}" for size in dict.fromkeys(sizes))
-    click.echo(f"no --model_path: fitting a spline field to {path.name} first, half size {shown}, margin {margin:.3g}",
-               err=True)  # fmt: skip
+    note(f"no --model_path: fitting a spline field to {signal.name} first, half size {shown}, margin {margin:.3g}")
     if too_large(Source(signal, ORDER, tuple(sizes), margin, "clamp")):
         return nfconv.fit(signal, sizes, ORDER, margin, device=device, factor="spline")
     core_size = min(max(CORE_SIZES[0], 2 * math.prod(signal.shape)), CORE_SIZES[1])

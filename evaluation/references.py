@@ -10,9 +10,9 @@ from files.inputs import note
 from files.results import room_if_large
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
-from modalities.modality import Modality
+from modalities import find
 from models import Field
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, Filter
 from nfconv import load_ground_truth
 from signals import Signal
 from signals.exact import target_convolution
@@ -40,8 +40,9 @@ class Reference:
         return self.truth if self.ideal is None else self.ideal
 
 
-def read_signal(path: Path, kind: Modality, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
+def read_signal(path: Path, field: Field, radius: float, mask: np.ndarray | None = None) -> Signal:
     """The raw signal, read as the field's was; raises ValueError where it is not of the field's kind and size."""
+    kind = find(field.origin.modality or "field")
     signal = kind.load_again(path, field.origin.metadata, [radius])
     signal = signal if mask is None else kind.masked(signal, mask)
     if field.origin.metadata.known is not None and signal.metadata.known is None:
@@ -73,9 +74,7 @@ def read_reference(path: Path, kernel: SparseKernel, field: Field) -> Reference:
     return Reference(values, values)
 
 
-def exact_reference(
-    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
-) -> Reference:
+def exact_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> Reference:
     """The exact convolutions of a signal; of a callable, dense quadrature at random points of the grid."""
     if signal.function is not None:
         return callable_reference(signal, kernel, chosen, field)
@@ -90,9 +89,7 @@ def exact_reference(
     return Reference(quotient(signal.core, known), quotient(truth, known), rows, ideal)
 
 
-def callable_reference(
-    signal: Signal, kernel: Kernel | SparseKernel, chosen: Filter | CovarianceFilter, field: Field
-) -> Reference:
+def callable_reference(signal: Signal, kernel: Kernel | SparseKernel, chosen: Chosen, field: Field) -> Reference:
     """A callable convolved with the kernel that was asked for at some points; says how good the quadrature is."""
     if not (isinstance(chosen, Filter) and chosen.fixed):
         raise ValueError("a callable is measured with one kernel: leave the maps out, or --signal")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from files import atomic_write
@@ -18,34 +17,33 @@ ORDERS = (0, 1, 2)
 COUNTS = (6, 8, 12, 16, 24, 32, 48)
 COLOURS = ("#1b9e77", "#d95f02", "#7570b3")
 
-Sweep = Mapping[int, Sequence[FitErrors]]
+Sweep = Mapping[int, Mapping[int, FitErrors]]
 
 
 def sweep(build: Callable[[int, int], SparseKernel], target: Target, counts: Sequence[int] = COUNTS) -> Sweep:
-    """The errors of `build(order, count)` against `target` for orders 0 to 2, by order, one for each count."""
-    return {order: [fit_errors(build(order, count), target) for count in counts] for order in ORDERS}
+    """The errors of `build(order, count)` against `target` for orders 0 to 2, by order and count."""
+    return {order: {count: fit_errors(build(order, count), target) for count in counts} for order in ORDERS}
 
 
-def save_sweep(figure: Path, table: Path, found: Sweep, counts: Sequence[int] = COUNTS) -> None:
+def save_sweep(figure: Path, table: Path, found: Sweep) -> None:
     """Write a sweep as a `.png` figure and as a `.json` table."""
     with atomic_write(figure) as stream:
-        sweep_figure(found, counts).savefig(stream, format="png", dpi=120)
+        sweep_figure(found).savefig(stream, format="png", dpi=120)
     rows = {
-        f"order {order}": [{"count": count, **asdict(errors)} for count, errors in zip(counts, row, strict=True)]
+        f"order {order}": [{"count": count, **asdict(errors)} for count, errors in row.items()]
         for order, row in found.items()
     }
     with atomic_write(table) as stream:
         stream.write((json.dumps(rows, indent=2) + "\n").encode())
 
 
-def sweep_figure(found: Sweep, counts: Sequence[int] = COUNTS) -> Figure:
+def sweep_figure(found: Sweep) -> Figure:
     """Relative L2 and largest error over the Diracs per axis, with K^-(p + 1) dotted beside each order."""
     figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     measures = {"relative L2 error": "relative_l2", "largest error / peak": "max_error"}
     for axes, (title, measure) in zip(figure.subplots(1, 2), measures.items(), strict=True):
-        for order, colour in zip(found, COLOURS, strict=True):
-            errors = [getattr(row, measure) for row in found[order]]
+        for (order, row), colour in zip(found.items(), COLOURS, strict=True):
+            counts, errors = list(row), [getattr(each, measure) for each in row.values()]
             axes.loglog(counts, errors, "o-", color=colour, label=f"order {order}")
             guide = [errors[0] * (counts[0] / count) ** (order + 1) for count in counts]
             axes.loglog(counts, guide, ":", color=colour)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.interpolate import make_interp_spline
 
 from kernels.correlated import (
     CORRELATIONS,
@@ -52,17 +53,14 @@ def _cores(pairs: CorrelatedGaussians, steps: np.ndarray) -> np.ndarray:
     u, w = np.polynomial.hermite_e.hermegauss(NODES)
     w = w / np.sqrt(2 * np.pi)
     grid = np.linspace(-12.0, 12.0, FINE)
-    smoothed = pairs.smoothed(grid)
+    smoothed = make_interp_spline(grid, pairs.smoothed(grid), k=1)
 
     def read(x: np.ndarray) -> np.ndarray:
-        place = (np.clip(x, -11.999, 11.999) + 12.0) / 24.0 * (FINE - 1)
-        low = place.astype(np.intp)
-        part = (place - low)[..., None]
-        return smoothed[low] * (1 - part) + smoothed[low + 1] * part
+        return smoothed(np.clip(x, grid[0], grid[-1]))
 
     positive, p = full_correlation(steps[CORES // 2 :]), full_correlation(steps)
     first = read(u) * w[:, None]
-    found = np.empty((len(positive), len(positive), CORES, *[smoothed.shape[1]] * 3))
+    found = np.empty((len(positive), len(positive), CORES, *[first.shape[1]] * 3))
     for i, r12 in enumerate(positive):
         second = read(r12 * u[:, None] + np.sqrt(1 - r12**2) * u) * w[:, None]
         joint = first[:, None, :, None] * second[:, :, None]

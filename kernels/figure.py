@@ -1,6 +1,6 @@
 """Figures of kernels with their Diracs, as in the paper: what is fitted, how well, and that nothing is left outside.
 
-Drawn with Matplotlib's objects on an Agg canvas, so no window, style or figure of the caller's is touched.
+Drawn with Matplotlib's objects alone, so no window, style or figure of the caller's is touched.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,6 @@ def kernel_figure(kernel: SparseKernel, target: Target | None = None) -> Figure:
         raise ValueError(f"a target of {target.dim} axes does not belong to a kernel of {len(axes)}")
     draw = {1: _draw_line, 2: _draw_plane}.get(len(axes), _draw_slices)
     figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
     radius = kernel.radius[axes] if target is None else np.maximum(kernel.radius[axes], target.radius)
     draw(figure, kernel, target, radius)
     figure.suptitle(f"order {kernel.order}, {len(kernel)} Diracs, mass {round(kernel.mass, 9) + 0.0:.6g}")
@@ -95,7 +94,7 @@ def _draw_plane(figure: Figure, kernel: SparseKernel, target: Target | None, rad
     figure.set_size_inches(3.1 * (len(panels) + 1), 3.3)
     *shown, last = figure.subplots(1, len(panels) + 1)
     for axes, (title, values) in zip(shown, panels, strict=True):
-        _show(figure, axes, values, grid, title, support, title == "error" or signed)
+        _show(axes, values, grid, title, support, title == "error" or signed)
     sizes = np.sqrt(np.abs(kernel.weights) / np.abs(kernel.weights).max())
     rows, columns = kernel.positions[:, list(kernel.axes)].T
     order = np.argsort(-sizes)
@@ -118,20 +117,14 @@ def _draw_slices(figure: Figure, kernel: SparseKernel, target: Target | None, ra
         grid = [REACH * r * np.linspace(-1, 1, 201) if k in (i, j) else np.zeros(1) for k, r in enumerate(radius)]
         plane, names = [grid[i], grid[j]], f"axes {kernel.axes[i]} and {kernel.axes[j]}"
         fit = grid_density(kernel, grid).reshape(len(grid[i]), len(grid[j]))
-        _show(figure, rows[-1][column], fit, plane, f"kernel, {names}", support[[i, j]], signed)
+        _show(rows[-1][column], fit, plane, f"kernel, {names}", support[[i, j]], signed)
         if target is not None:
             wanted = target.on_grid(grid).reshape(fit.shape)
-            _show(figure, rows[0][column], wanted, plane, f"target, {names}", support[[i, j]], signed)
+            _show(rows[0][column], wanted, plane, f"target, {names}", support[[i, j]], signed)
 
 
 def _show(
-    figure: Figure,
-    axes: Axes,
-    values: np.ndarray,
-    grid: Sequence[np.ndarray],
-    title: str,
-    support: np.ndarray,
-    signed: bool,
+    axes: Axes, values: np.ndarray, grid: Sequence[np.ndarray], title: str, support: np.ndarray, signed: bool
 ) -> None:
     """One picture with its colour bar, 0 in its middle where `signed`; a dotted frame marks the kernel's support."""
     size = float(np.abs(values).max()) or 1.0
@@ -141,4 +134,4 @@ def _show(
     frame = Rectangle((-support[1], -support[0]), 2 * support[1], 2 * support[0], fill=False, ls=":", ec="0.5")
     axes.add_patch(frame)
     axes.set_title(title, fontsize="small")
-    figure.colorbar(image, ax=axes, shrink=0.7)
+    axes.figure.colorbar(image, ax=axes, shrink=0.7)

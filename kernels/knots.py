@@ -7,7 +7,7 @@ product fit is at most the root of the sum of squares of the errors of its axes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh
@@ -22,8 +22,8 @@ LARGEST_REFINED = 32
 LARGEST_THOROUGH = 20
 STARTS = 2
 LARGEST_COUNT = 257
-# Channels that knots are moved by; the rest hardly differs in where it bends.
-CONDENSED_CHANNELS = 6
+# Channels of a line, and those that knots are moved by: the rest hardly differs in where it bends.
+CHANNELS, CONDENSED_CHANNELS, TAIL = 48, 6, 1e-4
 # Logarithms of gap ratios beyond this mean a gap that is the smallest allowed one.
 LARGEST_LOG = 12.0
 
@@ -42,7 +42,7 @@ class Line:
     means: np.ndarray
 
     @classmethod
-    def of_axis(cls, edges: np.ndarray, means: np.ndarray, axis: int, tail: float = 1e-4, channels: int = 48) -> "Line":
+    def of_axis(cls, edges: np.ndarray, means: np.ndarray, axis: int) -> "Line":
         """One axis of the samples [M_1, ..., M_d] where they are not 0, the others compressed to few channels."""
         unfolded = np.moveaxis(means, axis, 0).reshape(means.shape[axis], -1)
         (filled,) = np.nonzero(unfolded.any(axis=1))
@@ -51,10 +51,10 @@ class Line:
         unfolded, edges = unfolded[filled[0] : filled[-1] + 1], edges[filled[0] : filled[-1] + 2]
         if means.ndim == 1:
             return cls(edges, unfolded)
-        # Singular values below 1e-4 of the largest are not needed, so the smaller product serves.
+        # Singular values below TAIL of the largest are not needed, so the smaller product serves.
         last = len(unfolded) - 1
-        squares, left = eigh(unfolded @ unfolded.T, subset_by_index=(max(0, last + 1 - channels), last))
-        kept = squares > tail**2 * squares[-1]
+        squares, left = eigh(unfolded @ unfolded.T, subset_by_index=(max(0, last + 1 - CHANNELS), last))
+        kept = squares > TAIL**2 * squares[-1]
         return cls(edges, (left[:, kept] * np.sqrt(squares[kept]))[:, ::-1])
 
     @cached_property
@@ -151,7 +151,10 @@ def best_knots(
     if count < order + 2:
         raise ValueError(f"a kernel of order {order} needs at least {order + 2} Diracs per axis, not {count}")
     spacing = _spacing(line, count, smallest_gap)
-    error = partial(_error, line, order, spacing)
+
+    def error(free: np.ndarray) -> float:
+        return line.error(spacing.knots(free), order)
+
     starts = sorted((spacing.free(knots) for knots in spread(line, order, count)), key=error)
     thorough = thorough and (count <= LARGEST_THOROUGH or line.means.shape[1] == 1)
     if count <= LARGEST_REFINED:
@@ -206,7 +209,7 @@ def prune(line: Line, order: int, knots: np.ndarray, count: int) -> np.ndarray:
     return knots
 
 
-def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: int = 15) -> np.ndarray:
+def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray) -> np.ndarray:
     """The free numbers of a spacing moved to an optimum by variable projection (Golub & Pereyra 1973).
 
     The coefficients are eliminated by a QR in every evaluation; only the logarithms of the gaps are unknowns.
@@ -220,8 +223,7 @@ def refine(line: Line, order: int, spacing: Spacing, start: np.ndarray, steps: i
     def misfit(free: np.ndarray) -> np.ndarray:
         return line.misfit(spacing.knots(free), order).ravel()
 
-    found = least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=steps, xtol=1e-4, ftol=1e-3)
-    return found.x
+    return least_squares(misfit, start, bounds=(-LARGEST_LOG, LARGEST_LOG), max_nfev=15, xtol=1e-4, ftol=1e-3).x
 
 
 def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
@@ -231,7 +233,3 @@ def _spacing(line: Line, count: int, smallest_gap: float | None) -> Spacing:
     if gap * (count - 1) >= length:
         raise ValueError(f"{count} Diracs do not fit in a length of {length:g} with gaps of {gap:g}")
     return Spacing(float(line.edges[0]), float(line.edges[-1]), count, gap, line.symmetric)
-
-
-def _error(line: Line, order: int, spacing: Spacing, free: np.ndarray) -> float:
-    return line.error(spacing.knots(free), order)

@@ -122,8 +122,8 @@ def flat_regions(coefficients: np.ndarray, flat: float) -> np.ndarray:
     span = ndimage.maximum_filter(padded, 3, mode="nearest") - ndimage.minimum_filter(padded, 3, mode="nearest")
     region, count = ndimage.label(span <= tolerance)
     values = np.append(np.nan, ndimage.mean(padded, region, index=np.arange(1, count + 1)))
-    outside = np.pad(np.zeros(coefficients.shape, bool), 1, constant_values=True)
-    values[np.unique(region[outside])] = np.where(np.unique(region[outside]) > 0, 0, np.nan)
+    border = np.unique(region[np.pad(np.zeros(coefficients.shape, bool), 1, constant_values=True)])
+    values[border] = np.where(border > 0, 0, np.nan)
     return values[region][(slice(1, -1),) * coefficients.ndim]
 
 

@@ -2,10 +2,8 @@
 
 A function takes the number of filtered axes and the parameters and returns the exact kernel. `kernel` states how it is
 fitted and turns it into the public function of the parameters alone: gaussian(sigma=0.05), disk(radius=0.1, count=65).
-Multiplying the lengths by s, and dividing the frequencies by it, must give the same kernel s times as large.
-
-Angles are in degrees, from the second filtered axis (columns: to the right) counter-clockwise as seen in a picture,
-whose rows run downwards.
+Multiplying the lengths by s, and dividing the frequencies by it, must give the same kernel s times as large. Angles are
+those of `kernels.shapes`.
 """
 
 import math
@@ -17,13 +15,12 @@ from scipy.special import ndtr
 
 from kernels import shapes
 from kernels.pictures import picture_target, read_light
-from kernels.request import KERNELS, Kernel, Parameter, kernel, kernel_from_options, parameters
-from kernels.separate import is_signed
+from kernels.request import KERNELS, Kernel, Parameter, kernel, parameters
 from kernels.shapes import DERIVATIVE_CUT, FWHM_PER_SIGMA, SMOOTHING_CUT, truncated_gaussian
 from kernels.sparse import LARGEST_ORDER
 from kernels.target import Target
 
-__all__ = ["KERNELS", "Kernel", "is_signed", "kernel_from_options", "parameters"]
+__all__ = ["KERNELS", "Kernel", "parameters"]
 
 Sigma = Annotated[float, Parameter("length", "standard deviation in domain units")]
 SigmaAcross = Annotated[float, Parameter("length", "standard deviation across the angle in domain units")]

@@ -236,15 +236,3 @@ def parameters() -> dict[str, tuple[Parameter, list[str]]]:
         for name, parameter in entry.parameters.items():
             found.setdefault(name, (parameter, []))[1].append(entry.name)
     return found
-
-
-def kernel_from_options(options: Mapping[str, Any]) -> Kernel | None:
-    """The kernel that command-line options ask for, `kernel` (its name) and its parameters; None without a name.
-
-    Options that are None were not given. Raises ValueError for parameters without a name, and as `Kernel` does.
-    """
-    given = {name: options[name] for name in parameters() if options.get(name) is not None}
-    name = options.get("kernel")
-    if name is None and given:
-        raise ValueError(f"--{next(iter(given))} describes a kernel: name one with --kernel")
-    return None if name is None else Kernel(name, given)

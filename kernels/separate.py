@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from kernels.leastsquares import along_all
 from kernels.sparse import MOMENT_TOLERANCE, SparseKernel, ramp
 from kernels.splines import SplineBasis
 
@@ -39,13 +40,13 @@ def tensor_terms(kernel: SparseKernel, tolerance: float = 1e-12) -> list[Term] |
     if gridded is None:
         return None
     coordinates, weights = gridded
-    if (lines := _outer_lines(weights)) is not None:
+    if (lines := outer_lines(weights, SAME_PRODUCT)) is not None:
         return [tuple(zip(coordinates, lines, strict=True))]
     if kernel.tolerance > MOMENT_TOLERANCE:
-        found = [(size, vectors) for size, vectors in _rank_one_terms(weights)]
-        largest = max(size for size, _ in found)
+        found = list(_rank_one_terms(weights))
+        least = tolerance * max(size for size, _ in found)
         identities = [np.eye(len(t)) for t in coordinates]
-        return [_weighted_term(*term, coordinates, identities) for term in found if term[0] > tolerance * largest]
+        return [_weighted_term(size, vectors, coordinates, identities) for size, vectors in found if size > least]
     bases = [SplineBasis(t, kernel.order) for t in coordinates]
     factors = [np.linalg.cholesky(basis.gram) for basis in bases]
     core = _core(weights, bases, factors)
@@ -55,23 +56,28 @@ def tensor_terms(kernel: SparseKernel, tolerance: float = 1e-12) -> list[Term] |
     sizes = np.array([size for size, _ in terms])
     tails = np.sqrt(np.cumsum(sizes[::-1] ** 2)[::-1])
     kept = max(1, int((tails > max(tolerance * np.linalg.norm(sizes), 10 * noise)).sum()))
-    expansions = [_expansion(basis, factor) for basis, factor in zip(bases, factors, strict=True)]
+    # E: the Dirac weights of the orthonormal splines.
+    expansions = [
+        solve_triangular(factor, basis.differences.T, lower=True).T
+        for basis, factor in zip(bases, factors, strict=True)
+    ]
     return [_weighted_term(size, vectors, coordinates, expansions) for size, vectors in terms[:kept]]
 
 
-def _outer_lines(weights: np.ndarray) -> list[np.ndarray] | None:
-    """The vectors whose outer product `weights` [K_1, ..., K_d] are, up to rounding; None where they are none.
+def outer_lines(values: np.ndarray, tolerance: float) -> list[np.ndarray] | None:
+    """The vectors whose outer product `values` [K_1, ..., K_d] are but for a share `tolerance` of the largest of them;
+    None where there are none.
 
     Most kernels are products, and this is much faster than to find out by their singular vectors.
     """
-    top = np.unravel_index(np.argmax(np.abs(weights)), weights.shape)
-    peak = weights[top]
+    top = np.unravel_index(np.argmax(np.abs(values)), values.shape)
+    peak = values[top]
     lines = []
-    for axis in range(weights.ndim):
+    for axis in range(values.ndim):
         index: tuple[Any, ...] = (*top[:axis], slice(None), *top[axis + 1 :])
-        lines.append(weights[index] / (peak if axis else 1.0))
-    rest = np.abs(reduce(np.multiply.outer, lines) - weights).max()
-    return lines if rest <= SAME_PRODUCT * abs(peak) else None
+        lines.append(values[index] / (peak if axis else 1.0))
+    rest = np.abs(reduce(np.multiply.outer, lines) - values).max()
+    return lines if rest <= tolerance * abs(peak) else None
 
 
 def weight_grid(kernel: SparseKernel) -> tuple[list[np.ndarray], np.ndarray] | None:
@@ -110,11 +116,8 @@ def grid_density(kernel: SparseKernel, coordinates: Sequence[np.ndarray]) -> np.
         points = np.zeros((*map(len, coordinates), kernel.dim))
         points[..., list(kernel.axes)] = np.stack(np.meshgrid(*coordinates, indexing="ij"), axis=-1)
         return kernel.density(points.reshape(-1, kernel.dim)).reshape(points.shape[:-1])
-    values = gridded[1]
-    for axis, (x, t) in enumerate(zip(coordinates, gridded[0], strict=True)):
-        ramps = ramp(np.asarray(x)[:, None] - t, kernel.order)
-        values = np.moveaxis(np.tensordot(ramps, values, axes=(1, axis)), 0, axis)
-    return values
+    ramps = [ramp(np.asarray(x)[:, None] - t, kernel.order) for x, t in zip(coordinates, gridded[0], strict=True)]
+    return along_all(ramps, gridded[1])
 
 
 def _core(weights: np.ndarray, bases: list[SplineBasis], factors: list[np.ndarray]) -> np.ndarray:
@@ -124,11 +127,6 @@ def _core(weights: np.ndarray, bases: list[SplineBasis], factors: list[np.ndarra
         coefficients = basis.coefficients(np.moveaxis(core, axis, 0))
         core = np.moveaxis(np.tensordot(factor.T, coefficients, axes=1), 0, axis)
     return core
-
-
-def _expansion(basis: SplineBasis, factor: np.ndarray) -> np.ndarray:
-    """E [K, S]: the Dirac weights of the orthonormal splines."""
-    return solve_triangular(factor, basis.differences.T, lower=True).T
 
 
 def _weighted_term(

@@ -82,11 +82,7 @@ class SparseKernel:
         idle = [j for j in range(positions.shape[1]) if j not in axes]
         if positions[:, idle].any():
             raise ValueError(f"positions must be 0 in the axes that are not filtered ({idle})")
-        for array in (positions, weights):
-            array.setflags(write=False)
-        for name, value in (("positions", positions), ("weights", weights), ("order", order), ("axes", axes)):
-            object.__setattr__(self, name, value)
-        self._check_size()
+        self._set(positions, weights, order, axes)
         defect = self.moment_defect()
         if defect > self.tolerance:
             raise ValueError(
@@ -94,20 +90,21 @@ class SparseKernel:
                 "correct them with kernels.moments.corrected_weights"
             )
 
-    def _check_size(self) -> None:
+    def _set(self, positions: np.ndarray, weights: np.ndarray, order: int, axes: tuple[int, ...]) -> None:
+        """Keep what was checked, the arrays read-only; raises ValueError where they are too large to be added up."""
+        for name, value in (("positions", positions), ("weights", weights), ("order", order), ("axes", axes)):
+            object.__setattr__(self, name, value)
+        for array in (positions, weights):
+            array.setflags(write=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            if not np.isfinite([np.abs(self.weights).sum(), self.mass]).all():
+            if not np.isfinite([np.abs(weights).sum(), self.mass]).all():
                 raise ValueError("a kernel's positions and weights are too large to be added up")
 
     def _changed(self, positions: np.ndarray, weights: np.ndarray, axes: tuple[int, ...]) -> "SparseKernel":
         """A kernel that meets the moment conditions because this one does: they are not checked again."""
         made = object.__new__(SparseKernel)
-        for array in (positions, weights):
-            array.setflags(write=False)
-        fields = {"positions": positions, "weights": weights, "order": self.order, "axes": axes}
-        for name, value in (fields | {"tolerance": self.tolerance}).items():
-            object.__setattr__(made, name, value)
-        made._check_size()
+        object.__setattr__(made, "tolerance", self.tolerance)
+        made._set(positions, weights, self.order, axes)
         return made
 
     def __len__(self) -> int:

@@ -10,7 +10,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from kernels.separate import outer_lines
+
 CELLS_AT_ONCE = 1 << 20
+# Share of the peak that a product of lines may differ by.
+SAME_PRODUCT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +90,8 @@ class Target:
             values = values.mean(axis=axis + 1)
         return values
 
-    def factors(self, tolerance: float = 1e-9) -> list["Target"] | None:
-        """One 1-D target per axis where the density is their product, None where it is not.
-
-        A sampled grid of rank one is checked against the product of the lines through its largest value.
-        """
+    def factors(self) -> list["Target"] | None:
+        """One 1-D target per axis where the density is their product, on a sampled grid, None where it is not."""
         coarse = [radius * np.linspace(-0.97, 0.97, 40 if self.dim == 2 else 20) for radius in self.radius]
         values = self.on_grid(coarse)
         top = np.unravel_index(np.argmax(np.abs(values)), values.shape)
@@ -98,11 +99,7 @@ class Target:
         point = np.array([x[i] for x, i in zip(coarse, top, strict=True)])
         if peak == 0:
             raise ValueError("this target is zero everywhere")
-        product = np.array(peak)
-        for axis in range(self.dim):
-            line = values[tuple(slice(None) if j == axis else i for j, i in enumerate(top))]
-            product = np.multiply.outer(product, line / peak)
-        if np.abs(product - values).max() > tolerance * abs(peak):
+        if outer_lines(values, SAME_PRODUCT) is None:
             return None
         return [self._line(axis, point, 1.0 if axis == 0 else peak) for axis in range(self.dim)]
 

@@ -18,7 +18,8 @@ from scipy.ndimage import map_coordinates
 from files.results import room_if_large
 from kernels import SparseKernel
 from kernels.correlated import LEVELS, GaussianLevel, choose_level
-from kernels.library import Kernel, gaussian, is_signed
+from kernels.library import Kernel, gaussian
+from kernels.separate import is_signed
 from models.covariance import Covariances
 from models.exact import exact_at
 from models.field import Field, Progress
@@ -180,6 +181,10 @@ class CovarianceFilter:
         dim = self.covariances.shape[-1]
         flat = self.covariances.reshape(*self.covariances.shape[:-2], dim * dim)
         return resampled(flat, shape).reshape(*shape, dim, dim)
+
+
+# What a command or the page filters with.
+Chosen = Filter | CovarianceFilter
 
 
 def turned_covariances(angles: np.ndarray, along: float, across: float, stretch: Sequence[float]) -> np.ndarray:

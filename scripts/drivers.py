@@ -5,6 +5,7 @@ modality go to mc_utils.py (generate), train.py (train) or eval.py (eval, varyin
 """
 
 import importlib
+import itertools
 import os
 import shlex
 import sys
@@ -41,11 +42,8 @@ def run(program: str, *words: object) -> None:
 
 def unused(path: Path) -> Path:
     """`path`, or the first of NAME_2, NAME_3, ... beside it that does not exist: no result is overwritten."""
-    count, found = 1, path
-    while found.exists():
-        count += 1
-        found = path.with_name(f"{path.stem}_{count}{path.suffix}")
-    return found
+    others = (path.with_name(f"{path.stem}_{count}{path.suffix}") for count in itertools.count(2))
+    return next(found for found in itertools.chain([path], others) if not found.exists())
 
 
 def latest(path: Path) -> Path:
@@ -136,17 +134,22 @@ class Driver:
         return ["--model_path", str(self.model), "--signal", str(self.raw)]
 
 
+def drivers_of(words: Sequence[str]) -> tuple[list[Driver], tuple[str, ...]]:
+    """The drivers of the modalities that `words` begin with, or of all, and the options that follow."""
+    names, options = chosen(words, list(MODALITIES))
+    try:
+        return [Driver(find(name)) for name in names], options
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def view(words: Sequence[str]) -> None:
     """The page of a model that is named by its options, or of the shipped models of some modalities."""
     if option("model_path", words) is not None or "--help" in words:
         run("view", *words)
         return
-    names, options = chosen(words, list(MODALITIES))
-    try:
-        pairs = [Driver(find(name)).pair() for name in names]
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    run("view", *(word for pair in pairs for word in pair), *options)
+    drivers, options = drivers_of(words)
+    run("view", *(word for driver in drivers for word in driver.pair()), *options)
 
 
 def without_lacking(kind: Modality, action: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -156,13 +159,12 @@ def without_lacking(kind: Modality, action: str, words: Sequence[str]) -> tuple[
     else:
         own, known = {o.name for o in kind.options}, {o.name for each in MODALITIES.values() for o in each.options}
     kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word.startswith("--") and (name := word[2:].partition("=")[0]) in known - own:
+    following = iter(words)
+    for word in following:
+        if word.startswith("--") and (name := word[2:].partition("=")[0]) in known - own:
             click.echo(f"--{name} is no option of {kind.name}: skipped there")
-            skip = "=" not in word
+            if "=" not in word:
+                next(following, None)
         else:
             kept.append(word)
     return tuple(kept)
@@ -187,12 +189,7 @@ def main(action: str, words: tuple[str, ...]) -> None:
     if action == "view":
         view(words)
         return
-    names, options = chosen(words, list(MODALITIES))
-    try:
-        drivers = [Driver(find(name)) for name in names]
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    given = options
+    drivers, given = drivers_of(words)
     for driver in drivers:
         options = without_lacking(driver.kind, action, given) if len(drivers) > 1 and action != "train" else given
         match action:

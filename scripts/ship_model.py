@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.common import processor
+from utils import FILE
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUTCOME = ("options", "preparation", "seconds", "steps", "threads", "torch", "parameters", "bytes")
@@ -31,7 +32,7 @@ def measured(results: Path) -> dict[str, Any]:
 @click.command()
 @click.option("--run", required=True, type=FOLDER, help="Folder of the finished run.")
 @click.option("--results", required=True, type=FOLDER, help="Folder of its filters, made by eval.py.")
-@click.option("--save_path", required=True, type=click.Path(path_type=Path), help="Folder of the shipped model.")
+@click.option("--save_path", required=True, type=FILE, help="Folder of the shipped model.")
 @click.option("--command", required=True, help="The command that makes the model again.")
 @click.option("--signal", required=True, help="The signal it was trained on.")
 @click.option("--order", type=int, required=True, help="Order of the training kernel.")

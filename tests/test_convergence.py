@@ -18,7 +18,7 @@ def build(order: int, count: int):
 
 def test_errors_fall_like_the_orders_say_and_are_tabulated(tmp_path):
     found = sweep(build, TARGET, (6, 24))
-    save_sweep(tmp_path / "sweep.png", tmp_path / "sweep.json", found, (6, 24))
+    save_sweep(tmp_path / "sweep.png", tmp_path / "sweep.json", found)
     assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     rows = json.loads((tmp_path / "sweep.json").read_text())
     assert list(rows) == ["order 0", "order 1", "order 2"]
@@ -31,11 +31,11 @@ def test_errors_fall_like_the_orders_say_and_are_tabulated(tmp_path):
 
 def test_figure_draws_errors_beside_what_the_orders_promise():
     found = sweep(build, TARGET, (6, 12))
-    left, right = sweep_figure(found, (6, 12)).axes
+    left, right = sweep_figure(found).axes
     assert (left.get_title(), right.get_title()) == ("relative L2 error", "largest error / peak")
     for axes, measure in ((left, "relative_l2"), (right, "max_error")):
         for order in range(3):
-            errors = [getattr(row, measure) for row in found[order]]
+            errors = [getattr(row, measure) for row in found[order].values()]
             curve, guide = axes.lines[2 * order : 2 * order + 2]
             np.testing.assert_allclose(curve.get_xydata(), [(6, errors[0]), (12, errors[1])])
             np.testing.assert_allclose(guide.get_ydata(), [errors[0], errors[0] / 2 ** (order + 1)])

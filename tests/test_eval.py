@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 import eval as eval_program
 import nfconv
 from evaluation.grids import output_shape
-from evaluation.kernels import choose_kernel
+from evaluation.kernels import Request, choose_kernel
 from kernels import minimal_kernel
 from kernels.fit import fit_errors
 from modalities import MODALITIES, find
@@ -151,7 +151,7 @@ def test_without_a_size_a_kernel_gets_the_training_kernels(half_size, tmp_path):
     field = random_field(field_config("mlp", 3, axes=(0, 2)), half_size=(half_size, 0.2))
     minimal_kernel(1, 1.0).save(tmp_path / "tent.npz")
     for path in ("", str(tmp_path / "tent")):
-        kernel = choose_kernel(field, path, None, {}, "auto")
+        kernel = choose_kernel(field, Request(tmp_path, path), {}, "auto")
         wanted = minimal_kernel(1, (half_size, 0.2), 3, (0, 2))
         np.testing.assert_allclose(kernel.positions, wanted.positions, atol=1e-12)
         np.testing.assert_allclose(kernel.weights, wanted.weights)
@@ -165,7 +165,7 @@ def test_released_kernels_keep_their_weights_on_released_fields(monkeypatch, rel
     weights, saved = [], minimal_kernel(1, 1.0)
     monkeypatch.setattr(nfconv, "load_kernel", lambda path, kind, notify: weights.append(kind) or saved)
     field = random_field(field_config("mlp", 2), released=released)
-    kernel = choose_kernel(field, "theirs.pkl", "4,8", {}, asked)
+    kernel = choose_kernel(field, Request(Path(), "theirs.pkl", "4,8"), {}, asked)
     assert weights == [used] and kernel.radius == pytest.approx([0.25, 0.125])
 
 

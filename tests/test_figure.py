@@ -7,7 +7,7 @@ import pytest
 
 from kernels import library, minimal_kernel
 from kernels.figure import kernel_figure, kernel_picture, save_figure
-from kernels.library import is_signed
+from kernels.separate import is_signed
 
 
 def numbers_of(figure) -> list[tuple]:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from kernel_optimization import main
 from kernels import SparseKernel
-from kernels.convergence import save_sweep, sweep
+from kernels.convergence import sweep
 from kernels.library import KERNELS, parameters
 
 SHIPPED = Path(__file__).parents[1] / "trained_models" / "kernels" / "gaussian.npz"
@@ -62,7 +62,6 @@ def test_picture_and_error_are_targets_too(tmp_path):
 
 def test_sweep_writes_a_figure_and_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr("kernel_optimization.sweep", lambda build, exact: sweep(build, exact, (6, 24)))
-    monkeypatch.setattr("kernel_optimization.save_sweep", lambda *args: save_sweep(*args, (6, 24)))
     result = run("--kernel", "cubic", "--half_size", 0.1, "--sweep", "--save_path", tmp_path / "v1.2")
     assert result.exit_code == 0, result.output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["v1.2.json", "v1.2.png"]

@@ -12,8 +12,8 @@ from scipy.stats import multivariate_normal
 
 from kernels import library, minimal_kernel
 from kernels.fit import fit_errors
-from kernels.library import KERNELS, Kernel, is_signed, parameters
-from kernels.separate import grid_density
+from kernels.library import KERNELS, Kernel, parameters
+from kernels.separate import grid_density, is_signed
 from kernels.sparse import SparseKernel
 
 LENGTHS = st.floats(0.01, 0.5)

@@ -106,6 +106,7 @@ def test_fits_are_as_fine_as_the_thinnest_and_as_wide_as_the_widest_kernel():
         ),
         ({"kernel": None, "sigma": None}, "without one, name a kernel"),
         ({"signal": None}, "--model_path or --signal is missing"),
+        ({"workers": 2}, "signals that are fitted first, are filtered in one process: leave --workers"),
         ({"sigma": "5ms"}, "--sigma in ms: axis y is measured in px"),
         ({"sigma": "2"}, "the kernel has radius 6 in domain units"),
         ({"window": 9}, "image has no option --window"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels import library, minimal_kernel, request
-from kernels.library import KERNELS, Kernel, kernel_from_options, parameters
+from kernels.library import KERNELS, Kernel, parameters
 
 
 @pytest.mark.parametrize(
@@ -134,18 +134,6 @@ def test_size_is_free_and_fitted_once(monkeypatch):
     for kernel, times in ((library.derivative, 1), (library.second_derivative, 2), (library.log, 2)):
         first, second = kernel(sigma=0.1, count=9).sparse(1, 2), kernel(sigma=0.2, count=9).sparse(1, 2)
         np.testing.assert_allclose(second.weights, first.weights / 2 ** (4 + times), rtol=1e-9)
-
-
-def test_options_of_a_command_line_become_a_kernel():
-    options = dict.fromkeys(["kernel", "order", *parameters()])
-    assert kernel_from_options(options) is None
-    tent = kernel_from_options({**options, "order": 1, "kernel": "tent", "half_size": 0.1})
-    assert tent == library.tent(half_size=0.1)
-    np.testing.assert_array_equal(tent.sparse(1, 3, (0, 1)).positions, minimal_kernel(1, 0.1, 3, (0, 1)).positions)
-    with pytest.raises(ValueError, match=r"^--sigma describes a kernel: name one with --kernel$"):
-        kernel_from_options({**options, "sigma": 0.1})
-    with pytest.raises(ValueError, match="no parameter 'sigma'"):
-        kernel_from_options({**options, "kernel": "tent", "half_size": 0.1, "sigma": 0.1})
 
 
 def test_every_parameter_says_what_it_is_and_who_takes_it():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.kernels import named_kernel
+from kernels.library import parameters, tent
 from modalities import find
 from signals.metadata import Metadata
 from signals.units import Ruler, Units, find_unit, has_unit
@@ -67,6 +68,17 @@ def test_kernels_have_their_frequency_in_domain_units(text):
     kernel = named_kernel({"kernel": "gabor", "sigma": "1.2px", "frequency": text}, measured)
     assert dict(kernel.parameters)["frequency"] == pytest.approx(8) and kernel.stretch is None
     assert dict(kernel.parameters)["sigma"] == pytest.approx(0.3)
+
+
+def test_options_of_a_command_line_become_a_kernel():
+    domain = Units([Ruler({})], "x", print)
+    options = dict.fromkeys(["kernel", "order", *parameters()])
+    assert named_kernel(options, domain) is None
+    assert named_kernel({**options, "order": 1, "kernel": "tent", "half_size": 0.1}, domain) == tent(half_size=0.1)
+    with pytest.raises(ValueError, match=r"^--sigma describes a kernel: name one with --kernel$"):
+        named_kernel({**options, "sigma": 0.1}, domain)
+    with pytest.raises(ValueError, match="no parameter 'sigma'"):
+        named_kernel({**options, "kernel": "tent", "half_size": 0.1, "sigma": 0.1}, domain)
 
 
 @pytest.mark.parametrize(

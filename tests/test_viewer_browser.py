@@ -19,7 +19,7 @@ def address(tmp_path_factory):
     """The page with a small field of every kind, not loaded yet."""
     given = Given(KERNELS)
     sessions = [session_of(name, tmp_path_factory.mktemp(name), given) for name in (*MODALITIES, *OTHERS)]
-    with served(App(sessions, given)) as found:
+    with served(App(sessions)) as found:
         yield found
 
 

@@ -1,8 +1,9 @@
 """Packets: facts and parts arrive as they were sent."""
 
 import numpy as np
+from viewer_cases import unpack
 
-from viewer.packet import pack, unpack
+from viewer.packet import pack
 
 
 def test_packets_keep_facts_and_parts():

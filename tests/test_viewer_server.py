@@ -186,7 +186,7 @@ def test_only_the_last_sixteen_things_given_are_kept(page):
 def test_the_server_is_on_the_loopback_alone_and_takes_the_next_port(page):
     with serving(page.app) as first, pytest.MonkeyPatch.context() as patch:
         assert first.server_address[0] == "127.0.0.1"
-        other = App(page.app.sessions, page.app.given)
+        other = App(page.app.sessions)
         second = listen(other, first.port)
         assert second.port > first.port and f"127.0.0.1:{second.port}" in other.hosts
         second.server_close()

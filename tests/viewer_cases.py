@@ -1,9 +1,11 @@
 """Small fields of every kind with their signals, and requests to the page's application without a network."""
 
+import json
 import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,6 @@ import eval as eval_program
 import make_map
 import nfconv
 from viewer.given import Given
-from viewer.packet import unpack
 from viewer.server import App
 from viewer.session import Session
 
@@ -107,8 +108,9 @@ def opened(name: str, folder: Path, given: Given, with_signal: bool = True) -> S
 class Page:
     """The application, asked as a browser on this machine asks it."""
 
-    def __init__(self, *sessions: Session, given: Given | None = None) -> None:
-        self.app = App(sessions, given or sessions[0].given, [HOST])
+    def __init__(self, *sessions: Session) -> None:
+        self.app = App(sessions)
+        self.app.hosts.add(HOST)
         self.client = Client(self.app)
 
     def get(self, path: str, host: str = HOST, **words: object) -> TestResponse:
@@ -138,3 +140,15 @@ def by_eval(command: str, folder: Path) -> bytes:
             result = CliRunner().invoke(program.main, words[2:])
             assert result.exit_code == 0, result.output
         return Path(words[-1]).read_bytes()
+
+
+def unpack(packet: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Facts and parts of a packet, read as page/net.js does."""
+    length = int.from_bytes(packet[:4], "little")
+    facts = json.loads(packet[4 : 4 + length])
+    first = -(-(4 + length) // 8) * 8
+    parts = {}
+    for part in facts.pop("parts"):
+        values = np.frombuffer(packet, part["type"], int(np.prod(part["shape"])), first + part["start"])
+        parts[part["name"]] = values.reshape(part["shape"])
+    return facts, parts

@@ -1,5 +1,6 @@
 """The file that `eval.py` writes for a request of the page, and the command that writes the same file."""
 
+import io
 import shlex
 import tempfile
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.maps import fovea
 from modalities.modality import Modality
-from viewer.foveation import fovea_map
 from viewer.selection import Selection, downloads
 from viewer.session import Session
 
@@ -40,16 +41,13 @@ def map_file(session: Session, selection: Selection) -> tuple[str, bytes]:
     """Name and bytes of the `.npy` map that the command reads; raises ValueError for kernels that do not vary."""
     if selection.vary == "fixed":
         raise ValueError("this kernel is the same everywhere: there is no map")
-    brush = selection.vary == "brush"
-    values = (
-        session.given.map(selection.map)
-        if brush
-        else fovea_map(session.field.origin.shape, selection.row, selection.column)
-    )
-    with tempfile.TemporaryFile() as stream:
-        np.save(stream, values)
-        stream.seek(0)
-        return (BRUSH_FILE if brush else FOVEA_FILE), stream.read()
+    if selection.vary == "brush":
+        name, values = BRUSH_FILE, session.given.map(selection.map)
+    else:
+        name, values = FOVEA_FILE, fovea(session.field.origin.shape, selection.row, selection.column)
+    content = io.BytesIO()
+    np.save(content, values)
+    return name, content.getvalue()
 
 
 def command(session: Session, selection: Selection) -> str:

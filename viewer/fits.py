@@ -26,18 +26,15 @@ class Fits:
 
     def exact(self, kernel: Kernel) -> SparseKernel:
         """The kernel as `eval.py` uses it."""
-        if kernel.stretch is not None or not kernel.type.names("path"):
-            found = sparse_kernel(self.field, kernel)
-            _keep(self._fits, self._shape(kernel), found)
-            return found
-        # The library keeps no fits of pictures, which may change; what was dropped on the page does not.
-        size = dict(kernel.parameters).get("radius")
-        if size is None:
-            return sparse_kernel(self.field, kernel)
         shape = self._shape(kernel)
-        if shape not in self._fits:
-            _keep(self._fits, shape, sparse_kernel(self.field, shape))
-        return self._fits[shape].scaled(size)
+        if kernel.stretch is None and kernel.type.names("path"):
+            # The library keeps no fits of pictures, which may change; what was dropped on the page does not.
+            if shape not in self._fits:
+                _keep(self._fits, shape, sparse_kernel(self.field, shape))
+            return self._fits[shape].scaled(dict(kernel.parameters)["radius"])
+        found = sparse_kernel(self.field, kernel)
+        _keep(self._fits, shape, found)
+        return found
 
     def coarse(self, kernel: Kernel) -> SparseKernel:
         """The kernel, or where its shape has not been fitted yet, or to many Diracs, the best weights of few even

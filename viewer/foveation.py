@@ -4,17 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evaluation.maps import fovea
 from models.gridded import size_shares
 from models.varying import Filter, resampled
 
 # Sizes that are kept, in even steps of the logarithm: 60 dB.
 SIZES = 8
-
-
-def fovea_map(shape: Sequence[int], row: float, column: float) -> np.ndarray:
-    """The map [H, W] that `make_map.py --kind fovea` writes."""
-    return fovea((shape[0], shape[1]), row, column).astype(np.float32)
 
 
 class Bank:

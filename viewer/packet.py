@@ -28,19 +28,6 @@ def pack(facts: Mapping[str, Any], parts: Mapping[str, np.ndarray | bytes]) -> b
     return b"".join([start + bytes(-len(start) % ALIGNMENT), *blobs])
 
 
-def unpack(packet: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The inverse of `pack`; every part as an array."""
-    length = int.from_bytes(packet[:4], "little")
-    facts = json.loads(packet[4 : 4 + length])
-    first = -(-(4 + length) // ALIGNMENT) * ALIGNMENT
-    parts = {}
-    for part in facts.pop("parts"):
-        count = int(np.prod(part["shape"]))
-        values = np.frombuffer(packet, part["type"], count, first + part["start"])
-        parts[part["name"]] = values.reshape(part["shape"])
-    return facts, parts
-
-
 def _plain(values: np.ndarray) -> np.ndarray:
     """An array in one of the types the page reads."""
     if values.dtype == np.uint8:

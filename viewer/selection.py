@@ -36,11 +36,6 @@ class Selection:
     frame: int = 0
     suffix: str = ""
 
-    @property
-    def kernel(self) -> str:
-        """Name of the kernel."""
-        return self.named["kernel"]
-
 
 def downloads(kind: Modality) -> list[str]:
     """Suffixes of the files that results of a modality are downloaded as, the usual one first."""

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, abort
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from models.memory import is_out_of_memory
 from utils import one_line
 from viewer.download import command, map_file, result_file, result_name
-from viewer.given import LARGEST_PICTURE, Given
+from viewer.given import LARGEST_PICTURE
 from viewer.selection import parse_selection
 from viewer.session import ANSWERS, Session
 
@@ -47,19 +47,12 @@ HEADERS = {
 QUICK = ("draft",)
 
 
-class RefusedError(Exception):
-    """A request that is answered with `code` and one sentence."""
-
-    def __init__(self, code: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
 class App:
-    """The WSGI application of some sessions; `hosts` are the names it answers to."""
+    """The WSGI application of sessions that share pictures and maps; `hosts` are the names it answers to."""
 
-    def __init__(self, sessions: Sequence[Session], given: Given, hosts: Sequence[str] = ()) -> None:
-        self.sessions, self.given, self.hosts = list(sessions), given, set(hosts)
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.sessions, self.given = sessions, sessions[0].given
+        self.hosts: set[str] = set()
         self._room = threading.Semaphore(MOST_REQUESTS)
         # Every thread that calls PyTorch gets threads of its own from OpenMP: two that stay, not one per request.
         self._workers = {quick: ThreadPoolExecutor(1) for quick in (True, False)}
@@ -77,15 +70,13 @@ class App:
         try:
             self._check(request)
             if not self._room.acquire(blocking=False):
-                raise RefusedError(503, "too many requests at once: wait for the answers")
+                abort(503, "too many requests at once: wait for the answers")
             try:
                 return self._routed(request)
             finally:
                 self._room.release()
-        except RefusedError as error:
-            return _sentence(str(error), error.code)
         except HTTPException as error:
-            return _sentence(error.name.lower(), error.code or 400)
+            return _sentence(error.description or error.name, error.code or 400)
         except (ValueError, OSError) as error:
             return _sentence(one_line(str(error)), 422)
         except Exception as error:
@@ -97,16 +88,14 @@ class App:
     def _check(self, request: Request) -> None:
         """Refuse other hosts (DNS rebinding), other sites, methods and addresses that the page never asks for."""
         if request.headers.get("Host") not in self.hosts:
-            raise RefusedError(403, "this page is for this machine only")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in {f"http://{host}" for host in self.hosts}:
-            raise RefusedError(403, "this page answers no other site")
-        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise RefusedError(403, "this page answers no other site")
+            abort(403, "this page is for this machine only")
+        site, origin = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Origin")
+        if site not in ("none", "same-origin") or origin not in (None, *(f"http://{host}" for host in self.hosts)):
+            abort(403, "this page answers no other site")
         if request.method not in ("GET", "HEAD", "POST"):
-            raise RefusedError(405, "this page is read, or given a picture")
+            abort(405, description="this page is read, or given a picture")
         if len(request.environ.get("QUERY_STRING", "")) + len(request.path) > LONGEST_ADDRESS:
-            raise RefusedError(414, "the address is too long")
+            abort(414, "the address is too long")
 
     def _routed(self, request: Request) -> Response:
         where = request.path.strip("/").split("/")
@@ -120,22 +109,22 @@ class App:
             return _file(where[1])
         if where == ["api", "models"]:
             return _json([session.model.parent.name or str(session.model) for session in self.sessions])
-        if len(where) == 3 and where[0] == "api" and where[1] in map(str, range(len(self.sessions))):
-            return self._asked(self.sessions[int(where[1])], where[2], request)
-        raise RefusedError(404, "there is no such page")
+        if len(where) != 3 or where[0] != "api" or where[1] not in map(str, range(len(self.sessions))):
+            abort(404, "there is no such page")
+        return self._asked(self.sessions[int(where[1])], where[2], request)
 
     def _given(self, request: Request, where: list[str]) -> Response:
         takes: dict[str, Callable[[bytes], str]] = {"picture": self.given.add_picture, "map": self.given.add_map}
         if len(where) != 2 or where[0] != "api" or where[1] not in takes:
-            raise RefusedError(404, "there is no such page")
+            abort(404, "there is no such page")
         length = request.content_length
         if length is None or "chunked" in request.headers.get("Transfer-Encoding", ""):
-            raise RefusedError(411, "an upload states its length")
+            abort(411, "an upload states its length")
         if length > LARGEST_PICTURE:
-            raise RefusedError(413, f"an upload may have {LARGEST_PICTURE >> 20} MB")
+            abort(413, f"an upload may have {LARGEST_PICTURE >> 20} MB")
         content = request.get_data(cache=False)
         if len(content) != length:
-            raise RefusedError(400, "the upload was cut off")
+            abort(400, "the upload was cut off")
         return _json({"name": takes[where[1]](content), "pictures": self.given.names})
 
     def _asked(self, session: Session, what: str, request: Request) -> Response:
@@ -143,14 +132,14 @@ class App:
             threading.Thread(target=session.open, daemon=True).start()
             return _json(session.state())
         if what not in (*ANSWERS, "signal", "command", "download", "map"):
-            raise RefusedError(404, "there is no such page")
+            abort(404, "there is no such page")
         if not session.loaded:
-            raise RefusedError(409, session.problem or "the model is still being loaded")
+            abort(409, session.problem or "the model is still being loaded")
         words = request.args.to_dict(flat=False)
         if any(len(values) > 1 for values in words.values()):
-            raise RefusedError(422, "every word is given once")
-        words_once = {name: values[0] for name, values in words.items()}
-        return self._workers[what in QUICK].submit(_packed, session, what, words_once).result()
+            abort(422, "every word is given once")
+        once = {name: values[0] for name, values in words.items()}
+        return self._workers[what in QUICK].submit(_packed, session, what, once).result()
 
 
 def _packed(session: Session, what: str, words: dict[str, str]) -> Response:
@@ -174,7 +163,7 @@ def _file(name: str) -> Response:
     """One of the page's own files, by its name among them."""
     known = {path.name: path for path in PAGE.iterdir() if path.suffix in TYPES}
     if name not in known:
-        raise RefusedError(404, "there is no such page")
+        abort(404, "there is no such page")
     return Response(known[name].read_bytes(), mimetype=TYPES[known[name].suffix])
 
 

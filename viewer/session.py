@@ -13,7 +13,8 @@ import torch
 
 import nfconv
 from evaluation.grids import output_shape
-from evaluation.kernels import choose_kernel, numbers
+from evaluation.kernels import field_units, named_kernel, numbers
+from evaluation.maps import fovea
 from evaluation.measuring import measure
 from evaluation.references import exact_reference, read_signal
 from kernels import SparseKernel
@@ -24,11 +25,11 @@ from models import Field
 from models.convolution import check_reach, convolve_grid
 from models.filtering import Settings, points_of, prepared
 from models.tiled import TiledField
-from models.varying import CovarianceFilter, Filter
+from models.varying import Chosen, CovarianceFilter, Filter
 from signals import Signal, coordinates
 from signals.masks import quotient
 from viewer.fits import Fits
-from viewer.foveation import Bank, fovea_map
+from viewer.foveation import Bank
 from viewer.given import Given
 from viewer.kernelpanel import kernel_parts
 from viewer.packet import pack
@@ -43,7 +44,6 @@ COARSEST, FEWEST_DRAFT = 8, 1 << 13
 BRUSH_COARSER = 4
 # Numbers of a result that a page is for.
 LARGEST_RESULT = 1 << 26
-Chosen = Filter | CovarianceFilter
 
 
 class Session:
@@ -69,11 +69,11 @@ class Session:
             self.kind: Modality = find(self.field.origin.modality or "field")
             self.view: View = view_of(self.field)
             self.fits, self.bank = Fits(self.field), Bank()
-            self.step = "reading the signal" if self.path else "ready"
             if self.path:
+                self.step = "reading the signal"
                 weights = None if self.mask is None else read_mask(self.mask)
-                self._signal = read_signal(self.path, self.kind, self.field, largest_radius(self.field), weights)
-                self.step = "ready"
+                self._signal = read_signal(self.path, self.field, largest_radius(self.field), weights)
+            self.step = "ready"
         except (ValueError, OSError) as error:
             self.problem = str(error)
 
@@ -125,10 +125,8 @@ class Session:
         named: dict[str, Any] = dict(selection.named)
         if "kernel_image" in named:
             named["kernel_image"] = str(self.given.picture(named["kernel_image"]))
-        if selection.vary == "brush":
-            return nfconv.gaussian()
-        kernel = choose_kernel(self.field, "", None, named, "auto")
-        assert isinstance(kernel, Kernel)
+        kernel = nfconv.gaussian() if selection.vary == "brush" else named_kernel(named, field_units(self.field))
+        assert kernel is not None
         return kernel
 
     def chosen(self, selection: Selection, draft: bool = False) -> Chosen:
@@ -143,7 +141,7 @@ class Session:
             if selection.vary == "fovea":
                 ends = {"least": selection.least, "most": selection.most}
                 least, most = (numbers(text, 1, name)[0] for name, text in ends.items())
-                values = fovea_map(self.field.origin.shape, selection.row, selection.column)[..., None].astype(float)
+                values = fovea(self.field.origin.shape, selection.row, selection.column)[..., None].astype(float)
                 factors = least + (most - least) * values
             found = Filter((sparse,), factors=factors)
         if not self.field.origin.released:
@@ -156,8 +154,8 @@ class Session:
         chosen = self.chosen(selection, draft)
         # Warnings need measuring: at rest only.
         settings = {"notify": notes.append} if not draft else {"tolerance": DRAFT_TOLERANCE}
-        level = self._levels.setdefault(f"{selection.kernel}{selection.vary}", 1)
-        shape = self.shape(selection)
+        what = selection.named["kernel"] + selection.vary
+        level, shape = self._levels.get(what, 1), self.shape(selection)
         if draft:
             coarser = level * (BRUSH_COARSER if selection.vary == "brush" else 1)
             shape = self.view.coarse(self.field.origin.shape, coarser)
@@ -167,7 +165,7 @@ class Session:
         parts = self.view.parts(values, chosen.signed or None, draft)
         end = time.perf_counter()
         if draft:
-            self._adapt(f"{selection.kernel}{selection.vary}", level, end - fitted, math.prod(shape))
+            self._adapt(what, level, end - fitted, math.prod(shape))
         facts = {"ms": round(1000 * (end - start), 1), "notes": notes, "shape": list(values.shape), "draft": draft}
         return pack(facts | {"diracs": chosen.facts["diracs"], "radius": float(chosen.radius.max())}, parts)
 

@@ -47,9 +47,9 @@ def length_unit(field: Field) -> tuple[str, float]:
 def _parameters(entry: KernelType, field: Field) -> list[dict[str, Any]]:
     """A control per parameter: a range with least, most, step and value, a choice of axes, or a picture."""
     smallest, largest = min(field.origin.half_size), largest_radius(field)
-    first = entry.names("length")[0]
-    most = largest / reach_of_unit(entry, len(field.config.axes))
-    start = min(START * smallest / reach_of_unit(entry, len(field.config.axes)), most / 2)
+    first, reach = entry.names("length")[0], reach_of_unit(entry, len(field.config.axes))
+    most = largest / reach
+    start = min(START * smallest / reach, most / 2)
     unit, size = length_unit(field)
     controls = []
     for name, parameter in entry.parameters.items():

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 
 from evaluation.references import read_signal
-from kernels.library import Kernel, is_signed
-from kernels.separate import tensor_terms
+from kernels.library import Kernel
+from kernels.separate import is_signed, tensor_terms
 from kernels.shapes import SMOOTHING_CUT
 from kernels.sparse import SparseKernel
-from modalities import find
 from models import Field
 from models.bundles import whole_core
 from models.factors import SplineFactor
@@ -93,7 +92,7 @@ def kernel_entries(field: Field, heart: Path) -> dict[str, Any]:
 def picture_of(field: Field, path: Path) -> str:
     """The field's signal as PNG, in base 64; raises ValueError for what 8 bits do not hold, or the page cannot
     continue beyond the border."""
-    signal = read_signal(path, find(field.origin.modality), field, largest_radius(field))
+    signal = read_signal(path, field, largest_radius(field))
     pixels = np.round(255 * signal.core)
     if signal.metadata.known is not None or np.abs(pixels - 255 * signal.core).max() > 1e-3:
         raise ValueError(f"a page without a server keeps whole pictures of 8 bits, not {path}: leave --signal out")

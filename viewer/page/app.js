@@ -153,7 +153,6 @@ function ready(found) {
   $('kernel').replaceChildren(...state.kernels.map(({ name }) => new Option(name.replaceAll('_', ' '), name)));
   $('kernel').value = state.kernels.some(({ name }) => name === 'gaussian') ? 'gaussian' : state.kernels[0].name;
   $('suffix').replaceChildren(...state.results.map((name) => new Option(name, name.slice(1))));
-  $('vary').hidden = !state.varies;
   $('size-label').hidden = !state.resizes;
   $('size').value = '1';
   $('frame-label').hidden = state.kind !== 'clip';
@@ -167,8 +166,7 @@ function ready(found) {
   $('vary').hidden = !varying;
   stage('result').classList.remove('pick');
   shown = { result: viewOf(stage('result'), state, 'filtered', () => signalPacket), error: errorView(stage('error'), state.names) };
-  if (state.signal) waiting(stage('signal'), 'The signal is being read.');
-  else waiting(stage('signal'), 'Give --signal to see it.');
+  waiting(stage('signal'), state.signal ? 'The signal is being read.' : 'Give --signal to see it.');
   values = {};
   chooseKernel();
 }

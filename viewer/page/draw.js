@@ -8,7 +8,7 @@ const CURVES = ['#1b6ac9', '#c2571a', '#2a8f4e', '#8e44ad', '#b8860b', '#c0396b'
 
 // From black over red to pale, as the figures have it; and blue, white, red about zero.
 const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
-function magma(x) {
+export function magma(x) {
   const place = Math.min(3.999, 4 * Math.max(0, x)), i = Math.floor(place), part = place - i;
   return MAGMA[i].map((low, c) => low + part * (MAGMA[i + 1][c] - low));
 }

@@ -68,11 +68,11 @@ function series(stage, state, label, before) {
 
 const VIEWS = { picture, clip, sound, surface, skeleton, curves: series };
 
-// A stage's way of showing packets; one that answers with curves or a picture is shown so, whatever the kind.
 export function viewOf(stage, state, label, before) {
   return VIEWS[state.kind](stage, state, label, before);
 }
 
+// Errors are a picture or curves, whatever the kind of view.
 export function errorView(stage, names) {
   const canvas = element('canvas', { role: 'img', 'aria-label': 'absolute error' });
   const image = element('img', { className: 'pixels', alt: 'absolute error' });
