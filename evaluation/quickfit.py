@@ -71,8 +71,8 @@ def fit_for(
     kernels = [choose_kernel(field, request, named, "corrected") for request in asked]
     sizes, radii = training_size(signal, kernels, scales)
     # Whole lattices cover up to half a step of the training kernel less than the margin that is asked for.
-    reaches = [r - s + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
-    margin, kind = max(0.0, *reaches), find(signal.modality)
+    reaches = [max(r - s, 0.0) + knot_spacing(ORDER, s) / 2 for r, s in zip(radii, sizes, strict=True)]
+    margin, kind = max(reaches), find(signal.modality)
     if margin > LARGEST_MARGIN:
         windows = any(option.name == "window" for option in kind.options)
         raise ValueError(f"the kernel has radius {max(radii):.4g} in domain units, of which the signal spans 2: use a "

@@ -77,11 +77,11 @@ class ImageMetadata(Metadata, modality="image", axis_names="yx"):
 
 
 def check_white(values: Array, name: str) -> None:
-    """Raise ValueError for whole numbers of 32 bits and more that end far below the largest: what is white in them is
-    not known."""
-    if np.issubdtype(values.dtype, np.integer) and values.dtype.itemsize >= 4:
+    """Raise ValueError for whole numbers of 32 bits and more, and of 16 with a sign, that end far below the largest:
+    what is white in them is not known."""
+    if np.issubdtype(values.dtype, np.integer) and (values.dtype.itemsize >= 4 or values.dtype == np.int16):
         largest = max(map(abs, ends(values)))
-        if largest < np.iinfo(values.dtype).max >> UNUSED_BITS:
+        if largest <= np.iinfo(values.dtype).max >> (UNUSED_BITS if values.dtype.itemsize >= 4 else UNUSED_BITS - 1):
             raise ValueError(f"{name} is of {values.dtype}, which does not say what is white, and ends at {largest:g}: "
                              "convert it to uint8, uint16 or floats in [0, 1] first")  # fmt: skip
 

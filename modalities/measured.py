@@ -23,8 +23,13 @@ def units_of(metadata: Metadata, shape: Sequence[int], axes: Sequence[int]) -> U
 
 
 def as_text(size: Size) -> str:
-    """A size as it would be typed."""
-    return size if isinstance(size, str) else ",".join(repr(float(part)) for part in np.atleast_1d(size))
+    """A size as it would be typed; raises ValueError for what is none."""
+    if isinstance(size, str):
+        return size
+    try:
+        return ",".join(repr(float(part)) for part in np.atleast_1d(size))
+    except (TypeError, ValueError):
+        raise ValueError(f"a length is a number, one per filtered axis or text such as '13px', not {size!r}") from None
 
 
 def margin_of(units: Units, text: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from files.folders import refuse_existing
+from files.inputs import warn
 from files.results import ARRAYS, write_array, write_tiff, write_zarr
 from files.stored import Array, Stored, has_nan
 from modalities.figures import Comparison, Figure, write_figure
@@ -21,6 +22,9 @@ from signals.metadata import Metadata
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
 # What people call axes; rows and columns are those of pictures alone.
 AXIS_WORDS = {"t": ("time", "times", "frame", "frames"), "z": ("depth",), "w": ("window", "windows")}
+# Squares of numbers up to this size, and of their inverses, are far inside what 32-bit floats hold; and steps of these
+# that a signal's values should span.
+LARGEST_SINGLE, LEAST_STEPS = 1e15, 1e4
 PICTURE_WORDS = {"y": ("row", "rows", "height", "vertical"), "x": ("col", "column", "columns", "width", "horizontal")}
 
 
@@ -49,6 +53,22 @@ class Sample:
     training: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1000
     order: int = 1
+
+
+def check_single(values: np.ndarray, name: str) -> None:
+    """Print a warning for channels of floats [..., c] that vary by little more than 32-bit floats of their size, in
+    which fields work, can tell apart; raises ValueError where squares of these would be 0 or infinite."""
+    axes = tuple(range(values.ndim - 1))
+    low, high = (end.reduce(values, axis=axes).astype(np.float64) for end in (np.fmin, np.fmax))
+    size = np.fmax(np.abs(low), np.abs(high))
+    size, spread = size[np.isfinite(size)], (high - low)[np.isfinite(size)]
+    if size.any() and not 1 / LARGEST_SINGLE <= size.max() <= LARGEST_SINGLE:
+        raise ValueError(f"{name} holds values of about {size.max():.3g}, too far from 1 for 32-bit floats: scale them")
+    steps = spread / np.spacing(size.astype(np.float32))
+    if ((steps > 0) & (steps < LEAST_STEPS)).any():
+        least = int(np.argmin(np.where(steps > 0, steps, np.inf)))
+        warn(f"{name}: values of about {size[least]:.3g} differ by only {spread[least]:.3g}, of which 32-bit floats "
+             "(fields have no others) hold little: subtract their mean first")  # fmt: skip
 
 
 class Modality:
@@ -163,6 +183,8 @@ class Modality:
         `metadata` does not describe them."""
         shape = tuple(n - 2 * h for n, h in zip(values.shape[:-1], halo or (0,) * values.ndim, strict=False))
         metadata.check_signal(shape, values.shape[-1])
+        if isinstance(values, np.ndarray) and values.size and values.dtype.kind == "f":
+            check_single(values, name)
         if values.size and has_nan(values):
             values, known = pack(np.asarray(values), None, name)
             metadata = replace(metadata, known=known)

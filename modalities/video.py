@@ -21,7 +21,7 @@ from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
 from modalities.formats.frames import UNSTATED
 from modalities.gathering import each_frame, gathered, places_of
-from modalities.image import scaled
+from modalities.image import check_white, scaled
 from modalities.modality import LoadOption, Modality, Sample
 from signals import Signal, spacing
 from signals.masks import masked
@@ -146,7 +146,9 @@ class Video(Modality):
         self, values: np.ndarray, reach: Sequence[float] = (), *, fps: float = FOLDER_RATE, name: str = "array"
     ) -> Signal:
         """An array [H, W, T] or [H, W, T, 1 | 3], integers scaled to [0, 1], of `fps` frames a second."""
-        frames = with_channel(scaled(np.asarray(values)), 3)
+        values = np.asarray(values)
+        check_white(values, name)
+        frames = with_channel(scaled(values), 3)
         return self.signal(frames, VideoMetadata(fps, frames.shape[2]), name)
 
     def masked(self, signal: Signal, mask: np.ndarray) -> Signal:

@@ -32,6 +32,13 @@ def describe_device(device: torch.device) -> str:
 
 
 @contextlib.contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """Leaves torch.inference_mode until the end of the block: its tensors do not count how often they change."""
+    with torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def full_float32() -> Iterator[None]:
     """Products of float32 matrices in float32 until the end of the block, whatever precision was set before: in TF32
     or bfloat16 the differences of large numbers that follow would be noise."""

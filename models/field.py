@@ -18,7 +18,7 @@ from kernels import SparseKernel, minimal_kernel
 from kernels.library import Kernel
 from kernels.minimal import knot_spacing
 from models.config import FieldConfig, Origin
-from models.device import full_float32
+from models.device import full_float32, ordinary_tensors
 from models.polynomial import PolynomialPart
 from models.stencil import Stencil
 
@@ -86,6 +86,7 @@ class Field(nn.Module):
         """Quality measured after training, at the training kernel, in dB; NaN where it is unknown."""
         return self.origin.psnr.get(1.0, math.nan)
 
+    @ordinary_tensors()
     @full_float32()
     def filter(
         self,
@@ -102,15 +103,16 @@ class Field(nn.Module):
 
         Returns [M_1, ..., M_d, c] (float32), or [N, c] for points `at` [N, d] in domain units: an array for an array, a
         tensor for a tensor, differentiable in `at`, `scale` and `covariance`.
-        scale: how the kernel is stretched: a number, one per filtered axis [a], or per output: [N] or [N, a] at points,
-        a map [M_1, ..., M_d] or [M_1, ..., M_d, a] on a grid.
+        scale: how the kernel is stretched, with its integral kept: a number, one per filtered axis [a], or per output:
+        [N] or [N, a] at points, a map [M_1, ..., M_d] or [M_1, ..., M_d, a] on a grid.
         covariance: of the Gaussian, gaussian() without sigma, in square domain units: [a, a], [N, a, a] or a map of it.
         out: receives the values on a grid, `out[rows, columns, ...] = values`, and is returned: an array, a memory map
         or anything else that is written to so.
         settings: precision, "32", "64" or "auto" (float64 where rounding would limit the result to less than accuracy);
         accuracy, dB of PSNR that approximations must not limit (60); tolerance, share of a kernel's L2 norm that may be
         left out (1e-7; 0.1 is a preview of kernels that are no product); block, points that a network sees at once;
-        progress, called with the share done; notify, called with warnings.
+        progress, called with the share done; notify, called with what the user should know (default: Python's warnings,
+        without those that take time to find out).
         Where samples of the signal are missing, results are weighted means of the known ones (signals/masks.py); with
         share=True their last channel is the share of known weight.
         Raises KernelError for a kernel of another order or other axes, or one that reaches beyond the margin.
@@ -120,11 +122,11 @@ class Field(nn.Module):
         from models.scattered import filter_at
 
         share = settings.pop("share", False)
-        chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
+        chosen = Settings.of(settings)
         fixed = kernel if covariance is None else None
         if at is not None:
-            if out is not None:
-                raise ValueError("out is for grids: leave it out with at")
+            if out is not None or shape is not None:
+                raise ValueError("shape and out are for grids: leave them out with at")
             return self.normalised(filter_at(self, kernel, at, scale, covariance, chosen), fixed, share)
         shape = self.origin.shape if shape is None else shape
         grid = regular_grid(shape, self.config.dim)

@@ -1,8 +1,9 @@
 """How a field filters: its settings, the kernel made fit for it, and the precision that one requires."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Any
 
@@ -25,6 +26,12 @@ def silent(_: str) -> None:
     """Drops a message."""
 
 
+def python_warning(text: str) -> None:
+    """Hands warnings to Python's `warnings`, and drops other messages."""
+    if text.startswith("warning: "):
+        warnings.warn(text.removeprefix("warning: "), stacklevel=2)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a field filters: see `Field.filter`. Raises ValueError for a precision that does not exist."""
@@ -37,18 +44,35 @@ class Settings:
     notify: Notify = silent
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", str(self.precision))
         if self.precision not in ("auto", "32", "64"):
-            raise ValueError(f"the precision must be auto, 32 or 64, not {self.precision!r}")
+            raise ValueError(f"the precision must be auto, 32 or 64, not {self.precision}")
+        for name, least in (("accuracy", -math.inf), ("tolerance", 0.0), ("block", 1.0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) or not value >= least:
+                bound = f" of {least:g} or more" if math.isfinite(least) else ""
+                raise ValueError(f"the {name} must be a number{bound}, not {value!r}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Settings":
+        """Those of `Field.filter` that are given (not None); warnings are Python's where nobody is notified. Raises
+        TypeError for an unknown one."""
+        if unknown := set(options) - {field.name for field in fields(cls)}:
+            raise TypeError(f"filter has no option {', '.join(sorted(unknown))}: see help(Field.filter)")
+        return cls(**{"notify": python_warning, **{k: value for k, value in options.items() if value is not None}})
 
 
 def sparse_kernel(field: Field, kernel: Kernel | SparseKernel) -> SparseKernel:
     """`kernel` with the order, dimension and axes of the field: fitted, or multiplied over all filtered axes if 1-D.
 
-    Raises KernelError for a sparse kernel of another order or other axes.
+    Raises KernelError for a sparse kernel of another order or other axes, TypeError for what is no kernel.
     """
     config = field.config
     if isinstance(kernel, Kernel):
         return field.sparse(kernel)
+    if not isinstance(kernel, SparseKernel):
+        what = getattr(kernel, "__name__", type(kernel).__name__)
+        raise TypeError(f"the kernel must be one like nfconv.gaussian(sigma=0.05) or a SparseKernel, not {what}")
     if kernel.dim == 1:
         kernel = reduce(outer, [kernel] * len(config.axes))
     if kernel.dim == len(config.axes) < config.dim:
@@ -73,8 +97,8 @@ def prepared(field: Field, kernel: SparseKernel, least: float, most: float, sett
     notify = settings.notify
     check_radius(field, (most * kernel.radius).tolist(), notify)
     small = warn_of_small(field, (least * kernel.radius).tolist(), notify)
-    # Measuring takes longer than filtering may, so only where somebody reads it.
-    if not small and notify is not silent:
+    # Measuring takes longer than filtering may, so only for those who ask to be notified.
+    if not small and notify not in (silent, python_warning):
         warn_of_thin(field, kernel.scaled(least), notify)
     return in_precision(field, kernel.scaled(least), settings)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,14 +45,15 @@ def filter_at(
         values = _covariance_answer(field, kernel, points, scale, sigma, settings).on(points, settings)
     else:
         values = _scale_answer(field, kernel, points, scale, settings).on(points, settings)
-    kind = points.dtype if points.is_floating_point() else torch.float64
+    kind = torch.promote_types(points.dtype, torch.float32) if points.is_floating_point() else torch.float64
     values = values.to(place, kind)
     return values if isinstance(at, Tensor) else values.numpy()
 
 
 def as_points(field: Field, at: Any) -> Tensor:
     """Points [N, d] as a tensor; raises ValueError for others."""
-    points = torch.as_tensor(at)
+    # PyTorch reads numbers in the machine's order of bytes alone.
+    points = torch.as_tensor(at.astype(at.dtype.newbyteorder("=")) if isinstance(at, np.ndarray) else at)
     if points.ndim != 2 or points.shape[1] != field.config.dim:
         raise ValueError(f"points must be [N, {field.config.dim}], not {list(points.shape)}")
     if not bool(points.isfinite().all()):

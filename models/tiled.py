@@ -26,7 +26,7 @@ from kernels.library import Kernel
 from models.checkpoint import load_checkpoint, parse_origin
 from models.config import FieldConfig, Origin
 from models.convolution import KernelError
-from models.device import full_float32
+from models.device import full_float32, ordinary_tensors
 from models.field import Field
 from models.levels import MOST_LEVELS, Level, index_entries, read_index, tile_file, write_index
 from signals.tiling import Index
@@ -119,6 +119,7 @@ class TiledField(Field):
                               f"radius {finest:.3g}: use {advice}")  # fmt: skip
         return level
 
+    @ordinary_tensors()
     @full_float32()
     def filter(
         self, kernel: Kernel | SparseKernel, shape: Sequence[int] | None = None, *, at: Any = None, scale: Any = None,
@@ -130,10 +131,10 @@ class TiledField(Field):
         from models.tilewise import filter_grid_tiles, filter_points_tiles
 
         share = settings.pop("share", False)
-        chosen = Settings(**{name: value for name, value in settings.items() if value is not None})
+        chosen = Settings.of(settings)
         if at is not None:
-            if out is not None:
-                raise ValueError("out is for grids: leave it out with at")
+            if out is not None or shape is not None:
+                raise ValueError("shape and out are for grids: leave them out with at")
             return filter_points_tiles(self, kernel, at, scale, covariance, share, chosen)
         shape = self.origin.shape if shape is None else shape
         return filter_grid_tiles(self, kernel, shape, scale, covariance, share, chosen, out)

@@ -16,6 +16,7 @@ from models.filtering import (
     Settings,
     check_out,
     points_of,
+    python_warning,
     regular_grid,
     scale_on_grid,
     silent,
@@ -203,7 +204,7 @@ def _at_points(wanted: Wanted, points: Tensor, settings: Settings, shown: Settin
         parts.append(filter_at(tile, kernel, torch.stack(columns, -1), part.scale, covariance, settings))
         if shown and shown.progress:
             shown.progress(done / len(points))
-    kind = points.dtype if points.is_floating_point() else torch.float64
+    kind = torch.promote_types(points.dtype, torch.float32) if points.is_floating_point() else torch.float64
     return torch.cat(parts)[order.argsort().to(points.device)].to(kind)
 
 
@@ -216,7 +217,7 @@ def warn(wanted: Wanted, settings: Settings) -> None:
     field.level_of(most[None])
     if wanted.covariance is not None:
         return
-    if not warn_of_small(field, least.tolist(), settings.notify) and settings.notify is not silent:
+    if not warn_of_small(field, least.tolist(), settings.notify) and settings.notify not in (silent, python_warning):
         thinnest = wanted.kernel.scaled((least[axes].numpy() / wanted.kernel.radius[axes]).tolist())
         warn_of_thin(field, thinnest, settings.notify)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import released
 from files import ArchiveError
@@ -13,7 +14,7 @@ from modalities import CALLABLES, MODALITIES, find, kind_of, read_mask
 from modalities.measured import Size, load_measured
 from models import Field
 from models.checkpoint import load_checkpoint
-from models.device import pick_device
+from models.device import ordinary_tensors, pick_device
 from models.levels import INDEX
 from models.tiled import load_tiled
 from signals import GroundTruth, Signal
@@ -25,6 +26,7 @@ from training.source import Tile
 MODEL_NAMES = ("model_final.pth", "model.pth", INDEX)
 
 
+@ordinary_tensors()
 def fit(
     signal: Any,
     half_size: Size = 0.05,
@@ -96,8 +98,9 @@ def read(
         signal = kind.load(source, reach, **options)
     else:
         kind = find(modality or "image")
+        values = as_numbers(source)
         try:
-            signal = kind.from_array(np.asarray(source), reach, **options)
+            signal = kind.from_array(values, reach, **options)
         except TypeError as error:
             raise ValueError(
                 f"an array requires more than that: nfconv.read(array, {kind.name!r}, ...) ({error})"
@@ -108,6 +111,7 @@ def read(
     return kind.with_axes(signal, axes)
 
 
+@ordinary_tensors()
 def load(path: str | Path) -> Field:
     """The field in a checkpoint of this program or of the authors' release; nothing in it is executed.
 
@@ -162,6 +166,18 @@ def load_kernel(
             f"{path}: moments of the released kernel are off by {defect:.1e} (relative); using its {weights} weights"
         )
     return kernel
+
+
+def as_numbers(source: Any) -> np.ndarray:
+    """An array or tensor as NumPy's; raises ValueError where it holds no real numbers."""
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu()
+        source = source.float() if source.dtype == torch.bfloat16 else source
+    values = np.asarray(source)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"an array of {values.dtype} is no signal: give real numbers (of complex ones both parts, as "
+                         "two channels)")  # fmt: skip
+    return values
 
 
 def load_ground_truth(path: str | Path, order: int | None = None) -> GroundTruth:

@@ -31,8 +31,8 @@ def continuous(
             raise ValueError(f"{columns} are {len(columns)} coordinates, not {dim}")
         dim = len(columns)
     dims = [dim] if dim is not None else [2, 3, 1, 4]
-    if not all(1 <= d <= LARGEST_CALLABLE_DIM for d in dims):
-        raise ValueError(f"a callable has 1 to {LARGEST_CALLABLE_DIM} coordinates, not {dim}")
+    if not all(isinstance(d, int | np.integer) and 1 <= d <= LARGEST_CALLABLE_DIM for d in dims):
+        raise ValueError(f"a callable has 1 to {LARGEST_CALLABLE_DIM} coordinates, not {dim!r}")
     found, failures = [], []
     for count in dims:
         letters = columns or COLUMNS[count]

@@ -50,8 +50,8 @@ def boundary_rules(boundary: str, axes: Sequence[int], dim: int) -> tuple[str, .
 
 def shared_boundary(boundary: str) -> str:
     """The same rules as one name where all axes share it."""
-    rules = boundary.split(",")
-    return rules[0] if len(set(rules)) == 1 else boundary
+    rules = set(boundary.split(","))
+    return boundary if len(rules) > 1 else rules.pop()
 
 
 def warn_of_loop(signal: "Signal", boundary: str) -> None:

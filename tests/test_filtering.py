@@ -1,22 +1,19 @@
 """Field.filter: on grids and at points, with any scale, in the precision that the kernel requires."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
-from builders import field_config, lopsided, noise_signal, random_field
+from builders import field_config, lopsided, random_field
 from field_cases import brute_force, close, uneven_kernel
 
-import models.gridded
 from kernels import SparseKernel, library, minimal_kernel, outer
 from models import Field
 from models.convolution import KernelError
-from models.exact import ExactField
 from models.filtering import Settings, grid_points, in_precision, sparse_kernel
-from models.networks import Network
 from models.precision import estimate_noise
-from signals.exact import kernel_convolution
 
 KINDS = {"separable": field_config("separable", 2, 3), "mlp": field_config("mlp", 2, 3)}
 
@@ -119,7 +116,11 @@ def test_kernels_of_the_library_get_the_order_and_axes_of_the_field():
         ({"at": np.zeros((3, 2)), "scale": np.ones(4)}, r"must be a number, \[2\], \[3\] or \[3, 2\], not \[4\]"),
         ({"at": np.zeros((3, 2)), "scale": 0.0}, "positive and finite, not from 0 to 0"),
         ({"at": np.zeros((3, 2)), "scale": (1.0, np.inf)}, "positive and finite"),
-        ({"precision": "16"}, "precision must be auto, 32 or 64, not '16'"),
+        ({"at": np.zeros((3, 2)), "shape": (5, 4)}, "shape and out are for grids"),
+        ({"precision": 16}, "precision must be auto, 32 or 64, not 16"),
+        ({"accuracy": math.nan}, "accuracy must be a number, not nan"),
+        ({"tolerance": -1}, "tolerance must be a number of 0 or more, not -1"),
+        ({"block": "8"}, "block must be a number of 1 or more, not '8'"),
     ],
 )
 def test_requests_that_cannot_be_answered_are_refused(asked, words):
@@ -127,6 +128,14 @@ def test_requests_that_cannot_be_answered_are_refused(asked, words):
     kind = KernelError if "radius" in words or "kernel" in asked else ValueError
     with pytest.raises(kind, match=words):
         field.filter(**({"kernel": minimal_kernel(1, 0.2, 2)} | asked))
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", library.gaussian, None, np.ones((3, 3))])
+def test_what_is_no_kernel_or_no_option_is_refused(field, kernel):
+    with pytest.raises(TypeError, match="the kernel must be one like"):
+        field.filter(kernel)
+    with pytest.raises(TypeError, match="filter has no option size"):
+        field.filter(minimal_kernel(1, 0.2, 2), size=3)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "separable"])
@@ -157,6 +166,18 @@ def test_kernels_finer_than_the_training_kernel_get_one_warning(size, warned):
     field.filter(wide, scale=np.full((5, 4, 1), 0.5), notify=notes.append)
     assert len(notes) == 2 * warned
     assert all(note.startswith("warning: the kernel's radius") for note in notes)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        field.filter(minimal_kernel(1, size, 2))
+    assert len(said) == warned and all(str(one.message).startswith("the kernel's radius") for one in said)
+
+
+@pytest.mark.parametrize("dtype, found", [(">f8", "f8"), (">f4", "f4"), ("f2", "f4"), ("i4", "f8")])
+def test_points_of_any_type_of_numbers(field, dtype, found):
+    points = np.array([[0.0, 0.0], [1.0, -1.0], [0.0, 1.0]])
+    values = field.filter(minimal_kernel(1, 0.2, 2), at=points.astype(dtype))
+    assert values.dtype == found
+    np.testing.assert_allclose(values, field.filter(minimal_kernel(1, 0.2, 2), at=points), rtol=1e-4, atol=1e-6)
 
 
 def test_points_that_no_field_answers_are_refused(field):
@@ -222,54 +243,3 @@ def test_the_precision_asked_for_is_used(kind, precision, dtype):
     found = in_precision(field, minimal_kernel(1, 0.2, 2), Settings(precision, 1e9, notify=pytest.fail))
     assert found.dtype == dtype
     assert in_precision(found, minimal_kernel(1, 0.2, 2), Settings(precision, 1e9, notify=pytest.fail)) is found
-
-
-@pytest.mark.parametrize("axes", [(1, 2), (0, 2)])
-def test_slabs_do_not_change_the_result(monkeypatch, axes):
-    signal = noise_signal((6, 7, 5), 2, axes)
-    field, kernel, shares = ExactField(signal, 1, 0.4), minimal_kernel(1, 0.4, 3, axes), []
-    whole = field.filter(kernel, (6, 7, 5), progress=shares.append)
-    np.testing.assert_allclose(whole, kernel_convolution(signal, kernel), atol=1e-6)
-    seen = []
-    convolve = models.gridded.convolve_grid
-    monkeypatch.setattr(models.gridded, "SLAB", 6 * 7 * 5 * 2)
-    monkeypatch.setattr(models.gridded, "convolve_grid", lambda field, kernel, grid, *rest: (
-        seen.append(tuple(map(len, grid))), convolve(field, kernel, grid, *rest))[1])  # fmt: skip
-    field.filter(kernel, (6, 7, 5))
-    assert seen == [(6, 7, 5)]
-    monkeypatch.setattr(models.gridded, "SLAB", 2 * 6 * 7 * 5 * 2 // {1: 7, 0: 6}[3 - sum(axes)])
-    np.testing.assert_array_equal(field.filter(kernel, (6, 7, 5), progress=shares.append), whole)
-    assert sum(part[3 - sum(axes)] for part in seen[1:]) == (6, 7)[3 - sum(axes)]
-    assert max(part[3 - sum(axes)] for part in seen[1:]) == 2
-    assert shares[-1] == 1.0 and len(shares) == (3 if axes == (1, 2) else 4)
-
-
-def test_a_network_reports_how_far_it_is():
-    field, shares = random_field(KINDS["mlp"], shape=(10, 2)), []
-    field.filter(minimal_kernel(1, 0.2, 2), block=40, progress=shares.append)
-    # 3 Diracs an axis make 30 x 6 points: slabs of 6 rows.
-    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-
-
-class Greedy(Network):
-    """A network for which memory never suffices for more than 70 points at once."""
-
-    def __init__(self, network: torch.nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, points: torch.Tensor) -> torch.Tensor:
-        if len(points) > 70:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate")
-        return self.network(points)
-
-
-@pytest.mark.parametrize("at", [None, grid_points((12, 7))])
-def test_filtering_goes_on_in_smaller_blocks_where_memory_does_not_suffice(at):
-    field, notes = random_field(field_config("mlp", 2, 1), shape=(12, 7)), []
-    kernel = minimal_kernel(1, 0.2, 2)
-    wanted = field.filter(kernel, at=at, precision="64")
-    field.network = Greedy(field.network)
-    result = field.filter(kernel, at=at, precision="64", block=1 << 10, notify=notes.append)
-    np.testing.assert_allclose(result, wanted, rtol=1e-6, atol=1e-6)
-    assert notes and "64 points" in notes[-1]

@@ -115,3 +115,64 @@ def test_kernels_and_ground_truths_come_back(tmp_path):
 def test_values_out_of_range_are_refused(asked, words):
     with pytest.raises(ValueError, match=words):
         nfconv.fit(IMAGE, **QUICK | asked)
+
+
+@pytest.mark.parametrize("dtype", [complex, "M8[s]", [("a", "f4")], "U3", object])
+def test_arrays_without_real_numbers_are_refused(dtype):
+    with pytest.raises(ValueError, match="is no signal: give real numbers"):
+        nfconv.read(np.zeros((4, 5), dtype))
+
+
+@pytest.mark.parametrize("kind, modality", [("i8", "image"), ("i4", "video"), ("u4", "video"), ("i2", "image")])
+def test_wide_integers_that_end_at_255_do_not_say_what_is_white(kind, modality):
+    pixels = np.arange(256, dtype=kind).reshape(4, 8, 8)
+    with pytest.raises(ValueError, match="does not say what is white, and ends at 255"):
+        nfconv.read(pixels, modality)
+    largest = np.iinfo(kind).max
+    assert nfconv.read(np.array([[[largest]], [[0]]], kind), modality).values.max() == 1
+
+
+@pytest.mark.parametrize("offset, said", [(0, False), (100, False), (1e6, True), (1e9, True)])
+def test_values_that_hardly_vary_for_their_size_get_a_warning(offset, said, capsys):
+    ramp = np.linspace(0, 1, 20).reshape(4, 5)
+    nfconv.read(ramp + offset)
+    assert ("differ by only 1, of which 32-bit floats" in capsys.readouterr().err) == said
+    nfconv.read(np.full((4, 5), float(offset)))
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scale", [1e19, 1e-44, 1e-300])
+def test_values_whose_squares_no_32_bit_float_holds_are_refused(scale):
+    with pytest.raises(ValueError, match="too far from 1 for 32-bit floats: scale them"):
+        nfconv.read(np.linspace(0.5, 1, 20).reshape(4, 5) * scale)
+
+
+def test_tensors_are_signals_whatever_they_carry():
+    pixels = torch.rand(4, 5, dtype=torch.float64)
+    wanted = nfconv.read(pixels.numpy()).values
+    assert np.array_equal(nfconv.read(pixels.requires_grad_()).values, wanted)
+    np.testing.assert_allclose(nfconv.read(pixels.bfloat16()).values, wanted, atol=2**-8)
+
+
+def test_fields_are_fitted_and_asked_in_inference_mode(tmp_path):
+    pixels, kernel = np.random.default_rng(0).random((20, 24)), nfconv.tent(half_size=0.3)
+    field = nfconv.fit(pixels, 0.2, factor="spline", device="cpu")
+    wanted = field.filter(kernel)
+    field.save(tmp_path / "model.pth")
+    with torch.inference_mode():
+        loaded = nfconv.load(tmp_path / "model.pth")
+        fitted = nfconv.fit(pixels, 0.2, factor="spline", device="cpu")
+        assert all(np.array_equal(one.filter(kernel), wanted) for one in (field, loaded, fitted))
+        points = torch.rand(7, 2)
+        found = field.filter(kernel, at=points, scale=1 + torch.rand(7) / 2)
+    points = points.clone().requires_grad_()
+    loaded.filter(kernel, at=points).sum().backward()
+    assert len(found) == 7 and points.grad.isfinite().all()
+
+
+def test_a_margin_that_lattices_do_not_fill_is_a_warning():
+    pixels = np.random.default_rng(0).random((64, 64))
+    with pytest.warns(UserWarning, match="training ends 0.0.* inside of the border, .* --margin of 0.083 or more"):
+        poor = nfconv.fit(pixels, 0.083, margin=0, factor="spline", device="cpu")
+    good = nfconv.fit(pixels, 0.083, margin=0.083, factor="spline", device="cpu")
+    assert good.psnr > poor.psnr + 20

@@ -113,6 +113,13 @@ class LatticeTargets:
         """What whole lattices cover beyond [-1, 1] in every filtered axis, in domain units: less than the truth's."""
         return min(min(-axis.origin, axis.end) for axis in self.axes if axis.n) - 1.0
 
+    def uncovered(self) -> str | None:
+        """A warning where whole lattices end inside of [-1, 1]."""
+        if self.margin >= -1e-9:
+            return None
+        return (f"the margin is so small that training ends {-self.margin:.3g} inside of the border, where results are "
+                f"wrong: use a --margin of {max(axis.h for axis in self.axes):.3g} or more")  # fmt: skip
+
     def draw(self, generator: torch.Generator, shape: Sequence[tuple[int, int]]) -> Batch:
         """A random batch of (P_j, L_j) per axis: P_j phases of L_j neighbouring points (P_j = 1 if not filtered).
 

@@ -92,6 +92,8 @@ def train(
                              "--scheduler out")  # fmt: skip
         if warning := check_precision_early(trainer):
             display.warn(warning)
+        if warning := trainer.objective.targets.uncovered():
+            display.warn(warning)
         if shortfall:
             display.warn(f"{shortfall[0]}: use {shortfall[1]}")
         with display:

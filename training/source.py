@@ -43,8 +43,8 @@ class Source:
     def __post_init__(self) -> None:
         object.__setattr__(self, "half_size", tuple(np.broadcast_to(self.half_size, (len(self.signal.axes),)).tolist()))
         check_half_size(self.half_size, self.signal.axes)
-        object.__setattr__(self, "boundary", shared_boundary(self.boundary))
         boundary_rules(self.boundary, self.signal.axes, self.signal.dim)
+        object.__setattr__(self, "boundary", shared_boundary(self.boundary))
 
     @classmethod
     def of_truth(cls, truth: GroundTruth) -> "Source":
