@@ -223,7 +223,8 @@ def kernel(**facts: Any) -> Callable[[Callable[..., Target]], Callable[..., Kern
         def request(*, count: Any = None, error: float | None = None, **values: Any) -> Kernel:
             return Kernel(entry.name, values, count, error)
 
-        request.__name__, request.__doc__ = shape.__name__, shape.__doc__
+        request.__name__ = request.__qualname__ = shape.__name__
+        request.__doc__ = shape.__doc__
         return request
 
     return enter
