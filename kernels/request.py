@@ -225,6 +225,11 @@ def kernel(**facts: Any) -> Callable[[Callable[..., Target]], Callable[..., Kern
 
         request.__name__ = request.__qualname__ = shape.__name__
         request.__doc__ = shape.__doc__
+        # Notebooks complete the parameters' names.
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        own = [inspect.Parameter(name, keyword, default=p.default) for name, p in parameters.items()]
+        shared = [inspect.Parameter(name, keyword, default=None) for name in ("count", "error")]
+        request.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
         return request
 
     return enter

@@ -1,5 +1,6 @@
 """The library of kernels against closed forms, and the moment conditions at random parameters and sizes."""
 
+import inspect
 import math
 from functools import reduce
 from typing import Any
@@ -180,3 +181,11 @@ def test_hexagon_is_uniform_between_its_sides_and_turns_with_its_angle():
 def test_kernels_to_be_shown_around_grey_are_known_from_their_diracs(kernel, expected):
     for factor in (0.01, 1.0, 100.0):
         assert is_signed(kernel.sparse(1, 1).times(factor)) is expected
+
+
+def test_kernels_are_asked_for_by_the_names_of_their_parameters():
+    signature = inspect.signature(library.dog)
+    assert list(signature.parameters) == ["sigma", "ratio", "count", "error"]
+    assert signature.parameters["ratio"].default == 1.6
+    with pytest.raises(TypeError, match=r"^dog\(\) takes 0 positional arguments"):
+        library.dog(0.1)

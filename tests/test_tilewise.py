@@ -18,7 +18,7 @@ WRONG = {
     "one channel": ({"out": np.zeros((110, 101, 1), np.float32)}, "out must be an array of floats"),
     "whole numbers": ({"out": np.zeros((110, 101, 2), np.uint8)}, "out must be an array of floats .*, not uint8"),
     "a list": ({"out": []}, "not a list"),
-    "out at points": ({"out": np.zeros((3, 2)), "at": np.zeros((3, 2))}, "out is for grids"),
+    "out at points": ({"out": np.zeros((3, 2)), "at": np.zeros((3, 2))}, "shape and out are for grids"),
     "a shape of floats": ({"shape": (2.5, 3)}, "must have 2 positive numbers"),
     "one number": ({"shape": 300}, "must have 2 positive numbers"),
     "negative": ({"shape": (-3, 5)}, "must have 2 positive numbers"),

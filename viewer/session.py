@@ -23,7 +23,7 @@ from modalities import find, read_mask
 from modalities.modality import Modality
 from models import Field
 from models.convolution import check_reach, convolve_grid
-from models.filtering import Settings, points_of, prepared
+from models.filtering import Settings, points_of, prepared, silent
 from models.tiled import TiledField
 from models.varying import Chosen, CovarianceFilter, Filter
 from signals import Signal, coordinates
@@ -153,7 +153,7 @@ class Session:
         start, notes = time.perf_counter(), list[str]()
         chosen = self.chosen(selection, draft)
         # Warnings need measuring: at rest only.
-        settings = {"notify": notes.append} if not draft else {"tolerance": DRAFT_TOLERANCE}
+        settings = {"notify": notes.append} if not draft else {"notify": silent, "tolerance": DRAFT_TOLERANCE}
         what = selection.named["kernel"] + selection.vary
         level, shape = self._levels.get(what, 1), self.shape(selection)
         if draft:
