@@ -23,7 +23,7 @@ def load_text(folder: Path, text: str, name: str = "a.csv", **options):
     return SERIES.load(folder / name, **options)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_tables_come_back_as_they_were(tmp_path, delimiter, header, ending):
@@ -32,6 +32,18 @@ def test_tables_come_back_as_they_were(tmp_path, delimiter, header, ending):
     assert signal.shape == (3,)
     SERIES.save(signal.values, tmp_path, signal.metadata)
     assert (tmp_path / "output.csv").read_bytes().decode() == text.replace("\r", "")
+
+
+def test_tables_of_other_programs_are_read(tmp_path, capfd):
+    wanted = load_text(tmp_path, GOOD).values
+    for encoding in ("utf-16", "utf-8-sig"):
+        assert np.array_equal(load_text(tmp_path, GOOD.encode(encoding)).values, wanted)
+    assert "left out" not in capfd.readouterr().err
+    rows = np.loadtxt(GOOD.splitlines()[1:], delimiter=",")
+    np.savetxt(tmp_path / "b.csv", rows, header="made by NumPy\nt a b")
+    assert np.array_equal(SERIES.load(tmp_path / "b.csv").values, wanted)
+    assert "b.csv: 2 lines that begin with # are left out" in capfd.readouterr().err
+    assert np.array_equal(load_text(tmp_path, "   t  a b \n 0   1 5  \n\n1 2   5\n2 4 5 \n").values, wanted)
 
 
 def test_columns_are_of_unit_size_about_zero(tmp_path):

@@ -1,7 +1,9 @@
 """Tables of numbers as text (CSV, TSV): a time column, value columns and perhaps a header."""
 
+import codecs
 import csv
 import math
+import re
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -9,10 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from files import atomic_write
-from files.inputs import LARGEST_TEXT, bounded, existing_file
+from files.inputs import LARGEST_TEXT, bounded, existing_file, warn
 
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ADVICE = "give a CSV or TSV table of a time column and value columns"
-DELIMITERS = (";", "\t", ",")
+DELIMITERS = (";", "\t", ",", "|", " ")
+# What lines begin with that are no rows.
+COMMENT = "#"
 
 
 @dataclass(frozen=True)
@@ -25,20 +30,27 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The numbers of a CSV or TSV file; raises FileNotFoundError, or ValueError that names file and line."""
+    """The numbers of a CSV or TSV file, without its comments, which is a printed warning; raises FileNotFoundError, or
+    ValueError that names file and line."""
     path = existing_file(path, "a table", ADVICE, LARGEST_TEXT)
     data = path.read_bytes()
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line.strip(" ") for line in text.splitlines() if line.strip() and not line.startswith(COMMENT)), "")
     delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    if delimiter == " ":  # several are one, and those at the ends of lines none
+        text = re.sub(" +$", "", text, flags=re.MULTILINE)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ")
     try:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}; {ADVICE}") from None
+    found = len(rows)
+    rows = [(line, row) for line, row in rows if not row[0].startswith(COMMENT)]
+    if len(rows) < found:
+        warn(f"{path.name}: {found - len(rows)} lines that begin with {COMMENT} are left out")
     head = [_number(cell) for cell in rows[0][1]] if rows else [0.0]
     columns = () if any(number is not None and math.isfinite(number) for number in head) else tuple(rows[0][1])
     rows = rows[1:] if columns else rows
