@@ -57,7 +57,7 @@ class SeriesMetadata(Metadata, modality="series", axis_names="t"):
         check_numbers("offset", self.offset, len(self.scale), -LARGEST_SIZE, LARGEST_SIZE)
         named = isinstance(self.columns, tuple) and all(isinstance(name, str) for name in self.columns)
         check("columns", self.columns, named and len(self.columns) in (0, 1 + len(self.scale)), "a name per column")
-        check("delimiter", self.delimiter, self.delimiter in DELIMITERS, "a semicolon, tab or comma")
+        check("delimiter", self.delimiter, self.delimiter in DELIMITERS, "a semicolon, tab, comma, bar or space")
         check("scaling", self.scaling, self.scaling in SCALINGS, " or ".join(SCALINGS))
 
     def check_signal(self, shape: Sequence[int], channels: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from files import atomic_write
-from files.inputs import LARGEST_STORED, bounded, existing_file, warn
+from files.inputs import LARGEST_MAPPED, LARGEST_STORED, bounded, existing_file, warn
 from files.results import Scratch
 from files.stored import LARGE, Array, Slices, Stored, all_finite
 from modalities.formats.whole import STREAMED_WIDE, check_whole
@@ -49,7 +49,7 @@ def read_sound(path: Path) -> Sound:
 
     Raises FileNotFoundError, or ValueError also for files that are much shorter than their header says.
     """
-    path = existing_file(path, "a recording", ADVICE, LARGEST_STORED)
+    path = existing_file(path, "a recording", ADVICE, LARGEST_MAPPED)
     check_whole(path, ADVICE, min(SLACK, int(SLACK_SHARE * path.stat().st_size)))
     sound = _by_libsndfile(path) or _by_ffmpeg(path)
     count = len(sound.samples)
