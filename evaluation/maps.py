@@ -1,5 +1,6 @@
 """Maps by which a kernel varies over a signal: of its size, its angle, or the covariance of a Gaussian."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -37,8 +38,17 @@ class Maps:
     @property
     def span(self) -> tuple[float, float]:
         """The smallest and the largest size of a kernel, of its own; raises ValueError."""
-        sizes = numbers(self.scale_range, 2, "--scale_range") if self.scale_map else [1.0]
+        sizes = self.ends if self.scale_map else [1.0]
         return min(sizes), max(sizes)
+
+    @property
+    def ends(self) -> list[float]:
+        """The sizes where a map of sizes is 0 and where it is 1; raises ValueError."""
+        with contextlib.suppress(ValueError):
+            if "," in self.scale_range:
+                return numbers(self.scale_range, 2, "--scale_range")
+        raise ValueError("--scale_range must be two positive numbers with a comma, the sizes where the map is 0 and "
+                         f"where it is 1, not {self.scale_range!r}")  # fmt: skip
 
     def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
@@ -51,7 +61,7 @@ class Maps:
             found = turning_filter(field, kernel, read_map(self.angle_map, dim, 1), self.angles, accuracy)
         else:
             if self.scale_map:
-                least, most = numbers(self.scale_range, 2, "--scale_range")
+                least, most = self.ends
                 factors = least + (most - least) * read_map(self.scale_map, dim, len(field.config.axes))
             found = Filter((sparse_kernel(field, kernel),), factors)
         if not field.origin.released:
