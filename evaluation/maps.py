@@ -11,7 +11,7 @@ import numpy as np
 import nfconv
 from evaluation.kernels import numbers
 from files import load_array
-from files.inputs import warn
+from files.inputs import note, warn
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
@@ -81,6 +81,22 @@ def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"{path} must hold finite numbers from 0 to 1: scale it first")
     return values
+
+
+def say_resampled(chosen: Chosen, shape: Sequence[int]) -> None:
+    """Say that the map of `chosen` has other samples than a result of `shape`, and warn where it looks transposed."""
+    if isinstance(chosen, CovarianceFilter):
+        values: np.ndarray | None = chosen.covariances
+    else:
+        values = chosen.angles if chosen.factors is None else chosen.factors
+    if values is None or values.shape[: len(shape)] == tuple(shape):
+        return
+    own = values.shape[: len(shape)]
+    text = f"the map of {' x '.join(map(str, own))} is resampled to the {' x '.join(map(str, shape))} of the result"
+    if own == tuple(reversed(shape)):
+        warn(f"{text}: it looks transposed")
+    else:
+        note(text)
 
 
 def fovea(shape: Sequence[int], row: float, column: float) -> np.ndarray:
