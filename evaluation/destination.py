@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from files import atomic_write
+from files.claims import CLAIM, claim_beside, claimed
 from files.folders import refuse_existing, writable_folder
 from modalities import MODALITIES
 
@@ -30,18 +31,27 @@ class Destination:
     def check(self, suffixes: Sequence[str], what: str) -> None:
         """Raise ValueError where something exists already, and for a file without one of the `suffixes` of results; the
         message begins with `what`."""
+        self._refuse_taken()
+        if self.alone and self.path.suffix.lower() not in suffixes:
+            known = ", ".join(suffixes)
+            raise ValueError(f"{what} not written as {self.path.suffix}: name a file with {known}, or a folder")
+
+    def _refuse_taken(self) -> None:
+        """Raise ValueError where something exists already."""
         if self.alone:
             refuse_existing(self.path)
-            if self.path.suffix.lower() not in suffixes:
-                known = ", ".join(suffixes)
-                raise ValueError(f"{what} not written as {self.path.suffix}: name a file with {known}, or a folder")
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(e.name != CLAIM for e in self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and is never overwritten: choose another --save_path")
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[None]:
-        """Its folder, made where it is missing; raises OSError as `writable_folder`."""
-        with writable_folder(self.path.parent if self.alone else self.path):
+        """Its folder, made where it is missing, while no other program writes there; raises OSError as
+        `writable_folder`, and ValueError where one does or has done so."""
+        folder = self.path.parent if self.alone else self.path
+        claim = claim_beside(self.path) if self.alone else folder / CLAIM
+        with writable_folder(folder), claimed(claim, self.path):
+            # Again, now that no other can come.
+            self._refuse_taken()
             yield
 
     def write_metrics(self, report: Mapping[str, Any]) -> list[Path]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from cluster.session import Cluster
 from evaluation.destination import Destination, print_report
 from evaluation.kernels import derivative_unit
+from evaluation.maps import say_resampled
 from evaluation.measuring import fit_error, measure, warn_of_fit
 from evaluation.references import Reference
 from files.inputs import note
@@ -51,6 +52,7 @@ def evaluate(
     `options` are those of Field.filter; with a `cluster` the tiles of the field are shared out. Returns what
     metrics.json holds.
     """
+    say_resampled(chosen, shape)
     with contextlib.ExitStack() as stack:
         stack.enter_context(target.writable())
         bar = stack.enter_context(progress_bar(Console(stderr=True)))

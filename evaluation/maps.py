@@ -1,5 +1,6 @@
 """Maps by which a kernel varies over a signal: of its size, its angle, or the covariance of a Gaussian."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,7 +11,7 @@ import numpy as np
 import nfconv
 from evaluation.kernels import numbers
 from files import load_array
-from files.inputs import warn
+from files.inputs import note, warn
 from kernels.library import Kernel
 from kernels.sparse import SparseKernel
 from modalities import find
@@ -37,8 +38,17 @@ class Maps:
     @property
     def span(self) -> tuple[float, float]:
         """The smallest and the largest size of a kernel, of its own; raises ValueError."""
-        sizes = numbers(self.scale_range, 2, "--scale_range") if self.scale_map else [1.0]
+        sizes = self.ends if self.scale_map else [1.0]
         return min(sizes), max(sizes)
+
+    @property
+    def ends(self) -> list[float]:
+        """The sizes where a map of sizes is 0 and where it is 1; raises ValueError."""
+        with contextlib.suppress(ValueError):
+            if "," in self.scale_range:
+                return numbers(self.scale_range, 2, "--scale_range")
+        raise ValueError("--scale_range must be two positive numbers with a comma, the sizes where the map is 0 and "
+                         f"where it is 1, not {self.scale_range!r}")  # fmt: skip
 
     def filter(self, field: Field, kernel: Kernel | SparseKernel, accuracy: float) -> Chosen:
         """One kernel, one of varying size (--scale_map), several of varying angle (--angle_map), or Gaussians of a
@@ -51,7 +61,7 @@ class Maps:
             found = turning_filter(field, kernel, read_map(self.angle_map, dim, 1), self.angles, accuracy)
         else:
             if self.scale_map:
-                least, most = numbers(self.scale_range, 2, "--scale_range")
+                least, most = self.ends
                 factors = least + (most - least) * read_map(self.scale_map, dim, len(field.config.axes))
             found = Filter((sparse_kernel(field, kernel),), factors)
         if not field.origin.released:
@@ -71,6 +81,22 @@ def read_map(path: Path, dim: int, axes: int) -> np.ndarray:
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"{path} must hold finite numbers from 0 to 1: scale it first")
     return values
+
+
+def say_resampled(chosen: Chosen, shape: Sequence[int]) -> None:
+    """Say that the map of `chosen` has other samples than a result of `shape`, and warn where it looks transposed."""
+    if isinstance(chosen, CovarianceFilter):
+        values: np.ndarray | None = chosen.covariances
+    else:
+        values = chosen.angles if chosen.factors is None else chosen.factors
+    if values is None or values.shape[: len(shape)] == tuple(shape):
+        return
+    own = values.shape[: len(shape)]
+    text = f"the map of {' x '.join(map(str, own))} is resampled to the {' x '.join(map(str, shape))} of the result"
+    if own == tuple(reversed(shape)):
+        warn(f"{text}: it looks transposed")
+    else:
+        note(text)
 
 
 def fovea(shape: Sequence[int], row: float, column: float) -> np.ndarray:

@@ -116,6 +116,8 @@ def check_together(options: Mapping[str, Any]) -> bool:
                          "--scheduler out, or train.py the signal with --tile first")  # fmt: skip
     if len(given(MAP_FILES)) > 1:
         raise ValueError("--scale_map, --angle_map and --covariance_map do not go together: choose one")
+    if options["scale_range"] != Maps.scale_range and options["scale_map"] is None:
+        raise ValueError("--scale_range holds the sizes where a map is 0 and 1: give --scale_map, too")
     if given(MAP_FILES) and options["gt_path"]:
         raise ValueError("--gt_path holds one kernel's result: measure a varying kernel with --signal")
     if options["points"] is not None:

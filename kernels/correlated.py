@@ -35,6 +35,8 @@ CORES = 49
 # Largest |rho| of the tables of cores: one serves all correlations below it. At 45 degrees they are Gaussians 4, 8 and
 # 14 times as long as wide.
 CORRELATIONS = (0.885, 0.97, 0.99)
+# Relative rounding, of float32 too, by which a correlation may be beyond them.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class CorrelatedGaussians:
 
     def core(self, rho: float) -> np.ndarray:
         """c [B, B] at a correlation; raises ValueError beyond the largest."""
-        if abs(rho) > self.largest:
+        if abs(rho) > self.largest * (1 + ROUNDING):
             raise ValueError(f"a correlation of {abs(rho):.4g} is beyond the largest, {self.largest:.4g}")
         low, core = half_correlation(self.largest), np.zeros((len(self.even),) * 2)
         spline = make_interp_spline(np.linspace(-low, low, len(self.samples)), self.samples)
@@ -130,7 +132,7 @@ def choose_level(largest: float, accuracy: float) -> tuple[int, int]:
 
     Raises ValueError for a correlation beyond all tables.
     """
-    column = next((index for index, bound in enumerate(CORRELATIONS) if largest <= bound), None)
+    column = next((index for index, bound in enumerate(CORRELATIONS) if largest <= bound * (1 + ROUNDING)), None)
     if column is None:
         ratio = math.sqrt((1 + largest) / (1 - largest)) if largest < 1 else math.inf
         raise ValueError(f"a correlation of {largest:.4f} (a Gaussian {ratio:.0f} times as long as wide, diagonal) is "

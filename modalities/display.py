@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from files.inputs import note
 from files.stored import Array, parts
 
 # Ends and middle of the diverging colours: blue below zero, white at zero, red above.
@@ -27,6 +28,16 @@ def signed_size(values: np.ndarray, signed: bool | None = True) -> float:
     if not (is_signed(values) if signed is None else signed):
         return 0.0
     return float(np.quantile(np.abs(values), 0.998)) or 1.0
+
+
+def say_scale(size: float, channels: int, alpha: bool = False) -> None:
+    """Print what the picture of signed values with as many `channels` of colour shows (see `picture`); nothing for size
+    0."""
+    if size:
+        low, middle, high = ("dark blue", "white", "dark red") if channels == 1 else ("black", "mid-grey", "white")
+        range_said = f"{-size:.4g} is {low}, 0 {middle} and {size:.4g} {high}"
+        left_out = ", and alpha is left out" if alpha else ""
+        note(f"the picture shows differences: {range_said}, values beyond are clipped{left_out}")
 
 
 def picture(values: np.ndarray, alpha: bool = False, linear: bool = False, size: float = 0.0) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from files.pictures import write_png
 from files.results import write_array
-from modalities.display import picture, signed_size
+from modalities.display import picture, say_scale, signed_size
 from modalities.figures import Comparison, Figure, curves_figure, pictures_figure
 from modalities.formats.programs import PROGRAM_EXTENSIONS, read_program
 from modalities.modality import LoadOption, Modality
@@ -99,7 +99,8 @@ class Continuum(Modality):
         written = [write_array(folder / "output.npy", values)]
         if values.ndim > 2:
             plane = middle_plane(values)
-            written.append(write_png(folder / "output.png", shown(plane, signed_size(plane, signed))))
+            say_scale(size := signed_size(plane, signed), plane.shape[-1])
+            written.append(write_png(folder / "output.png", shown(plane, size)))
         return written
 
     def draw(self, shown_: Comparison, metadata: Metadata) -> Figure:

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from files.folders import refuse_existing
-from files.inputs import in_file, warn
+from files.inputs import in_file, note, warn
 from files.pictures import open_picture, write_encoded, write_exr, write_png
 from files.results import write_array
 from files.stored import Array, Stored, as_array, ends, mapped, thinned, with_channel
-from modalities.display import SHOWN, is_signed, picture, signed_size
+from modalities.display import SHOWN, is_signed, picture, say_scale, signed_size
 from modalities.figures import Comparison, Figure, pictures_figure
 from modalities.formats.arrays import ARRAY_EXTENSIONS, read_array
 from modalities.modality import Modality, Sample
@@ -71,8 +71,7 @@ class ImageMetadata(Metadata, modality="image", axis_names="yx"):
 
     def shown(self, values: np.ndarray) -> np.ndarray:
         """The channels of values [H, W, C] that pictures show: grey or RGB, and alpha."""
-        count = values.shape[-1] - self.alpha
-        colours = values[..., : 3 if count >= 3 else 1]
+        colours = values[..., : colours_of(self, values)]
         return np.concatenate([colours, values[..., -1:]], axis=-1) if self.alpha else colours
 
 
@@ -122,8 +121,8 @@ class Image(Modality):
             with in_file(path):
                 return self.from_array(stored, name=path.name)
         picture = open_picture(path)
-        for note in picture.notes:
-            warn(f"{path.name}: {note}")
+        for text in picture.notes:
+            warn(f"{path.name}: {text}")
         if picture.missing is not None:
             count = int(picture.missing.sum())
             warn(f"{path.name}: {count} of {picture.missing.size} pixels are no-data, NaN, infinite or beyond 1e30")
@@ -150,7 +149,8 @@ class Image(Modality):
         """Write output.png (8 bit; see `display.picture`), output.npy (float32 [H, W, C], the values themselves) and,
         where the image came from a float file, output.exr; of a result too large for memory preview.png instead."""
         own = metadata_of(ImageMetadata, metadata)
-        show = partial(_shown, own, shown_size(values, own, signed))
+        show = partial(_shown, own, size := shown_size(values, own, signed))
+        say_scale(size, colours_of(own, values), own.alpha)
         written = [write_png(folder / "output.png", mapped(values, show)), write_array(folder / "output.npy", values)]
         if isinstance(values, Stored):
             return [*written, write_png(folder / "preview.png", show(thinned(values, PREVIEW)))]
@@ -159,15 +159,20 @@ class Image(Modality):
         return written
 
     def save_as(self, values: np.ndarray, path: Path, metadata: Metadata, signed: bool | None = None) -> Path:
-        """As every modality, and the picture as JPEG, with a printed warning, or as WebP."""
-        if path.suffix.lower() not in ENCODED:
+        """As every modality, and the picture as JPEG or WebP; prints what 8 bits, and JPEG, leave out."""
+        suffix, own = path.suffix.lower(), metadata_of(ImageMetadata, metadata)
+        if suffix == ".exr" and own.float and not isinstance(values, Stored):
+            refuse_existing(path)
+            return write_exr(path, np.asarray(values), own.alpha, own.windows)
+        if suffix not in (".png", *ENCODED):
             return super().save_as(values, path, metadata, signed)
-        own = metadata_of(ImageMetadata, metadata)
         refuse_existing(path)
-        if path.suffix.lower() != ".webp":
-            warn(f"{path.name}: JPEG is lossy{', and has no alpha' * own.alpha}; name a .png for all 8 bits, a .npy for"
-                 " the values")  # fmt: skip
-        return write_encoded(path, _shown(own, shown_size(values, own, signed), np.asarray(values)))
+        size = shown_size(values, own, signed)
+        say_scale(size, colours_of(own, values), own.alpha)
+        _say_depth(path, own, size)
+        if suffix == ".png":
+            return write_png(path, mapped(values, partial(_shown, own, size)))
+        return write_encoded(path, _shown(own, size, np.asarray(values)))
 
     def metrics(self, values: np.ndarray, truth: np.ndarray, metadata: Metadata) -> dict[str, float]:
         """PSNR and SNR in dB, MSE, the peak of PSNR and SSIM, and SSIM where the image is large enough."""
@@ -188,9 +193,25 @@ class Image(Modality):
         return pictures_figure(shown, 3.4 * shown.aspect + 0.4, pictures, error, said)
 
 
+def _say_depth(path: Path, metadata: ImageMetadata, size: float) -> None:
+    """Print what the picture at `path`, of a signed `size` or 0, does not hold of a result, and which files do."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        alpha = ", and has no alpha" if metadata.alpha else ""
+        warn(f"{path.name}: JPEG is lossy{alpha}; name a .png for all 8 bits, a .npy for the values")
+        return
+    clipped = "" if size else ", what is below 0 and above 1 clipped"
+    others = ".npy, .tif or .exr" if metadata.float else ".npy or .tif"
+    note(f"{path.name} has 8 bits per channel{clipped}; name a {others} for the values themselves")
+
+
 def _shown(metadata: ImageMetadata, size: float, values: np.ndarray) -> np.ndarray:
     """Values [H, W, C] as the pixels of a picture."""
     return picture(metadata.shown(values), metadata.alpha, metadata.linear, size)
+
+
+def colours_of(metadata: ImageMetadata, values: Array) -> int:
+    """How many channels of colour pictures of values [H, W, C] show."""
+    return 3 if values.shape[-1] - metadata.alpha >= 3 else 1
 
 
 def shown_size(stored: Array, metadata: ImageMetadata, signed: bool | None = None) -> float:

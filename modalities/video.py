@@ -15,7 +15,7 @@ from files.inputs import in_file
 from files.pictures import write_png
 from files.results import write_array
 from files.stored import Array, thinned, with_channel
-from modalities.display import SHOWN, is_signed, picture, signed_size
+from modalities.display import SHOWN, is_signed, picture, say_scale, signed_size
 from modalities.figures import Comparison, Figure, new_figure, show_error, show_picture
 from modalities.formats.clips import read_clip, write_clip
 from modalities.formats.decoding import FOLDER_RATE
@@ -158,12 +158,13 @@ class Video(Modality):
 
     def save(self, values: Array, folder: Path, metadata: Metadata, signed: bool | None = None) -> list[Path]:
         """Write frames/0000.png ..., output.mp4 (odd sizes repeat a row or column) and output.npy."""
-        own, show = metadata_of(VideoMetadata, metadata), shown_as(values, signed)
+        own, size = metadata_of(VideoMetadata, metadata), scale_of(values, signed)
+        say_scale(size, values.shape[-1])
         written: list[Path] = []
 
         def frames() -> Iterator[np.ndarray]:
             for number, values_then in enumerate(each_frame(values)):
-                frame = show(values_then)
+                frame = picture(values_then, size=size)
                 written.append(write_png(folder / "frames" / f"{number:04d}.png", frame))
                 yield frame
 
@@ -215,10 +216,15 @@ class Video(Modality):
 
 def shown_as(video: Array, signed: bool | None = None) -> Callable[[np.ndarray], np.ndarray]:
     """A function from any part [..., C] of `video` to its picture; signed parts share one scale, so none flickers."""
+    size = scale_of(video, signed)
+    return lambda part: picture(part, size=size)
+
+
+def scale_of(video: Array, signed: bool | None = None) -> float:
+    """The largest value of a signed video's pictures (see `display.picture`), 0 for one that is not signed."""
     if signed is None:
         signed = is_signed(video)
-    size = signed_size(thinned(video[:, :, :: max(1, video.shape[2] // SSIM_FRAMES)], SHOWN)) if signed else 0.0
-    return lambda part: picture(part, size=size)
+    return signed_size(thinned(video[:, :, :: max(1, video.shape[2] // SSIM_FRAMES)], SHOWN)) if signed else 0.0
 
 
 def sections(video: np.ndarray) -> list[tuple[np.ndarray, str]]:

@@ -102,6 +102,7 @@ def test_the_accuracy_chooses_the_level():
     levels = [choose_level(0.5, accuracy) for accuracy in (60, 76, 77, 90, 91, 200)]
     assert levels == [(0, 0), (0, 0), (1, 0), (1, 0), (2, 0), (2, 0)]
     assert choose_level(0.9, 69) == (1, 1) and choose_level(0.885, 69) == (0, 0)
+    assert choose_level(0.99 * (1 + 1e-7), 60) == (0, 2)  # rounding
     with pytest.raises(ValueError, match=r"0\.9950 .*20 times as long as wide.*beyond the 0\.99"):
         choose_level(0.995, 60)
     with pytest.raises(ValueError, match=r"beyond the largest, 0\.885"):

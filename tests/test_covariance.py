@@ -195,6 +195,14 @@ def test_covariances_that_cannot_be_answered_are_refused(asked, words):
         field.filter(**({"kernel": nfconv.gaussian(), "at": np.zeros((4, 2))} | asked))
 
 
+def test_the_largest_correlation_may_be_rounded():
+    field, values = random_field(field_config("separable", 2), margin=0.9), []
+    for rho in (0.99 * (1 + 5e-7), 0.99 * (1 - 5e-7)):
+        sigma = 1e-2 * np.array([[1, rho], [rho, 1]])
+        values.append(field.filter(nfconv.gaussian(), at=np.zeros((1, 2)), covariance=sigma))
+    np.testing.assert_allclose(*values, rtol=1e-3)
+
+
 def test_axes_that_are_not_filtered_are_refused():
     field = random_field(field_config("mlp", 3, axes=(0, 1)), margin=0.9)
     with pytest.raises(KernelError, match="one to three axes, all filtered, not 2 of 3"):

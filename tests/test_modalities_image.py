@@ -159,6 +159,34 @@ def test_whether_values_are_signed_may_be_said(tmp_path, signed, corner):
     assert pixels[1, 2].tolist() == corner
 
 
+@pytest.mark.parametrize("name", [None, "a.png", "a.jpg", "a.webp"])
+@pytest.mark.parametrize("channels, ends", [(1, "{} is dark blue, 0 white and {} dark red"),
+                                            (3, "{} is black, 0 mid-grey and {} white")])  # fmt: skip
+def test_which_values_a_picture_of_differences_shows_is_said(tmp_path, capsys, name, channels, ends):
+    values = np.linspace(-1, 1, 300).reshape(20, 15, 1) * np.ones(channels)
+    values = np.concatenate([values, np.ones((20, 15, 1))], axis=-1) if channels == 3 else values
+    metadata = ImageMetadata(alpha=channels == 3)
+    IMAGE.save_as(values, tmp_path / name, metadata) if name else IMAGE.save(values, tmp_path, metadata)
+    said, size = capsys.readouterr().err, signed_size(values[..., :channels])
+    assert ends.format(f"{-size:.4g}", f"{size:.4g}") + ", values beyond are clipped" in said
+    assert said.count("differences") == 1 and ("alpha is left out" in said) == (channels == 3)
+
+
+def test_what_eight_bits_leave_out_is_said(tmp_path, capsys):
+    values = noise(20, 15, 3)
+    for metadata, others in ((ImageMetadata(), ".npy or .tif"), (ImageMetadata(float=True), ".npy, .tif or .exr")):
+        for name in ("a.png", "a.webp"):
+            IMAGE.save_as(values, tmp_path / str(metadata.float) / name, metadata)
+            said = f"{name} has 8 bits per channel, what is below 0 and above 1 clipped; name a {others} for the values"
+            assert said in capsys.readouterr().err
+    for name in ("b.npy", "b.tif", "b.exr"):
+        IMAGE.save_as(values - 0.5, tmp_path / name, metadata)
+        assert capsys.readouterr().err == ""
+    np.testing.assert_array_equal(IMAGE.load(tmp_path / "b.exr").values, (values - 0.5).astype(np.float32))
+    with pytest.raises(ValueError, match="never overwritten"):
+        IMAGE.save_as(values, tmp_path / "b.exr", metadata)
+
+
 def test_result_and_truth_are_shown_on_one_scale():
     truth = np.random.default_rng(0).standard_normal((12, 9, 1))
     figure = IMAGE.draw(Comparison(np.abs(truth), 0.5 * truth, truth), ImageMetadata())

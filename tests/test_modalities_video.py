@@ -201,3 +201,8 @@ def test_arrays_are_videos():
     np.testing.assert_allclose(signal.values, frames / 255, atol=1e-7)
     assert (signal.metadata, signal.axes) == (VideoMetadata(12.5, 5), (2,))
     assert VIDEO.from_array(frames[..., 0]).values.shape == (6, 7, 5, 1)
+
+
+def test_which_values_frames_of_differences_show_is_said(tmp_path, capsys):
+    VIDEO.save(np.random.default_rng(0).random((8, 8, 4, 3)) - 0.5, tmp_path, VideoMetadata(10.0, 4))
+    assert "is black, 0 mid-grey and 0.49" in capsys.readouterr().err
