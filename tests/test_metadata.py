@@ -43,7 +43,7 @@ WRONG = {
     "series": {
         "start": [None, NAN, "0"], "step": [0, -1, INF, 1e101], "samples": [29, 31, 30.0, 0],
         "offset": [None, [0.0], [0.0, INF]], "scale": [None, [], [1.0, 0.0], [1.0], [1.0] * 3, 5],
-        "columns": [None, "abc", ["a", "b"], ["a", "b", 5]], "delimiter": ["|", None, ""], "scaling": ["row", None],
+        "columns": [None, "abc", ["a", "b"], ["a", "b", 5]], "delimiter": ["x", None, ""], "scaling": ["row", None],
     },
 }  # fmt: skip
 CHANNELS = {

@@ -40,7 +40,7 @@ def lock_folder(path: Path) -> TextIO:
         locked = os.fstat(lock.fileno()).st_nlink > 0
     if not locked:
         lock.close()
-        raise RunError(f"another run is writing to {path}; choose another --experiment_name or folder, or wait for its end")
+        raise RunError(f"another run is writing to {path}; choose another --experiment_name or folder, or wait for it")
     return lock
 
 
