@@ -2,6 +2,7 @@
 
 A grid says nothing about what it misses, and two grids may miss the same: waves alias. So the callable is asked again,
 at Gauss-Legendre nodes under the kernel at some outputs: more of them than samples lie there, at other places for each.
+What lies between all of these is looked for in `signals.search`.
 """
 
 import itertools
@@ -27,8 +28,18 @@ FEWEST = {1: 64, 2: 32, 3: 32, 4: 16}
 CAUTION = 1.12
 # Nodes of one Gauss-Legendre rule: longer panels are divided.
 LONGEST_RULE = 16
+# Each panel towards a place where something may be small is so much shorter than the one before.
+RATIO = 4.0
 ROWS = 1 << 14
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The convolution of samples at some outputs [P, c], and its mean squared error at each [P]."""
+
+    found: np.ndarray
+    squares: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +62,19 @@ class Checks:
             for axis, size in zip(self.request.axes, self.request.half_size, strict=True)
         ]
         count = min(max(int(SHARE * samples / math.prod(spread)), FEWEST[len(spread)]), MOST)
-        return [self._lines(point, shape) for point in self._outputs(shape)[:count]]
+        return [self.lines(point, shape) for point in self.on_samples(self.points, shape)[:count]]
 
-    def _outputs(self, shape: Sequence[int]) -> np.ndarray:
-        """The outputs, on samples of the axes that are not filtered."""
-        points = self.points.copy()
+    def on_samples(self, points: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """Points [P, d], moved to samples of the axes that are not filtered."""
+        points = points.copy()
         for axis in set(range(self.f.dim)) - set(self.request.axes):
             step = spacing(shape[axis])
             points[:, axis] = np.rint((points[:, axis] + 1) / step) * step - 1
         return points
 
-    def _lines(self, point: np.ndarray, shape: Sequence[int]) -> Lines:
+    def lines(self, point: np.ndarray, shape: Sequence[int], closest: float = math.inf) -> Lines:
+        """Nodes and weights per axis for an output, closer than samples of `shape`; panels shrink towards it down to
+        about `closest`."""
         request, lines = self.request, []
         rules = boundary_rules(request.boundary, request.axes, self.f.dim)
         sizes = dict(zip(request.axes, request.half_size, strict=True))
@@ -70,23 +83,33 @@ class Checks:
                 lines.append((np.zeros(1), np.ones(1)))
                 continue
             size, order = sizes[axis], request.order
-            t, w = panels(cuts(minimal_knots(order, size), point[axis], rules[axis]), spacing(n))
+            levels = max(0, math.floor(math.log(size / closest, RATIO))) if closest < size else 0
+            inner = size / RATIO ** np.arange(1.0, levels + 1)
+            knots = np.union1d(minimal_knots(order, size), np.concatenate([-inner, inner]))
+            t, w = panels(cuts(knots, point[axis], rules[axis]), spacing(n))
             lines.append((t, w * bspline(order, size)(t)))
         return lines
 
-    def psnr(self, signal: Signal, plan: Sequence[Lines]) -> float:
-        """Estimated PSNR (dB) of the convolution of a signal with the minimal kernel."""
-        points = self._outputs(signal.shape)
+    def measured(self, signal: Signal, points: np.ndarray, plan: Sequence[Lines]) -> Measured:
+        """The convolution of a signal with the minimal kernel at points, the first of which `plan` asks for."""
+        points = self.on_samples(points, signal.shape)
         found = convolved_at(signal, self.request, points)
         rules = [tensor_rule(lines) for lines in plan]
         asked = np.concatenate([point - offsets for point, (offsets, _) in zip(points, rules, strict=False)])
         values = self.f(within(asked, boundary_rules(self.request.boundary, self.request.axes, self.f.dim)))
         parts = np.split(values, np.cumsum([evaluations(lines) for lines in plan])[:-1])
         truth = np.stack([weights @ part for (_, weights), part in zip(rules, parts, strict=True)])
-        error = CAUTION * float(np.sqrt(np.mean(np.square(found[: len(truth)] - truth))))
-        size = peak(found)
-        # What an error adds to the range of values is no range of the truth.
-        return decibels((size if size == 1 else max(size - 3 * error, error)) ** 2, error**2)
+        return Measured(found, np.square(found[: len(truth)] - truth).mean(axis=1))
+
+
+def psnr(usual: Measured, worst: Measured | None = None, share: float = 0.0) -> float:
+    """Estimated PSNR (dB): each of the `worst` outputs stands for a `share` of the volume, the usual for the rest."""
+    power = float(np.mean(usual.squares))
+    if worst is not None:
+        power = share * float(worst.squares.sum()) + (1 - share * len(worst.squares)) * power
+    error, size = CAUTION * math.sqrt(power), peak(usual.found)
+    # What an error adds to the range of values is no range of the truth.
+    return decibels((size if size == 1 else max(size - 3 * error, error)) ** 2, error**2)
 
 
 def evaluations(lines: Lines) -> int:
@@ -111,7 +134,8 @@ def panels(edges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
 def convolved_at(signal: Signal, request: SamplingRequest, points: np.ndarray) -> np.ndarray:
     """The convolution of the multilinear signal with the minimal kernel at points [P, d] -> [P, c]."""
     sizes = dict(zip(request.axes, request.half_size, strict=True))
-    pads = [math.ceil(sizes[a] / spacing(n)) + 2 if a in sizes else 0 for a, n in enumerate(signal.shape)]
+    beyond = np.clip(np.abs(points).max(axis=0) - 1, 0, None)
+    pads = [math.ceil((sizes[a] + beyond[a]) / spacing(n)) + 2 if a in sizes else 0 for a, n in enumerate(signal.shape)]
     values = signal.padded(pads, request.boundary)
     seen = None
     for axis, n in enumerate(signal.shape):

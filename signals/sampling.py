@@ -3,6 +3,7 @@
 Linear interpolation between samples h apart errs by f'' h^2 / 12 on average, so samples f - f'' h^2 / 12, with the
 second difference for f'' h^2, leave an error of h^4 in every convolution. Grids grow until their convolution agrees
 with quadrature of f at some outputs to the accuracy; how fast its error falls says how fine the next one must be.
+What agrees is searched for small features that the grid passes over (`signals.search`), which makes it finer.
 """
 
 import math
@@ -13,7 +14,8 @@ import numpy as np
 
 from files.inputs import LARGEST_SAMPLES
 from signals.callables import Continuous, SamplingRequest, SamplingSettings
-from signals.estimate import Checks, Lines, evaluations
+from signals.estimate import Checks, Lines, evaluations, psnr
+from signals.search import Search
 from signals.signal import Signal, boundary_rules, coordinates, spacing
 
 ACCURACY, EVALUATIONS = SamplingSettings.accuracy, SamplingSettings.evaluations
@@ -62,25 +64,34 @@ def sample(f: Continuous, request: SamplingRequest) -> Sampling:
     """Samples of f for a request; raises ValueError."""
     rules = boundary_rules(request.boundary, request.axes, f.dim)
     grids, checks = _Grids(f, request), Checks.of(f, request)
-    estimate, total = math.nan, 0
+    search, accuracy, budget = Search(f, request, checks), f.settings.accuracy, f.settings.evaluations
+    estimate, total, searched = math.nan, 0, False
     best: Signal | None = None
     while (shape := grids.next(estimate)) is not None:
         halo, plan, cost = _asking(f, request, rules, checks, shape)
-        room = f.settings.evaluations - total
-        if best is not None and cost > room:
+        room = budget - total - search.reserve(shape)
+        while best is not None and cost > room:
             # What is left of the budget pays for a coarser grid than would be next.
             if (shape := grids.coarser(room / cost)) is None:
                 break
             halo, plan, cost = _asking(f, request, rules, checks, shape)
-            if cost > room:
-                break
+        if shape is None:
+            break
         best = _sampled(f, request, rules, shape, halo)
         total += cost
-        estimate = checks.psnr(best, plan)
-        if estimate >= f.settings.accuracy:
+        usual = checks.measured(best, checks.points, plan)
+        estimate, searched = psnr(usual), False
+        if estimate >= accuracy and not grids.single:
+            (estimate, more), searched = search.psnr(best, usual, budget - total), True
+            total += more
+        if estimate >= accuracy:
             break
     assert best is not None
-    return Sampling(best, total, estimate, estimate >= f.settings.accuracy)
+    if not searched:
+        # Samples whose number was asked for may be more than the budget.
+        estimate, more = search.psnr(best, usual, total if grids.single else budget - total)
+        total += more
+    return Sampling(best, total, estimate, estimate >= accuracy)
 
 
 def _asking(
@@ -135,7 +146,7 @@ class _Grids:
 
     def coarser(self, share: float) -> tuple[int, ...] | None:
         """In place of the next shape one of about `share` of its samples; None where the last one is about as fine."""
-        factor = (ALLOWANCE * share) ** (1 / len(self.cells))
+        factor = (ALLOWANCE * max(share, 0.0)) ** (1 / len(self.cells))
         cells = {axis: math.floor(factor * count) - 1 | 1 for axis, count in self.last.items()}
         if any(count < LEAST_GROWTH * self.before[axis] for axis, count in cells.items()):
             return None

@@ -36,7 +36,7 @@ def waves(p):
 
 @pytest.mark.parametrize(
     "f, dim, half_size, accuracy, most",
-    [(waves, 2, 0.1, 60, 9_000), (waves, 2, 0.1, 80, 25_000), (spheres, 3, 0.1, 60, 27_000)],
+    [(waves, 2, 0.1, 60, 16_000), (waves, 2, 0.1, 80, 25_000), (spheres, 3, 0.1, 60, 27_000)],
 )
 def test_accuracy_is_met_with_few_evaluations_and_known(f, dim, half_size, accuracy, most):
     source = replace(continuous(f, dim=dim), settings=SamplingSettings((0,), accuracy))
@@ -83,7 +83,7 @@ def test_ground_truth_of_a_callable_is_its_integral_beyond_the_border_too(bounda
     points = np.stack([truth.coordinates(a)[i] for a, i in enumerate(index)], -1)
     wanted = integral(f, 0.2, points, [0, 1], FOLDS[boundary])
     assert decibels(truth.values[tuple(index)], wanted) >= 77
-    assert truth.metadata.used <= 20_000 and truth.metadata.estimate >= 80 and truth.metadata.resolution == truth.shape
+    assert truth.metadata.used <= 25_000 and truth.metadata.estimate >= 80 and truth.metadata.resolution == truth.shape
     rough = make_ground_truth(signal, 1, 0.2, 0.3, boundary, "monte_carlo", 64, dtype="float64")
     points = np.stack(np.meshgrid(*[rough.coordinates(a)[::9] for a in (0, 1)], indexing="ij"), -1).reshape(-1, 2)
     wanted = integral(f, 0.2, points, [0, 1], FOLDS[boundary])
