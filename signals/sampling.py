@@ -65,7 +65,7 @@ def sample(f: Continuous, request: SamplingRequest) -> Sampling:
     rules = boundary_rules(request.boundary, request.axes, f.dim)
     grids, checks = _Grids(f, request), Checks.of(f, request)
     search, accuracy, budget = Search(f, request, checks), f.settings.accuracy, f.settings.evaluations
-    estimate, total, searched = math.nan, 0, False
+    estimate, total, due = math.nan, 0, True
     best: Signal | None = None
     while (shape := grids.next(estimate)) is not None:
         halo, plan, cost = _asking(f, request, rules, checks, shape)
@@ -77,17 +77,17 @@ def sample(f: Continuous, request: SamplingRequest) -> Sampling:
             halo, plan, cost = _asking(f, request, rules, checks, shape)
         if shape is None:
             break
-        best = _sampled(f, request, rules, shape, halo)
+        first, best = best is None, _sampled(f, request, rules, shape, halo)
         total += cost
         usual = checks.measured(best, checks.points, plan)
-        estimate, searched = psnr(usual), False
-        if estimate >= accuracy and not grids.single:
-            (estimate, more), searched = search.psnr(best, usual, budget - total), True
+        estimate, due = psnr(usual), search.needed(best, usual, first)
+        if estimate >= accuracy and due and not grids.single:
+            (estimate, more), due = search.psnr(best, usual, budget - total), False
             total += more
         if estimate >= accuracy:
             break
     assert best is not None
-    if not searched:
+    if due:
         # Samples whose number was asked for may be more than the budget.
         estimate, more = search.psnr(best, usual, total if grids.single else budget - total)
         total += more

@@ -21,6 +21,8 @@ from signals.signal import Signal, boundary_rules
 
 # Points and outputs of a search, and the share of the evaluations that either may cost.
 POINTS, OUTPUTS, SHARE = 4096, 12, 1 / 16
+# Fewest outputs that should carry an error: with fewer, what the random ones saw says little of the others.
+FEW = 4.0
 # What is found lies within about this share of the distance between points.
 CLOSEST = 1 / 16
 # Several outputs see one feature: a single one may lie where its error changes sign.
@@ -61,6 +63,13 @@ class Search:
     def outputs(self) -> int:
         """Outputs on one grid: not for more than half of the domain."""
         return max(1, min(OUTPUTS, int(0.5 / self.volume)))
+
+    def needed(self, signal: Signal, usual: Measured, first: bool) -> bool:
+        """Whether the estimate of a signal's samples by its `usual` outputs may miss small features: samples are the
+        first or fewer than the points, the error lies at few outputs, or others had missed something."""
+        total, fourth = float(usual.squares.sum()), float(np.square(usual.squares).sum())
+        few = total**2 <= FEW * fourth
+        return first or few or len(self.points) > 0 or math.prod(signal.shape) < POINTS
 
     def reserve(self, shape: Sequence[int]) -> int:
         """Evaluations to keep for a search of a grid of `shape`."""
