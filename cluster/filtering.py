@@ -72,12 +72,7 @@ def filtered(
     A run that was killed left its chunks there: the same one goes on with those that are missing. Raises ValueError for
     a field without tiles and for blended kernels.
     """
-    if not isinstance(field, TiledField) or field.holder is not None:
-        raise ValueError("a cluster shares out the tiles of a field that is kept in tiles, and this one is not: leave "
-                         "--workers and --scheduler out, or train with --tile first")  # fmt: skip
-    if isinstance(chosen, Filter) and chosen.angles is not None:
-        raise ValueError("kernels turned by --angle_map are filtered in one process: leave --workers and "
-                         "--scheduler out, or use --kernel gaussian")  # fmt: skip
+    field = _shareable(field, chosen)
     kernel, maps = chosen.request(shape)
     wanted = wanted_on_grid(field, kernel, shape, **maps)
     asked = Settings(**settings)
@@ -109,6 +104,17 @@ def filtered(
         import zarr
 
         yield kept(Stored.of(zarr.open_array(out, mode="r")))
+
+
+def _shareable(field: Field, chosen: Chosen) -> TiledField:
+    """The field, whose tiles any process can read; raises ValueError for others, and for kernels that are blended."""
+    if not isinstance(field, TiledField) or field.holder is not None:
+        raise ValueError("a cluster shares out the tiles of a field that is kept in tiles, and this one is not: leave "
+                         "--workers and --scheduler out, or train with --tile first")  # fmt: skip
+    if isinstance(chosen, Filter) and chosen.angles is not None:
+        raise ValueError("kernels turned by --angle_map are filtered in one process: leave --workers and "
+                         "--scheduler out, or use --kernel gaussian")  # fmt: skip
+    return field
 
 
 def _chunks(field: TiledField, shape: Sequence[int], channels: int) -> tuple[int, ...]:

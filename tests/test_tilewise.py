@@ -56,3 +56,13 @@ def test_covariances_of_no_gaussian_are_refused(picture):
     for covariance in (np.eye(3), np.full((2, 2), np.nan), -np.eye(2), np.zeros((4, 2, 2))):
         with pytest.raises(ValueError, match="the covariance must be"):
             picture.filter(nfconv.gaussian(), at=np.zeros((3, 2)), covariance=covariance)
+
+
+def test_a_large_kernel_inside_and_a_small_one_outside_do_not_add_up(picture):
+    level = picture.levels[0]
+    least, most = float((np.array(level.half) * level.unit).max()), float(level.reach.min())
+    points = np.array([[-0.97, -0.97], [-1 - 0.9 * (most - least), -0.97]])
+    sizes = np.array([0.98 * most, 1.02 * least])
+    kernel = nfconv.tent(half_size=1.0)
+    alone = [picture.filter(kernel, at=points[[k]], scale=sizes[[k]]) for k in (0, 1)]
+    np.testing.assert_allclose(picture.filter(kernel, at=points, scale=sizes), np.concatenate(alone), atol=1e-6)

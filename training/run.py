@@ -90,12 +90,10 @@ def train(
         if mapper is not None:
             raise ValueError("one field is fitted by one process: cut the signal with --tile, or leave --workers and "
                              "--scheduler out")  # fmt: skip
-        if warning := check_precision_early(trainer):
-            display.warn(warning)
-        if warning := trainer.objective.targets.uncovered():
-            display.warn(warning)
-        if shortfall:
-            display.warn(f"{shortfall[0]}: use {shortfall[1]}")
+        for warning in (check_precision_early(trainer), trainer.objective.targets.uncovered(),
+                        shortfall and f"{shortfall[0]}: use {shortfall[1]}"):  # fmt: skip
+            if warning:
+                display.warn(warning)
         with display:
             begin(trainer, truth, init, state)
             if not processes.leads:
