@@ -19,12 +19,21 @@ ROOT = Path(__file__).resolve().parent.parent
 # Writes a file over and over, each time all of one letter, and says so when it has begun.
 WRITER = """
 import sys
+from pathlib import Path
 from files import atomic_write
-print("begun", flush=True)
-for letter in range(97, 123):
+
+def write(letter):
     with atomic_write(sys.argv[1]) as stream:
         for _ in range(200):
-            stream.write(bytes([letter]) * 5000)
+            stream.write(letter * 5000)
+
+print("begun", flush=True)
+for number in range(2000):
+    # Until the reader has seen enough, which makes a file beside.
+    if Path(sys.argv[1] + ".seen").exists():
+        break
+    write(bytes([97 + number % 25]))
+write(b"z")
 """
 STOPPED = """
 import sys
@@ -109,6 +118,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         found = path.read_bytes()
         assert len(found) in (0, 1_000_000) and len(set(found)) <= 1
         seen.update(found[:1])
+        if len(seen) > 1:
+            (tmp_path / "file.seen").touch()
     writer.communicate()
     assert writer.returncode == 0 and path.read_bytes()[:1] == b"z" and len(seen) > 1
 

@@ -70,6 +70,11 @@ def test_ranks_fit_the_core_they_are_given(truth, size):
     caps = [min(12, len(s)) if axis.n else len(s) for s, axis in zip(spectra, targets.axes, strict=True)]
     dropped = [float(s[rank]) for s, rank, cap in zip(spectra, ranks, caps, strict=True) if rank < cap]
     assert max(dropped, default=0) <= kept or ranks == (1,) * truth.dim
+    # A core of exactly that size is allowed, and none that is larger.
+    entries = int(np.prod(ranks)) * truth.channels
+    assert choose_ranks(targets, spectra, (12,) * truth.dim, size=entries) == ranks
+    fewer = choose_ranks(targets, spectra, (12,) * truth.dim, size=entries - 1)
+    assert np.prod(fewer) < np.prod(ranks) or ranks == (1,) * truth.dim
 
 
 @pytest.mark.parametrize("width", [16, 128])

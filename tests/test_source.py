@@ -32,6 +32,14 @@ def test_tiles_of_more_axes_are_no_longer_and_hold_more_samples():
     assert sides[0] >= sides[1] > sides[2] and sides[0] < sides[1] ** 2 < sides[2] ** 3
 
 
+def test_tiles_hold_as_many_values_as_are_solved_at_once(monkeypatch):
+    found = Source(noise_signal((400, 300), 3), 1, (0.02, 0.02), 0.1, "clamp")
+    monkeypatch.setattr(source, "LARGEST_TILE", 400 * 300 * 3)
+    assert tile_sizes(found) == [400, 300]
+    monkeypatch.setattr(source, "LARGEST_TILE", 400 * 300 * 3 - 1)
+    assert np.prod(tile_sizes(found)) * 3 < 400 * 300 * 3
+
+
 def test_what_no_tiles_are_is_refused():
     signal = noise_signal((110, 101))
     for tile, text in ((1, "two samples or more"), ((4, 5, 6), "two samples or more"), ("a", "number of samples"),
