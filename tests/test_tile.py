@@ -1,5 +1,7 @@
 """Tasks of a field in tiles: what is there already, and several tiles at once, as a GPU solves them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +99,14 @@ def test_a_gpu_has_as_many_tiles_in_a_task_as_its_memory_holds(tmp_path, monkeyp
             values = 2 * int(np.prod(shape))
             assert all(len(indices) == 1 or len(indices) * values <= most for _, indices in tasks)
             assert most < 10**9 or len(tasks) == 1
+
+
+def test_coarse_levels_of_separable_fields_are_few_and_better(tmp_path):
+    _, found = planned(tmp_path)
+    own, coarse = (tile.options_of(found, level) for level in (0, 1))
+    factor = np.prod([found.factor(axis) for axis in found.config.axes])
+    assert (own.accuracy, coarse.accuracy) == (-1.0, tile.COARSE_ACCURACY)
+    assert factor > 1 and coarse.core_size == own.core_size // factor
+    for asked in ({"accuracy": 60.0}, resolve({"field": "siren"}).to_dict()):
+        same = replace(found, options={**found.options, **asked})
+        assert tile.options_of(same, 1) == tile.options_of(same, 0)

@@ -135,6 +135,15 @@ def test_the_signal_is_linear_between_its_samples_and_beyond_them(boundary):
     np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
+def test_a_single_sample_of_an_axis_that_is_not_filtered_is_read():
+    signal, x = noise_signal((1, 9), 2, axes=(1,)), np.linspace(-1.4, 1.4, 40)
+    points = np.stack([np.full(40, -1.0), x], axis=1)
+    found = LinearSampler(signal, "clamp", [0.0, 0.5], torch.device("cpu"))(torch.as_tensor(points))
+    for channel in range(2):
+        wanted = np.interp(x, np.linspace(-1, 1, 9), signal.values[0, :, channel])
+        np.testing.assert_allclose(found[:, channel], wanted, atol=1e-12)
+
+
 def test_autodiff_asks_axes_that_are_not_filtered_at_their_samples():
     signal = noise_signal((5, 30), 2, axes=(1,))
     truth = exact_truth(signal, 1, 0.2, 0.3)
