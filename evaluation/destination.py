@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from files import atomic_write
-from files.claims import CLAIM, claim_beside, claimed
 from files.folders import refuse_existing, writable_folder
+from files.locks import FOLDER_LOCK, holding, lock_beside
 from modalities import MODALITIES
 
 
@@ -40,7 +40,7 @@ class Destination:
         """Raise ValueError where something exists already."""
         if self.alone:
             refuse_existing(self.path)
-        elif self.path.exists() and (not self.path.is_dir() or any(e.name != CLAIM for e in self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(e.name != FOLDER_LOCK for e in self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and is never overwritten: choose another --save_path")
 
     @contextlib.contextmanager
@@ -48,8 +48,8 @@ class Destination:
         """Its folder, made where it is missing, while no other program writes there; raises OSError as
         `writable_folder`, and ValueError where one does or has done so."""
         folder = self.path.parent if self.alone else self.path
-        claim = claim_beside(self.path) if self.alone else folder / CLAIM
-        with writable_folder(folder), claimed(claim, self.path):
+        lock = lock_beside(self.path) if self.alone else folder / FOLDER_LOCK
+        with writable_folder(folder), holding(lock, self.path):
             # Again, now that no other can come.
             self._refuse_taken()
             yield

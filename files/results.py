@@ -1,7 +1,6 @@
 """Results too large for memory: arrays in a file whose slices are assigned and read; `files.stored` reads them too."""
 
 import contextlib
-import fcntl
 import glob
 import math
 import mmap
@@ -10,12 +9,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from files.atomic import atomic_write
 from files.folders import refuse_existing
+from files.locks import locked
 from files.stored import LARGE, Array, Slices, Stored, parts, row_blocks
 
 # Suffixes of files that hold plain arrays.
@@ -114,17 +114,6 @@ def resumable_folder(path: Path, digest: str) -> Iterator[Path]:
             raise ValueError(f"another process writes {path}: wait for its end")
         yield part
         shutil.rmtree(part, ignore_errors=True)
-
-
-def locked(stream: IO[bytes]) -> bool:
-    """Lock a file and return whether that worked: nobody else holds it, or the file system has no locks."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def remove_parts(path: Path, besides: Path | None = None) -> None:

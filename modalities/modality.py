@@ -22,10 +22,10 @@ from signals.metadata import Metadata
 SIZE_FLAGS = {"x": "width", "y": "height", "z": "depth", "t": "depth"}
 # What people call axes; rows and columns are those of pictures alone.
 AXIS_WORDS = {"t": ("time", "times", "frame", "frames"), "z": ("depth",), "w": ("window", "windows")}
+PICTURE_WORDS = {"y": ("row", "rows", "height", "vertical"), "x": ("col", "column", "columns", "width", "horizontal")}
 # Squares of numbers up to this size, and of their inverses, are far inside what 32-bit floats hold; and steps of these
 # that a signal's values should span.
 LARGEST_SINGLE, LEAST_STEPS = 1e15, 1e4
-PICTURE_WORDS = {"y": ("row", "rows", "height", "vertical"), "x": ("col", "column", "columns", "width", "horizontal")}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from programs import call, refused
 
 import eval as eval_program
 from evaluation.destination import Destination
-from files.claims import CLAIM, claim_beside
+from files.locks import FOLDER_LOCK, lock_beside
 
 HOLD = """
 import sys, time
@@ -25,7 +25,7 @@ with Destination(Path(sys.argv[1])).writable():
 
 
 def claim_of(path: Path) -> Path:
-    return claim_beside(path) if path.suffix else path / CLAIM
+    return lock_beside(path) if path.suffix else path / FOLDER_LOCK
 
 
 @pytest.mark.parametrize("name", ["new/out", "new/out.npy"])

@@ -42,7 +42,10 @@ def test_tables_of_other_programs_are_read(tmp_path, capfd):
     rows = np.loadtxt(GOOD.splitlines()[1:], delimiter=",")
     np.savetxt(tmp_path / "b.csv", rows, header="made by NumPy\nt a b")
     assert np.array_equal(SERIES.load(tmp_path / "b.csv").values, wanted)
-    assert "b.csv: 2 lines that begin with # are left out" in capfd.readouterr().err
+    assert "b.csv: lines that begin with # are left out (2)" in capfd.readouterr().err
+    named = load_text(tmp_path, "# by a logger\n" + GOOD.replace("t,a", "#t,a"))
+    assert np.array_equal(named.values, wanted) and named.metadata.columns == ("#t", "a", "b")
+    assert "lines that begin with # are left out (1)" in capfd.readouterr().err
     assert np.array_equal(load_text(tmp_path, "   t  a b \n 0   1 5  \n\n1 2   5\n2 4 5 \n").values, wanted)
 
 

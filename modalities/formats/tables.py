@@ -38,7 +38,8 @@ def read_table(path: Path) -> Table:
         text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    first = next((line.strip(" ") for line in text.splitlines() if line.strip() and not line.startswith(COMMENT)), "")
+    lines = (line.strip(" ") for line in text.splitlines() if line.strip())
+    first = next((line for line in lines if not line.startswith(COMMENT)), "")
     delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
     if delimiter == " ":  # several are one, and those at the ends of lines none
         text = re.sub(" +$", "", text, flags=re.MULTILINE)
@@ -47,10 +48,7 @@ def read_table(path: Path) -> Table:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}; {ADVICE}") from None
-    found = len(rows)
-    rows = [(line, row) for line, row in rows if not row[0].startswith(COMMENT)]
-    if len(rows) < found:
-        warn(f"{path.name}: {found - len(rows)} lines that begin with {COMMENT} are left out")
+    rows = _without_comments(path, rows)
     head = [_number(cell) for cell in rows[0][1]] if rows else [0.0]
     columns = () if any(number is not None and math.isfinite(number) for number in head) else tuple(rows[0][1])
     rows = rows[1:] if columns else rows
@@ -60,6 +58,18 @@ def read_table(path: Path) -> Table:
     bounded(path, len(rows) * width, "cut it into shorter pieces")
     values = np.array([_numbers(path, number, row, width) for number, row in rows])
     return Table(values, columns, delimiter)
+
+
+def _without_comments(path: Path, rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The rows but for comments, with a printed warning; a comment right above the first numbers, of as many cells as
+    they are, names the columns."""
+    comments = [row[0].startswith(COMMENT) for _, row in rows]
+    start = comments.index(False) if False in comments else 0
+    if start and _number(rows[start][1][0]) is not None and len(rows[start - 1][1]) == len(rows[start][1]):
+        comments[start - 1] = False
+    if any(comments):
+        warn(f"{path.name}: lines that begin with {COMMENT} are left out ({sum(comments)})")
+    return [row for row, comment in zip(rows, comments, strict=True) if not comment]
 
 
 def _number(cell: str) -> float | None:
