@@ -67,8 +67,8 @@ def check_single(values: np.ndarray, name: str) -> None:
     steps = spread / np.spacing(size.astype(np.float32))
     if ((steps > 0) & (steps < LEAST_STEPS)).any():
         least = int(np.argmin(np.where(steps > 0, steps, np.inf)))
-        warn(f"{name}: values of about {size[least]:.3g} differ by only {spread[least]:.3g}, of which 32-bit floats "
-             "(fields have no others) hold little: subtract their mean first")  # fmt: skip
+        warn(f"{name}: values of about {size[least]:.3g} differ by only {spread[least]:.3g}, and fields work in 32-bit "
+             "floats, which lose most of that: subtract the mean first")  # fmt: skip
 
 
 class Modality:

@@ -136,7 +136,7 @@ def test_wide_integers_that_end_at_255_do_not_say_what_is_white(kind, modality):
 def test_values_that_hardly_vary_for_their_size_get_a_warning(offset, said, capsys):
     ramp = np.linspace(0, 1, 20).reshape(4, 5)
     nfconv.read(ramp + offset)
-    assert ("differ by only 1, of which 32-bit floats" in capsys.readouterr().err) == said
+    assert ("differ by only 1, and fields work in 32-bit floats" in capsys.readouterr().err) == said
     nfconv.read(np.full((4, 5), float(offset)))
     assert not capsys.readouterr().err
 

@@ -34,9 +34,9 @@ SMALLEST_FEATURE = 1e-6
 # others in every step, give as good a gradient as all of them at a third of the cost.
 ROWS_PER_FEATURE = 2
 # The training kernel does not see frequencies near the zeros of its spectrum, where F could hold anything, but kernels
-# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. It looks at one
-# lattice for networks, at LATTICES for splines: one as coarse as the knots misses what alternates from knot to knot,
-# which leaves the borders loose.
+# with Diracs closer than its own do: what a FINER times narrower kernel sees is kept small as well. It is sampled on
+# one lattice for networks and on LATTICES for splines: a single one as coarse as the knots does not see coefficients
+# that alternate from knot to knot, and those at the borders would grow.
 PRIOR = 2e-5
 FINER = 4
 LATTICES = 3
@@ -176,7 +176,7 @@ def prior_weight(config: FieldConfig) -> float:
 
 
 def narrow_stencil(stencil: Differences, lattices: int) -> Differences:
-    """F seen through a FINER times narrower kernel: even lattices over the same stretch, each moved on a bit."""
+    """Lattices over the same stretch for a kernel FINER times as narrow, shifted evenly against each other."""
     spacing = stencil.spacing / FINER
     moved = torch.arange(lattices, dtype=stencil.first.dtype, device=stencil.first.device) / lattices
     first = stencil.first[:1] + (spacing - stencil.spacing) * (stencil.n / 2) + spacing * moved
